@@ -1,0 +1,61 @@
+"""Compare a reproduction's metrics with the committed ones: `compare.py COMMITTED REPRODUCED`.
+
+Another processor sums floats in another order, and a training amplifies that. So:
+
+- a figure of reports/image_evaluate/intervals.json may move by its interval's width, or by 0.02;
+- any other number may move by 15 %, or by 2 if it is a whole number;
+- keys and words must be the same.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def tolerance(value: float, interval: Mapping[str, float] | None) -> float:
+    """How far from the committed `value` a reproduced one may be."""
+    if interval:
+        return max(interval["high"] - interval["low"], 0.02)
+    return max(0.15 * abs(value), 2 if isinstance(value, int) else 0.02)
+
+
+def differences(
+    committed: Mapping[str, float | str],
+    reproduced: Mapping[str, float | str],
+    intervals: Mapping[str, Mapping[str, float]],
+) -> list[str]:
+    """One line for each key that is missing, new, or further off than its tolerance."""
+    found = []
+    for key in sorted(committed.keys() | reproduced.keys()):
+        old, new = committed.get(key), reproduced.get(key)
+        if isinstance(old, int | float) and isinstance(new, int | float):
+            limit = tolerance(old, intervals.get(key))
+            if abs(old - new) > limit:
+                found.append(f"{key}: committed {old}, reproduced {new}, tolerance {limit:.4g}")
+        elif old != new:
+            found.append(f"{key}: committed {old}, reproduced {new}")
+    return found
+
+
+def main(committed: Path, reproduced: Path) -> int:
+    intervals = json.loads((committed / "reports/image_evaluate/intervals.json").read_text())
+    names = {path.name for root in (committed, reproduced) for path in root.glob("metrics/*.json")}
+    failed = exact = 0
+    for name in sorted(names):
+        paths = [root / "metrics" / name for root in (committed, reproduced)]
+        if not all(path.is_file() for path in paths):
+            print(f"{name}: only in one of {committed} and {reproduced}")
+            failed += 1
+            continue
+        old, new = (json.loads(path.read_text()) for path in paths)
+        exact += old == new
+        for line in differences(old, new, intervals):
+            print(f"{name}: {line}")
+            failed += 1
+    print(f"{len(names)} metrics files: {exact} the same to the digit, {failed} differences")
+    return 1 if failed or not names else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -1,0 +1,38 @@
+# `make repro` and `make test` need Python 3.11 and git; both make the environment if it is missing.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(abspath $(VENV))/bin
+BUNDLED := data/raw/sample_catalog models/sd_mini models/clip_mini
+READY := $(VENV)/.ready
+export PATH := $(BIN):$(PATH)
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(READY): requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	touch $@
+
+repro: $(READY) ## reproduce the pipeline: bundled inputs and bases, then every stage that changed
+	dvc pull --quiet $(BUNDLED)
+	dvc repro
+
+test: $(READY) ## run the tests
+	python -m pytest
+
+lint: $(READY) ## check style and types
+	ruff check . && ruff format --check . && mypy
+
+bench: $(READY) ## run every benchmark
+	for file in benchmarks/*.py; do python $$file || exit 1; done
+
+lock: ## pin the environment again after requirements.txt changed
+	rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock && touch $(READY)
+
+prune: $(READY) ## delete item results and checkpoints older than DAYS (default 30)
+	PYTHONPATH=src python -m likeness.common.items --days $(or $(DAYS),30)
+
+.PHONY: help repro test lint bench lock prune

@@ -1,0 +1,76 @@
+"""Fetch a real base model, pinned and checked; needs a machine that reaches its model hub."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from settings import FileModel, Hub, HubModel, begin
+
+from likeness.common.cli import run
+from likeness.common.errors import LikenessError
+from likeness.common.io import digest, write_json
+
+
+def main(argv: Sequence[str]) -> None:
+    args, cfg, _ = begin(__doc__, argv, Hub, "out_dir")
+    name, models = args.out_dir.name, dict(cfg)
+    if name not in models:
+        raise LikenessError(
+            f"--out-dir {args.out_dir}: its name must be one of {', '.join(models)} (params.yaml: hub)"
+        )
+    fetch(models[name], args.out_dir)
+
+
+def fetch(model: HubModel | FileModel, folder: Path) -> None:
+    """Download the model into `folder` and check its hashes.
+
+    Raises:
+        LikenessError: the model cannot be had, or is not the pinned one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        expected = _snapshot(model, folder) if isinstance(model, HubModel) else _file(model, folder)
+    except Exception as error:  # The libraries' errors have no common base: network, lookup, disk.
+        source = model.repository if isinstance(model, HubModel) else model.url
+        why = " ".join(str(error).split())[:120] or type(error).__name__
+        raise LikenessError(
+            f"{folder.name}: cannot fetch {source} ({why}); run this stage where it can be reached"
+        ) from error
+    for name, pinned in expected.items():
+        if (found := digest(folder / name)) != pinned:
+            raise LikenessError(f"{folder / name}: SHA-256 is {found}, params.yaml has {pinned}")
+
+
+def _snapshot(model: HubModel, folder: Path) -> dict[str, str]:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils.logging import set_verbosity_error
+
+    set_verbosity_error()  # Its retries are not this stage's one line.
+    snapshot_download(
+        model.repository, revision=model.revision, local_dir=folder, allow_patterns=model.files
+    )
+    shutil.rmtree(folder / ".cache", ignore_errors=True)  # holds times of the download
+    write_json(folder / "source.json", model.model_dump())
+    return model.sha256
+
+
+def _file(model: FileModel, folder: Path) -> dict[str, str]:
+    """InceptionV3 for torch-fidelity, with the config that `likeness.image.features` reads."""
+    from torch.hub import download_url_to_file
+
+    name = model.url.rsplit("/", 1)[-1]
+    download_url_to_file(model.url, str(folder / name))
+    config = {
+        "extractor": "inception_v3",
+        "weights": name,
+        "name": "inception-v3-compat",
+        "layers": ["2048", "logits_unbiased"],
+        "features": 2048,
+        "source": model.url,
+    }
+    write_json(folder / "config.json", config)
+    return {name: model.sha256}
+
+
+if __name__ == "__main__":
+    run(main)

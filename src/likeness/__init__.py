@@ -1,0 +1,1 @@
+"""Likeness: teach a generator one voice and one look, and prove it."""

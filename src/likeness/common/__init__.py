@@ -1,0 +1,1 @@
+"""What both lanes share: params, manifests, the item store, files, runtime, tracking, figures."""

@@ -1,0 +1,33 @@
+"""A training's state on disk, so that a killed run goes on where it was."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+from likeness.common.io import atomic_path
+
+
+class Checkpoints:
+    """The newest state of one training, in a scratch folder (see `Runtime.scratch`)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "state.pt"
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the stored state; a kill leaves the old one or the new one, never a part."""
+        import torch
+
+        with atomic_path(self.path) as temporary:
+            torch.save(state, temporary)
+
+    def load(self) -> dict[str, Any] | None:
+        """The stored state on the CPU, or None where there is none that can be read."""
+        import torch
+
+        try:
+            return torch.load(self.path, map_location="cpu", weights_only=False)  # type: ignore[no-any-return]
+        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
+            return None
+
+    def clear(self) -> None:
+        self.path.unlink(missing_ok=True)

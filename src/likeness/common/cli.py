@@ -1,0 +1,32 @@
+"""What every entry script does: path flags, `--help`, and errors as one line."""
+
+import argparse
+import errno
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from likeness.common.errors import LikenessError
+
+
+def parse_paths(description: str | None, argv: Sequence[str], *names: str) -> argparse.Namespace:
+    """One required `--name PATH` flag for each name (`out_dir` is `--out-dir`), as `Path`s."""
+    parser = argparse.ArgumentParser(description=description)
+    for name in names:
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True, metavar="PATH")
+    return parser.parse_args(argv)
+
+
+def run(main: Callable[[Sequence[str]], None]) -> None:
+    """Call `main` with the command line; a mistake of the user's is one line and exit code 1."""
+    try:
+        main(sys.argv[1:])
+    except LikenessError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"error: {where}the disk is full; free some space and run the same command again")

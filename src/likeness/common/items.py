@@ -1,0 +1,263 @@
+"""The item store: work that is done once per item, whatever re-runs the stage around it.
+
+DVC re-runs a whole stage when one file of its input changes. A stage that works item by item calls
+`map_items`, which keeps each item's result under a key made of the item's content, the parameters
+that the function receives and the code that it is made of. A key that is known is linked into
+place; the others are computed. The store is only a cache: without it the same results are computed
+again.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache, partial
+from inspect import getfile
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from tqdm import tqdm
+
+from likeness.common.closure import code_digest
+from likeness.common.io import digest, link
+from likeness.common.manifest import Rejection
+from likeness.common.runtime import Runtime, cache_folder
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a function makes of one item: a JSON-able record and named files."""
+
+    record: dict[str, Any]
+    files: dict[str, bytes] = field(default_factory=dict)
+
+
+class Rejected(Exception):
+    """Raised, or returned in an item's place, by a function that sets its item aside."""
+
+    def __init__(self, reason: str, value: Any = None, threshold: Any = None) -> None:
+        super().__init__(reason, value, threshold)
+        self.reason, self.value, self.threshold = reason, value, threshold
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An item's result in the store."""
+
+    folder: Path
+    record: dict[str, Any]
+
+    def read(self, name: str) -> bytes:
+        return (self.folder / name).read_bytes()
+
+    def link(self, name: str, destination: Path) -> None:
+        link(self.folder / name, destination)
+
+
+Function = Callable[[Sequence[T]], Sequence[Result | Rejected]]
+
+
+def map_items(
+    function: Function[T],
+    items: Mapping[str, T],
+    *,
+    what: str,
+    rt: Runtime,
+    batch: int = 1,
+    workers: int = 0,
+) -> tuple[dict[str, Stored], list[Rejection]]:
+    """Apply `function` to every item that the store does not know yet.
+
+    Args:
+        function: a module's function, or a `functools.partial` of one with keyword arguments. It
+            takes a batch of items and gives a `Result` or a `Rejected` for each, in order. Its
+            keyword arguments are the parameters that the results depend on.
+        items: id to payload. A `Path` in a payload or parameter stands for its content.
+        what: name of the work, for the progress line; also the store's folder.
+        batch: items per call.
+        workers: processes; 0 computes in this one, as a model that is loaded once wants. Then a
+            short batch is filled up with its last item and the surplus results are dropped: with
+            another shape a model's kernels can differ in the last bit, and an item's result must
+            not depend on what else was missing.
+
+    Returns:
+        The results by id in the order of `items`, and a rejection for every other id. A call that
+        raises is repeated item by item, so that one bad item costs only itself; what still raises
+        is a rejection with the reason `error`.
+    """
+    store = rt.cache / "items" / what
+    keys = {name: _key(function, payload) for name, payload in items.items()}
+    missing = [name for name in items if not _complete(store / keys[name])]
+    chunks = [missing[at : at + batch] for at in range(0, len(missing), batch)]
+    failed: dict[str, Rejection] = {}
+    title = f"{what}: {len(missing)} of {len(items)} to do"
+    with tqdm(total=len(missing), desc=title, dynamic_ncols=True) as bar:
+        for chunk, outcomes in _compute(function, items, chunks, workers, batch):
+            for name, outcome in zip(chunk, outcomes, strict=True):
+                if isinstance(outcome, Exception) and not isinstance(outcome, Rejected):
+                    message = f"{type(outcome).__name__}: {outcome}"
+                    failed[name] = Rejection(id=name, reason="error", value=message)
+                else:
+                    _save(store / keys[name], outcome)
+            bar.update(len(chunk))
+    results: dict[str, Stored] = {}
+    for name in items:
+        if name not in failed:
+            folder = store / keys[name]
+            record = json.loads((folder / "record.json").read_text())
+            if "rejected" in record:
+                failed[name] = Rejection(id=name, **record["rejected"])
+            else:
+                results[name] = Stored(folder, record)
+    return results, [failed[name] for name in items if name in failed]
+
+
+def _compute(
+    function: Function[T],
+    items: Mapping[str, T],
+    chunks: list[list[str]],
+    workers: int,
+    batch: int,
+) -> Iterator[tuple[list[str], Sequence[Result | Exception]]]:
+    if not workers:
+        for chunk in chunks:
+            yield chunk, _call(function, [items[name] for name in chunk], batch)
+        return
+    if len(chunks) == 1:  # not worth the start of a process
+        yield chunks[0], _call(function, [items[name] for name in chunks[0]], 0)
+        return
+    # Spawned, not forked: a fork of a process that has run torch can hang.
+    with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=get_context("spawn")) as pool:
+        yield from _in_order(pool, function, items, chunks, ahead=4 * workers)
+
+
+def _in_order(
+    pool: Executor,
+    function: Function[T],
+    items: Mapping[str, T],
+    chunks: list[list[str]],
+    ahead: int,
+) -> Iterator[tuple[list[str], Sequence[Result | Exception]]]:
+    """Results in the order of `chunks`, with at most `ahead` of them waiting in memory."""
+    waiting: list[tuple[list[str], Future[Sequence[Result | Exception]]]] = []
+    for chunk in chunks:
+        payloads = [items[name] for name in chunk]
+        waiting.append((chunk, pool.submit(_call, function, payloads, 0)))
+        if len(waiting) >= ahead:
+            done, future = waiting.pop(0)
+            yield done, future.result()
+    for done, future in waiting:
+        yield done, future.result()
+
+
+def _call(function: Function[T], payloads: Sequence[T], size: int) -> Sequence[Result | Exception]:
+    """The function's outcomes for `payloads`, filled up to `size`; item by item where it raises."""
+    filled = [*payloads, *[payloads[-1]] * (size - len(payloads))]
+    try:
+        outcomes = function(filled)
+    except MemoryError:
+        raise
+    except Exception as error:
+        if len(payloads) == 1:
+            return [error]
+        return [outcome for one in payloads for outcome in _call(function, [one], size)]
+    if len(outcomes) != len(filled):
+        raise RuntimeError(f"{function}: {len(outcomes)} results for {len(filled)} items")
+    return outcomes[: len(payloads)]
+
+
+def _complete(folder: Path) -> bool:
+    return (folder / "record.json").is_file()
+
+
+def _save(folder: Path, outcome: Result | Rejected) -> None:
+    """Write beside and rename, so that a folder in the store is always whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    try:
+        if isinstance(outcome, Rejected):
+            rejected = {
+                "reason": outcome.reason,
+                "value": outcome.value,
+                "threshold": outcome.threshold,
+            }
+            record: dict[str, Any] = {"rejected": rejected}
+        else:
+            record = outcome.record
+            for name, data in outcome.files.items():
+                (temporary / name).write_bytes(data)
+        (temporary / "record.json").write_text(json.dumps(record, ensure_ascii=False))
+        if not _complete(folder):
+            os.rename(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _key(function: Function[T], payload: T) -> str:
+    keywords: dict[str, Any] = {}
+    inner: Any = function
+    while isinstance(inner, partial):
+        if inner.args:
+            raise TypeError(f"{inner}: bind parameters by keyword, so that the key names them")
+        keywords, inner = {**inner.keywords, **keywords}, inner.func
+    parts = [
+        f"{inner.__module__}.{inner.__qualname__}",
+        code_digest(Path(getfile(inner))),
+        keywords,
+        payload,
+    ]
+    text = json.dumps([_describe(part) for part in parts], sort_keys=True)
+    name = hashlib.sha256(text.encode()).hexdigest()
+    return f"{name[:2]}/{name[2:40]}"
+
+
+def _describe(value: Any) -> Any:
+    if isinstance(value, Path):
+        return _content(value)
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {str(key): _describe(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_describe(item) for item in value]
+    return value
+
+
+def _content(path: Path) -> str:
+    if path.is_dir():
+        newest = max((child.stat().st_mtime_ns for child in path.rglob("*")), default=0)
+        return _folder_digest(path, newest)
+    # A missing file is the function's to reject, not the key's to fail on.
+    return digest(path) if path.is_file() else f"absent: {path.name}"
+
+
+@cache
+def _folder_digest(path: Path, _newest: int) -> str:
+    return digest(path)
+
+
+def prune(store: Path, days: float) -> int:
+    """Delete results that were made more than `days` days ago; returns how many."""
+    limit = time.time() - days * 86400
+    old = [path.parent for path in store.rglob("record.json") if path.stat().st_mtime < limit]
+    for folder in old:
+        shutil.rmtree(folder)
+    return len(old)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Delete old results from the item store.")
+    parser.add_argument("--root", type=Path, default=Path("."), help="the repository's root")
+    parser.add_argument("--days", type=float, required=True, help="age of what is deleted")
+    arguments = parser.parse_args()
+    print(prune(cache_folder(arguments.root) / "items", arguments.days), "results deleted")

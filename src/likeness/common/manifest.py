@@ -1,0 +1,108 @@
+"""Manifests: one checked JSON line per item beside its media, sorted by unique id.
+
+The contract follows lhotse's manifests (a class per row, a cheap check and one that opens the
+media), with errors in place of asserts.
+"""
+
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from likeness.common.errors import LikenessError
+from likeness.common.io import read_jsonl, write_jsonl
+
+R = TypeVar("R", bound="Row")
+
+
+class Row(BaseModel):
+    """One item. Subclasses add fields; `file_name`, where there is one, is relative to the manifest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    id: str
+
+
+class Rejection(Row):
+    """An item that was set aside: why, what was measured, and the limit that it missed."""
+
+    reason: str
+    value: Any = None
+    threshold: Any = None
+
+
+def write_manifest(path: Path, rows: Iterable[R]) -> None:
+    """Write rows sorted by id. Raises `LikenessError` on a repeated id."""
+    ordered = sorted(rows, key=lambda row: row.id)
+    _check_unique(path, [row.id for row in ordered])
+    write_jsonl(path, (row.model_dump() for row in ordered))
+
+
+def read_manifest(
+    path: Path, row: type[R], open_media: Callable[[Path], Any] | None = None
+) -> list[R]:
+    """The checked rows of a manifest.
+
+    Args:
+        path: a `manifest.jsonl`.
+        row: the class of its rows.
+        open_media: if given, called with each row's `file_name` under the manifest's folder; what
+            it raises becomes the row's problem.
+
+    Raises:
+        LikenessError: `path:line: id: rule (got X)`, the first problem found.
+    """
+    rows: list[R] = []
+    for number, value in enumerate(read_jsonl(path), start=1):
+        where = f"{path}:{number}: {value.get('id', '?') if isinstance(value, dict) else '?'}"
+        try:
+            rows.append(row.model_validate(value))
+        except ValidationError as error:
+            detail = error.errors()[0]
+            key = ".".join(map(str, detail["loc"]))
+            raise LikenessError(
+                f"{where}: {key}: {detail['msg']} (got {detail['input']!r})"
+            ) from error
+        if open_media is not None:
+            media = path.parent / str(value["file_name"])
+            try:
+                open_media(media)
+            except Exception as error:
+                raise LikenessError(f"{where}: {media} must open (got {error})") from error
+    _check_unique(path, [value.id for value in rows])
+    return rows
+
+
+def _check_unique(path: Path, ids: list[str]) -> None:
+    for line, (before, current) in enumerate(pairwise(ids), start=2):
+        if before == current:
+            raise LikenessError(f"{path}:{line}: {current}: id must be unique (got it twice)")
+        if before > current:
+            raise LikenessError(
+                f"{path}:{line}: {current}: ids must be sorted (got it after {before})"
+            )
+
+
+def count_reasons(rejected: Iterable[Rejection]) -> dict[str, int]:
+    """How many items each reason set aside, by name."""
+    counts: dict[str, int] = {}
+    for rejection in rejected:
+        counts[rejection.reason] = counts.get(rejection.reason, 0) + 1
+    return dict(sorted(counts.items()))
+
+
+def check_rejected_share(what: str, rejected: list[Rejection], total: int, limit: float) -> None:
+    """Fail a stage whose losses show that its input, not an item, is wrong.
+
+    Raises:
+        LikenessError: when more than `limit` (0 to 1) of `total` items were set aside.
+    """
+    if total and len(rejected) > limit * total:
+        reasons = ", ".join(f"{reason} {n}" for reason, n in count_reasons(rejected).items())
+        first = rejected[0]
+        raise LikenessError(
+            f"{what}: {len(rejected)} of {total} items rejected, more than max_rejected_share "
+            f"{limit:g} ({reasons}; first {first.id}: {first.reason} {first.value!r}); "
+            "mend the input or raise the limit"
+        )

@@ -1,0 +1,122 @@
+"""Device, threads, seeds, logging and where the caches are: decided here, once per stage."""
+
+import hashlib
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field
+from tqdm import tqdm
+
+from likeness.common.errors import LikenessError
+from likeness.common.params import Section
+
+T = TypeVar("T")
+
+
+class Base(Section):
+    """What every stage reads."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    threads: Annotated[int, Field(ge=0)]
+    workers: Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and how a stage runs.
+
+    Attributes:
+        seed: the pipeline's seed; derive others from it with `seed_for`.
+        device: `cpu`, `cuda` or `mps`.
+        workers: processes for item-wise work.
+        cache: folder beside DVC's cache for the item store and training scratch. It survives
+            `dvc exp run --temp`, and deleting it changes no output.
+    """
+
+    seed: int
+    device: str
+    workers: int
+    cache: Path
+
+    def seed_for(self, *parts: object) -> int:
+        """A seed in [0, 2**63) for one item, the same whatever its batch, worker or order."""
+        text = "\0".join(map(str, (self.seed, *parts)))
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+    def log(self, message: str) -> None:
+        tqdm.write(message, file=sys.stderr)
+
+    def progress(self, items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+        """`items`, with a progress bar on stderr."""
+        yield from tqdm(items, desc=what, total=total, file=sys.stderr, dynamic_ncols=True)
+
+    def scratch(self, stage: str, key: str) -> Path:
+        """A folder for what must outlive a killed run: checkpoints. Keyed by all that they depend on."""
+        path = self.cache / "scratch" / stage / key
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+def start(base: Base, root: Path) -> Runtime:
+    """Set up the process and say where it runs.
+
+    Args:
+        base: the `base` section of params.yaml.
+        root: the repository's root, which holds `.dvc`.
+
+    Raises:
+        LikenessError: the device that was asked for is not here.
+    """
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
+    workers = base.workers or os.cpu_count() or 1
+    return Runtime(
+        seed=base.seed, device=_start_torch(base), workers=workers, cache=cache_folder(root)
+    )
+
+
+def _start_torch(base: Base) -> str:
+    import random
+
+    import numpy as np
+    import torch
+
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    device = base.device
+    if device == "auto":
+        device = next(name for name in ("cuda", "mps", "cpu") if available[name])
+    if not available[device]:
+        here = ", ".join(name for name, there in available.items() if there)
+        raise LikenessError(f"params.yaml: base.device: {device} is not available here; use {here}")
+    if base.threads:
+        torch.set_num_threads(base.threads)
+    random.seed(base.seed)
+    np.random.seed(base.seed)
+    torch.manual_seed(base.seed)
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    return device
+
+
+def cache_folder(root: Path) -> Path:
+    """`likeness/` beside the DVC cache that the repository at `root` uses.
+
+    Experiments in temporary folders (`dvc exp run --temp`, `--queue`) are configured by DVC with the
+    main repository's cache, so they share this folder with it.
+    """
+    from dvc.config import Config
+
+    dvc = root.resolve() / ".dvc"
+    cache = Config(dvc_dir=str(dvc)).get("cache", {}).get("dir") or dvc / "cache"
+    return Path(cache).parent / "likeness"

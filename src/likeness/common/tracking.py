@@ -1,0 +1,40 @@
+"""A training's curves and samples in DVCLive, the same after a resumed run as after a whole one."""
+
+from pathlib import Path
+
+
+class Tracker:
+    """Logs to two DVCLive folders: one that is part of the stage's outputs, one for timings.
+
+    Outputs must be a pure function of their inputs, and seconds and bytes are not: they go to a
+    folder that DVC shows but does not hash.
+    """
+
+    def __init__(self, plots_dir: Path, timings_dir: Path) -> None:
+        from dvclive import Live
+
+        self._curves, self._timings = (
+            Live(str(folder), dvcyaml=None, report=None, save_dvc_exp=False)
+            for folder in (plots_dir, timings_dir)
+        )
+
+    def log(self, step: int, values: dict[str, float]) -> None:
+        """Add a point to each named curve (`train/loss` makes a folder of curves)."""
+        self._log(self._curves, step, values)
+
+    def log_timings(self, step: int, values: dict[str, float]) -> None:
+        self._log(self._timings, step, values)
+
+    def log_image(self, name: str, path: Path) -> None:
+        self._curves.log_image(name, path)
+
+    def end(self) -> None:
+        self._curves.end()
+        self._timings.end()
+
+    @staticmethod
+    def _log(live: "Live", step: int, values: dict[str, float]) -> None:  # type: ignore[name-defined]  # noqa: F821
+        live.step = step
+        for name, value in values.items():
+            live.log_metric(name, value)
+        live.make_summary()

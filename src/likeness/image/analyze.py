@@ -1,0 +1,159 @@
+"""Look at a catalogue before anything is made of it: what is there, what is missing, in which shares."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+from PIL import Image, UnidentifiedImageError
+from pydantic import Field
+
+from likeness.common import figures
+from likeness.common.errors import LikenessError
+from likeness.common.io import digest, write_text
+from likeness.common.manifest import Rejection, check_rejected_share, count_reasons, write_manifest
+from likeness.common.params import Section
+from likeness.common.runtime import Runtime
+from likeness.image.catalog import image_path, read_catalog
+from likeness.image.rows import Product
+
+SHOWN = ("baseColour", "gender", "brand", "season", "usage", "year")
+REASONS = ("malformed_row", "unsafe_id", "duplicate_id", "missing_file")
+
+
+class ImageAnalyze(Section):
+    article_type: str
+    max_rejected_share: Annotated[float, Field(ge=0, le=1)]
+
+
+def analyze(
+    cfg: ImageAnalyze,
+    *,
+    catalog: Path,
+    out_dir: Path,
+    plots_dir: Path,
+    report: Path,
+    rt: Runtime,
+) -> dict[str, float]:
+    """Select the products of one article type and describe them.
+
+    Writes `manifest.jsonl` (a `Product` a row) and `rejected.jsonl` to `out_dir`; distributions,
+    image sizes and a sample sheet to `plots_dir`; and the same as text to `report`.
+
+    Raises:
+        LikenessError: no catalogue, a missing column, an article type that it does not have, or
+            more rows rejected than `max_rejected_share`.
+    """
+    products, rejected = read_catalog(catalog)
+    types = Counter(product.articleType for product in products)
+    chosen = [product for product in products if product.articleType == cfg.article_type]
+    if not chosen:
+        there = ", ".join(f"{name} ({n})" for name, n in types.most_common(12))
+        raise LikenessError(
+            f"params.yaml: image_analyze.article_type: {cfg.article_type!r} is not in "
+            f"{catalog / 'styles.csv'}; it has {there or 'no rows'}"
+        )
+    kept: list[Product] = []
+    for product in chosen:
+        if image_path(catalog, product.id).is_file():
+            kept.append(product)
+        else:
+            name = image_path(catalog, product.id).relative_to(catalog)
+            rejected.append(Rejection(id=product.id, reason="missing_file", value=str(name)))
+    total = len(chosen) + len(rejected)
+    check_rejected_share(f"{catalog}", rejected, total, cfg.max_rejected_share)
+
+    formats: Counter[str] = Counter()
+    sizes: list[tuple[int, int]] = []
+    contents: Counter[str] = Counter()
+    for product in rt.progress(kept, "image_analyze: images", len(kept)):
+        path = image_path(catalog, product.id)
+        contents[digest(path)] += 1
+        try:
+            with Image.open(path) as image:
+                formats[f"{image.format} {image.mode}"] += 1
+                sizes.append(image.size)
+        except (UnidentifiedImageError, OSError):
+            formats["unreadable"] += 1
+    copies = sum(contents.values()) - len(contents)
+
+    counts = distributions(kept)
+    _draw(plots_dir, counts, sizes, [image_path(catalog, product.id) for product in kept])
+    reasons = count_reasons(rejected)
+    write_text(report, _report(cfg, counts, formats, sizes, reasons, copies, types, len(products)))
+    write_manifest(out_dir / "rejected.jsonl", rejected)
+    write_manifest(out_dir / "manifest.jsonl", kept)
+    return {
+        "rows": len(products) + sum(n for reason, n in reasons.items() if reason != "missing_file"),
+        "selected": len(chosen),
+        "kept": len(kept),
+        "unreadable": formats["unreadable"],
+        "exact_duplicates": copies,
+        **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
+    }
+
+
+def distributions(products: list[Product]) -> dict[str, Counter[str]]:
+    """Counts by value of each shown attribute, and of every further column of the catalogue."""
+    rows = [{**product.attributes(), "brand": product.brand()} for product in products]
+    columns = [*SHOWN, *sorted({key for product in products for key in product.extra})]
+    return {column: Counter(row.get(column, "") for row in rows) for column in columns}
+
+
+def _draw(
+    plots_dir: Path,
+    counts: dict[str, Counter[str]],
+    sizes: list[tuple[int, int]],
+    paths: list[Path],
+) -> None:
+    rows = -(-len(counts) // 2)
+    with figures.figure(plots_dir / "distributions.png", rows, 2, (11, 3.2 * rows)) as axes:
+        for axis, (name, values) in zip(axes.flat, counts.items(), strict=False):
+            figures.bars(axis, values, name)
+        for axis in axes.flat[len(counts) :]:
+            axis.axis("off")
+    with figures.figure(plots_dir / "sizes.png", size=(5, 4)) as axis:
+        common = Counter(sizes)
+        wide, high = [[size[side] for size in common] for side in (0, 1)]
+        axis.scatter(wide, high, s=[8 + 2 * n**0.5 for n in common.values()], color=figures.ACCENT)
+        axis.set(xlabel="width, pixels", ylabel="height, pixels", title="Image sizes")
+    images: list[Image.Image] = []
+    # Evenly spaced through the catalogue, so that the sheet is not one season's or one brand's.
+    for path in paths[:: max(1, len(paths) // 100)]:
+        try:
+            with Image.open(path) as image:
+                images.append(image.convert("RGB"))
+        except OSError:
+            continue  # image_prepare says what is wrong with it
+    figures.contact_sheet(plots_dir / "samples.png", images[:100], columns=10, size=96)
+
+
+def _report(
+    cfg: ImageAnalyze,
+    counts: dict[str, Counter[str]],
+    formats: Counter[str],
+    sizes: list[tuple[int, int]],
+    reasons: dict[str, int],
+    copies: int,
+    types: Counter[str],
+    rows: int,
+) -> str:
+    def table(title: str, values: Counter[str] | dict[str, int]) -> list[str]:
+        total = sum(values.values()) or 1
+        ordered = sorted(values.items(), key=lambda pair: (-pair[1], pair[0]))[:20]
+        lines = [f"| {name or '(empty)'} | {n} | {n / total:.1%} |" for name, n in ordered]
+        return [f"## {title}", "", "| value | rows | share |", "| --- | ---: | ---: |", *lines, ""]
+
+    selected = sum(next(iter(counts.values())).values())
+    lines = [
+        f"# {cfg.article_type}: {selected} of {rows} products",
+        "",
+        f"{copies} files are byte-for-byte copies of another; {formats['unreadable']} have no image "
+        "header that can be read (image_prepare opens every file whole and says why).",
+        "",
+        *table("Rows set aside, by reason", reasons),
+        *table("File formats", formats),
+        *table("Image sizes", Counter(f"{width} × {height}" for width, height in sizes)),
+    ]
+    for name, values in counts.items():
+        lines += table(name, values)
+    return "\n".join([*lines, *table("Article types in the catalogue", types)])

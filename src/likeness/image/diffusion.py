@@ -1,0 +1,169 @@
+"""Stable Diffusion as the lane uses it: loading a base, putting an adapter on it, drawing images."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from likeness.common.errors import LikenessError
+from likeness.common.io import read_json
+from likeness.common.items import Result
+from likeness.image.pixels import png_bytes
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import StableDiffusionPipeline
+
+ADAPTER = "pytorch_lora_weights.safetensors"
+# From four rows on, the CPU's kernels give each row the same bits whatever the batch size is.
+FEWEST_ROWS = 4
+
+
+def load_pipeline(
+    base: Path, device: str, adapter: Path | None = None
+) -> "StableDiffusionPipeline":
+    """The base in float32 (bfloat16 on cuda where it has it), with the adapter's weights if given.
+
+    Raises:
+        LikenessError: `base` is no Stable Diffusion pipeline, or the adapter does not fit it.
+    """
+    import torch
+    from diffusers import StableDiffusionPipeline
+    from diffusers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    check_base(base)
+    dtype = torch.bfloat16 if device == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+    try:
+        pipeline = StableDiffusionPipeline.from_pretrained(
+            base, torch_dtype=dtype, local_files_only=True, safety_checker=None
+        )
+    except (OSError, ValueError, TypeError) as error:
+        raise LikenessError(
+            f"{base}: cannot be loaded as Stable Diffusion ({_line(error)})"
+        ) from error
+    pipeline.set_progress_bar_config(disable=True)
+    if adapter is not None:
+        load_adapter(pipeline, adapter)
+    return pipeline.to(device)
+
+
+def check_base(base: Path) -> None:
+    """Raise `LikenessError` unless the folder looks like a diffusers Stable Diffusion pipeline."""
+    index = base / "model_index.json"
+    if not index.is_file():
+        raise LikenessError(
+            f"{base}: no Stable Diffusion here (model_index.json is missing); set inputs.diffusion to "
+            "a folder under models/ that models/dvc.yaml makes"
+        )
+    name = read_json(index).get("_class_name")
+    if name != "StableDiffusionPipeline":
+        raise LikenessError(
+            f"{index}: _class_name is {name!r}; image_train takes StableDiffusionPipeline"
+        )
+
+
+def load_adapter(pipeline: "StableDiffusionPipeline", adapter: Path) -> None:
+    """Put a LoRA in diffusers keys on the pipeline; a key that matches nothing is an error.
+
+    diffusers itself only warns when no key matched, and then draws with the base alone.
+    """
+    from safetensors import safe_open
+
+    path = adapter / ADAPTER
+    if not path.is_file():
+        raise LikenessError(f"{path}: no such file; run image_train")
+    with safe_open(path, "pt") as file:
+        wanted = len(file.keys())
+    try:
+        pipeline.load_lora_weights(adapter, weight_name=ADAPTER)
+    except (ValueError, RuntimeError) as error:
+        raise LikenessError(f"{path}: does not fit this base ({_line(error)})") from error
+    networks = [pipeline.unet, pipeline.text_encoder]
+    matched = sum("lora_" in name for network in networks for name, _ in network.named_parameters())
+    if matched != wanted:
+        raise LikenessError(
+            f"{path}: {matched} of its {wanted} keys match this base; use its own base"
+        )
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def scale_of(vae: Any) -> int:
+    """Pixels per latent along one side."""
+    return int(2 ** (len(vae.config.block_out_channels) - 1))
+
+
+def draw_images(
+    prompts: Sequence[dict[str, Any]],
+    *,
+    base: Path,
+    adapter: Path | None,
+    resolution: int,
+    steps: int,
+    guidance: float,
+    negative_prompt: str,
+    device: str,
+) -> list[Result]:
+    """`image.png` for each `{"prompt", "seed"}`: a function of those two, not of the batch."""
+    pipeline = _pipeline(base, adapter, device)
+    images = draw(
+        pipeline,
+        [str(row["prompt"]) for row in prompts],
+        [int(row["seed"]) for row in prompts],
+        resolution=resolution,
+        steps=steps,
+        guidance=guidance,
+        negative_prompt=negative_prompt,
+    )
+    return [Result({}, {"image.png": png_bytes(image)}) for image in images]
+
+
+@cache
+def _pipeline(base: Path, adapter: Path | None, device: str) -> "StableDiffusionPipeline":
+    return load_pipeline(base, device, adapter)
+
+
+def draw(
+    pipeline: "StableDiffusionPipeline",
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    resolution: int,
+    steps: int,
+    guidance: float,
+    negative_prompt: str,
+) -> list[Image.Image]:
+    """One `resolution` squared image for each prompt, from noise drawn on the CPU by its seed."""
+    import torch
+
+    missing = max(0, FEWEST_ROWS - len(prompts))
+    texts = [*prompts, *[prompts[-1]] * missing]
+    side = resolution // scale_of(pipeline.vae)
+    shape = (pipeline.unet.config.in_channels, side, side)
+    latents = torch.stack([noise(seed, shape) for seed in [*seeds, *[seeds[-1]] * missing]])
+    with torch.inference_mode():
+        output = pipeline(
+            prompt=texts,
+            negative_prompt=[negative_prompt] * len(texts),
+            latents=latents.to(pipeline.device, pipeline.unet.dtype),
+            height=resolution,
+            width=resolution,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            output_type="np",
+        )
+    arrays = np.round(output.images[: len(prompts)] * 255).astype(np.uint8)
+    return [Image.fromarray(array) for array in arrays]
+
+
+def noise(seed: int, shape: tuple[int, ...]) -> "torch.Tensor":
+    import torch
+
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))

@@ -1,0 +1,375 @@
+"""Synthetic against real: tuned beside the base it came from, and both beside real against real."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from PIL import Image, ImageOps
+from pydantic import Field
+
+from likeness.common import figures
+from likeness.common.errors import LikenessError
+from likeness.common.io import write_json
+from likeness.common.manifest import read_manifest, write_manifest
+from likeness.common.params import Section
+from likeness.common.runtime import Runtime
+from likeness.image import fidelity
+from likeness.image.clip import clip_scores
+from likeness.image.features import Features, extract, extractor_kind
+from likeness.image.fidelity import Estimate, mean_estimate, subset_estimate
+from likeness.image.quality import Measures, colour_prototypes, measure_all, nearest_colour
+from likeness.image.rows import EvaluatedImage, PreparedImage, SyntheticImage
+
+Array = np.ndarray
+
+
+class ImageEvaluate(Section):
+    rounds: Annotated[int, Field(ge=10, le=10000)]
+    neighbours: Annotated[int, Field(ge=1, le=50)]
+    min_clean_background: Annotated[float, Field(ge=0, le=1)]
+    copy_quantile: Annotated[float, Field(gt=0, lt=1)]
+    classify: str
+
+
+@dataclass
+class ImageSet:
+    """Images of one origin: paths, prompts and asked-for attributes by id, and what was measured."""
+
+    paths: dict[str, Path]
+    prompts: dict[str, str]
+    products: dict[str, dict[str, str]]
+    features: Features
+    measures: dict[str, Measures]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def vectors(self) -> Array:
+        return self.features.vectors
+
+
+def evaluate(
+    cfg: ImageEvaluate,
+    *,
+    dataset: Path,
+    generated: Path,
+    adapter: Path,
+    extractor: Path,
+    clip: Path,
+    out_dir: Path,
+    plots_dir: Path,
+    intervals: Path,
+    rt: Runtime,
+) -> dict[str, Any]:
+    """Measure tuned, base and real images; every figure comes with its interval and its n.
+
+    Distances between sets compare `n` images with `n` test images, where n is the same for `tuned`,
+    `base` and `floor` (train images against test images): such distances depend on n. Writes the
+    per-image table (`manifest.jsonl`) to `out_dir`, grids to `plots_dir`, and each figure's value, 95 %
+    interval and n to `intervals`; the values alone are the stage's metrics.
+
+    Raises:
+        LikenessError: an image has no row or a row no image, or the sets are too small.
+    """
+    rows = read_manifest(dataset / "manifest.jsonl", PreparedImage)
+    tuned_rows = read_manifest(generated / "manifest.jsonl", SyntheticImage)
+    asked = {row.id: row for row in tuned_rows}
+    base_paths = {path.stem: path for path in sorted((generated / "base").glob("*.png"))}
+    _check_pairs(generated, asked, base_paths)
+
+    def gather(paths: dict[str, Path], prompts: dict[str, str], products: Any) -> ImageSet:
+        return ImageSet(
+            paths,
+            prompts,
+            products,
+            extract(paths, extractor=extractor, rt=rt),
+            measure_all(paths, rt),
+        )
+
+    real = {
+        split: gather(
+            {row.id: dataset / row.file_name for row in rows if row.split == split},
+            {row.id: row.caption for row in rows if row.split == split},
+            {row.id: row.attributes() for row in rows if row.split == split},
+        )
+        for split in ("train", "test")
+    }
+    tuned = gather(
+        {row.id: generated / row.file_name for row in tuned_rows},
+        {row.id: row.prompt for row in tuned_rows},
+        {row.id: row.attributes() for row in tuned_rows},
+    )
+    base_paths = {name: path for name, path in base_paths.items() if name in asked}
+    base = gather(
+        base_paths,
+        {name: asked[name].prompt for name in base_paths},
+        {name: asked[name].attributes() for name in base_paths},
+    )
+    sets = {"tuned": tuned, "base": base, "real": real["test"]}
+    scores = Scores(cfg, real["train"], real["test"], rt.seed)
+    found = _set_estimates(scores, extractor_kind(extractor), tuned, base, real["train"])
+    cosines = {}
+    for name, images in sets.items():
+        pictures, texts = clip_scores(images.paths, images.prompts, clip=clip, rt=rt)
+        cosines[name] = 100 * (pictures * texts).sum(1)
+        found[f"{name}_clip"] = scores.mean(cosines[name])
+        if name == "real":
+            # Captions moved on by half the set: what CLIP gives to a caption of another image.
+            others = np.roll(texts, len(texts) // 2, axis=0)
+            found["shuffled_clip"] = scores.mean(100 * (pictures * others).sum(1))
+    tables = {name: scores.table(name, images, cosines[name]) for name, images in sets.items()}
+    for name, table in tables.items():
+        found |= scores.image_estimates(name, table)
+    found |= scores.trained_on(real["train"], tuned)
+
+    evaluated = [row for table in tables.values() for row in table]
+    _grids(plots_dir, real["test"], tuned, base, adapter)
+    _plot_estimates(plots_dir, found, tables)
+    write_json(intervals, {name: asdict(estimate) for name, estimate in found.items()})
+    write_manifest(out_dir / "manifest.jsonl", evaluated)
+    return {
+        "extractor": extractor_kind(extractor),
+        "clip_model": clip.name,
+        "distance_n": found["tuned_precision"].n,
+        **{f"{name}_n": len(images) for name, images in sets.items()},
+        **{name: round(estimate.value, 5) for name, estimate in found.items()},
+    }
+
+
+def _check_pairs(
+    generated: Path, asked: Mapping[str, SyntheticImage], base_paths: Mapping[str, Path]
+) -> None:
+    files = {path.stem for path in (generated / "images").glob("*.png")}
+    for name in sorted(files ^ set(asked)):
+        raise LikenessError(
+            f"{generated}: {name} has {'no prompt in manifest.jsonl' if name in files else 'no image'}; "
+            "run image_generate again"
+        )
+    if not base_paths:
+        raise LikenessError(
+            f"{generated / 'base'}: no images of the base; set image_generate.baseline to 50 or more"
+        )
+
+
+class Scores:
+    """The lane's figures, all against one test split and one train split."""
+
+    def __init__(self, cfg: ImageEvaluate, train: ImageSet, test: ImageSet, seed: int) -> None:
+        self.cfg, self.train, self.test, self.seed = cfg, train, test, seed
+        self.prototypes = colour_prototypes(
+            [product["baseColour"] for product in train.products.values()],
+            np.array([measures.lab for measures in train.measures.values()]),
+        )
+        k = min(cfg.neighbours, len(test) - 1)
+        within = fidelity.distances(test.vectors, test.vectors)
+        self.radii = np.sort(within, axis=1)[:, k]
+        self.test_reach = fidelity.nearest(test.vectors, train.vectors)
+
+    def mean(self, values: Array) -> Estimate:
+        return mean_estimate(values, self.cfg.rounds, self.seed)
+
+    def subset(self, pool: ImageSet, n: int, measure: Any) -> Estimate:
+        """`measure` of the vectors of random subsets of `pool` and of the test split's n images."""
+        rng = np.random.default_rng(self.seed)
+        chosen = np.sort(rng.choice(len(self.test), n, replace=False))
+        reference = self.test.vectors[chosen]
+        return subset_estimate(
+            lambda rows: float(measure(pool.vectors[rows], reference)),
+            len(pool),
+            n,
+            self.cfg.rounds,
+            self.seed,
+        )
+
+    def table(self, name: str, images: ImageSet, clip: Array) -> list[EvaluatedImage]:
+        """Per-image rows. A real image is not its own neighbour."""
+        to_test = fidelity.distances(images.vectors, self.test.vectors)
+        if images is self.test:
+            np.fill_diagonal(to_test, np.inf)
+        realism = (self.radii[None] / np.maximum(to_test, 1e-9)).max(1)
+        reach = fidelity.nearest(images.vectors, self.train.vectors)
+        rows = []
+        for at, identity in enumerate(images.paths):
+            found = images.measures[identity]
+            rows.append(
+                EvaluatedImage(
+                    id=f"{name}/{identity}",
+                    set=name,
+                    prompt=images.prompts[identity],
+                    clip=round(float(clip[at]), 4),
+                    realism=round(float(realism[at]), 4),
+                    train_distance=round(float(reach[at]), 4),
+                    colour=nearest_colour(found.lab, self.prototypes),
+                    colour_asked=images.products[identity]["baseColour"],
+                    clean_background=round(found.clean_background, 4),
+                    cut_off=round(found.cut_off, 4),
+                    aspect=round(found.aspect, 4),
+                    sharpness=round(found.sharpness, 3),
+                )
+            )
+        return rows
+
+    def image_estimates(self, name: str, table: Sequence[EvaluatedImage]) -> dict[str, Estimate]:
+        """Shares and means over a per-image table."""
+        limit = float(np.quantile(self.test_reach, self.cfg.copy_quantile))
+        columns = {
+            "colour_agreement": [row.colour == row.colour_asked for row in table],
+            "clean_background": [
+                row.clean_background >= self.cfg.min_clean_background for row in table
+            ],
+            "realism": [min(row.realism, 10.0) for row in table],
+            "sharpness": [row.sharpness for row in table],
+            "copy_share": [row.train_distance < limit for row in table],
+        }
+        return {
+            f"{name}_{column}": self.mean(np.array(values, np.float64))
+            for column, values in columns.items()
+        }
+
+    def trained_on(self, train: ImageSet, synthetic: ImageSet) -> dict[str, Estimate]:
+        """Accuracy on real test images of a classifier trained on real, and on synthetic, images.
+
+        The classification accuracy score of Ravuri and Vinyals (2019), with logistic regression on
+        the extractor's features, and as many real images as synthetic ones.
+        """
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        def labels(images: ImageSet) -> Array:
+            return np.array([product[self.cfg.classify] for product in images.products.values()])
+
+        n = min(len(train), len(synthetic))
+        found: dict[str, Estimate] = {}
+        for name, images in (("real", train), ("synthetic", synthetic)):
+            rows = np.random.default_rng(self.seed).choice(len(images), n, replace=False)
+            wanted = labels(images)[rows]
+            if len(set(wanted)) < 2:
+                raise LikenessError(
+                    f"params.yaml: image_evaluate.classify: {self.cfg.classify} has one value only "
+                    f"in the {name} images; name an attribute with more"
+                )
+            model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500))
+            model.fit(images.vectors[rows], wanted)
+            right = model.predict(self.test.vectors) == labels(self.test)
+            found[f"trained_on_{name}_accuracy"] = self.mean(right.astype(np.float64))
+        return found
+
+
+def _set_estimates(
+    scores: Scores, kind: str, tuned: ImageSet, base: ImageSet, train: ImageSet
+) -> dict[str, Estimate]:
+    """Distances and neighbourhood figures of each set to the test split, at one n for all."""
+    # Fréchet and kernel distances have these names only with the network they were defined with.
+    inception = kind == "inception_v3"
+    distances = {
+        "fid" if inception else "frechet": fidelity.frechet,
+        "kid" if inception else "kernel": fidelity.kernel,
+    }
+    pools = {"tuned": tuned, "base": base, "floor": train}
+    n = min(len(scores.test), *map(len, pools.values()))
+    if n < 2 * scores.cfg.neighbours:
+        raise LikenessError(
+            f"image_evaluate: {n} images are too few for {scores.cfg.neighbours} neighbours; generate "
+            "more (image_generate.count and baseline) or use a larger catalogue"
+        )
+    k = scores.cfg.neighbours
+    found: dict[str, Estimate] = {}
+    for name, pool in pools.items():
+        for metric, measure in distances.items():
+            found[f"{name}_{metric}"] = scores.subset(pool, n, measure)
+        for metric in ("precision", "recall", "density", "coverage"):
+            found[f"{name}_{metric}"] = scores.subset(
+                pool, n, lambda made, real, metric=metric: fidelity.prdc(real, made, k)[metric]
+            )
+        found[f"{name}_diversity"] = scores.subset(
+            pool, n, lambda made, _: fidelity.diversity(made)
+        )
+        p = pool.features.probabilities
+        if p.shape[1]:
+            found[f"{name}_inception"] = subset_estimate(
+                lambda rows, p=p: fidelity.inception(p[rows]),
+                len(pool),
+                n,
+                scores.cfg.rounds,
+                scores.seed,
+            )
+    return found
+
+
+def _grids(
+    plots_dir: Path,
+    real: ImageSet,
+    tuned: ImageSet,
+    base: ImageSet,
+    adapter: Path,
+) -> None:
+    def pictures(images: ImageSet, names: Sequence[str]) -> list[Image.Image]:
+        return [Image.open(images.paths[name]).convert("RGB") for name in names]
+
+    def spread(images: ImageSet, count: int) -> list[str]:
+        names = sorted(images.paths, key=lambda name: images.prompts[name])
+        return [names[at * len(names) // count] for at in range(min(count, len(names)))]
+
+    halves = []
+    for images, colour in ((real, figures.INK), (tuned, figures.ACCENT)):
+        frames = [
+            ImageOps.expand(picture, 2, colour) for picture in pictures(images, spread(images, 50))
+        ]
+        halves.append(frames + [Image.new("RGB", (8, 8), "white")] * (50 - len(frames)))
+    rows = [half[at : at + 5] for at in range(0, 50, 5) for half in halves]
+    figures.contact_sheet(
+        plots_dir / "real_and_synthetic.png",
+        [picture for row in rows for picture in row],
+        columns=10,
+        size=80,
+    )
+    colours = sorted({product["baseColour"] for product in tuned.products.values()})
+    cells, labels = [], []
+    for colour in colours:
+        for name, images in (("real", real), ("tuned", tuned), ("base", base)):
+            members = [key for key, row in images.products.items() if row["baseColour"] == colour]
+            cells += pictures(images, members[:4])
+            cells += [Image.new("RGB", (8, 8), "white")] * (4 - len(members[:4]))
+            labels += [f"{name} {colour}"] * 4
+    figures.contact_sheet(plots_dir / "by_colour.png", cells, columns=12, size=72, labels=labels)
+    sheets = sorted((adapter / "samples").glob("*.png"))
+    shown = [sheets[at * (len(sheets) - 1) // 3] for at in range(4)] if len(sheets) > 3 else sheets
+    figures.contact_sheet(
+        plots_dir / "training.png",
+        [Image.open(path) for path in shown],
+        columns=2,
+        size=420,
+        labels=[f"step {int(path.stem)}" for path in shown],
+    )
+
+
+def _plot_estimates(
+    plots_dir: Path, found: Mapping[str, Estimate], tables: Mapping[str, Sequence[EvaluatedImage]]
+) -> None:
+    distance = "fid" if "tuned_fid" in found else "frechet"
+    shown = [distance, "precision", "recall", "coverage"]
+    with figures.figure(plots_dir / "distances.png", 1, len(shown), (11, 2.6)) as axes:
+        for axis, metric in zip(axes, shown, strict=True):
+            for name in ("base", "tuned", "floor"):
+                estimate = found[f"{name}_{metric}"]
+                colour = figures.ACCENT if name == "tuned" else figures.QUIET
+                # Identical subsets' mean can differ from them by a rounding.
+                below, above = estimate.value - estimate.low, estimate.high - estimate.value
+                error = [[max(0.0, below)], [max(0.0, above)]]
+                axis.bar(name, estimate.value, color=colour, yerr=error, capsize=4)
+            axis.set_title(f"{metric} (n={found[f'tuned_{metric}'].n})")
+    with figures.figure(plots_dir / "per_image.png", 1, 3, (11, 2.8)) as axes:
+        for axis, column in zip(axes, ("clip", "realism", "sharpness"), strict=True):
+            for name, colour in (
+                ("base", figures.QUIET),
+                ("tuned", figures.ACCENT),
+                ("real", figures.INK),
+            ):
+                values = [min(getattr(row, column), 60.0) for row in tables[name]]
+                axis.hist(values, bins=30, density=True, histtype="step", color=colour, label=name)
+            axis.set_title(column)
+        axes[0].legend(frameon=False)

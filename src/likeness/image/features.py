@@ -1,0 +1,177 @@
+"""Features of images: one vector each, extracted once and kept in the item store.
+
+An extractor is a folder under `models/` whose `config.json` names its kind:
+
+- `efficientnet_lite0`: ImageNet features (1280) and class probabilities, from its wheel;
+- `inception_v3`: the network of FID (2048), by torch-fidelity;
+- `dinov2`: DINOv2 ViT (768 and up), by torch-fidelity.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from likeness.common.errors import LikenessError
+from likeness.common.io import read_json
+from likeness.common.items import Result, map_items
+from likeness.common.runtime import Runtime
+
+if TYPE_CHECKING:
+    import torch
+
+BATCH = 32
+KINDS = ("efficientnet_lite0", "inception_v3", "dinov2")
+
+
+@dataclass(frozen=True)
+class Features:
+    """Vectors of N images.
+
+    Attributes:
+        ids: N names, in the order of the rows.
+        vectors: (N, D) float32.
+        probabilities: (N, C) float32 over the extractor's classes; C is 0 where it has none.
+    """
+
+    ids: list[str]
+    vectors: np.ndarray
+    probabilities: np.ndarray
+
+    def take(self, ids: Sequence[str]) -> "Features":
+        rows = {name: row for row, name in enumerate(self.ids)}
+        at = [rows[name] for name in ids]
+        return Features(list(ids), self.vectors[at], self.probabilities[at])
+
+
+def extractor_kind(folder: Path) -> str:
+    """The `extractor` that the folder's config names."""
+    kind = read_json(folder / "config.json").get("extractor")
+    if kind not in KINDS:
+        raise LikenessError(
+            f"{folder / 'config.json'}: extractor is {kind!r}; it must be one of {', '.join(KINDS)}"
+        )
+    return str(kind)
+
+
+def extract(images: Mapping[str, Path], *, extractor: Path, rt: Runtime) -> Features:
+    """Features of every image, through the item store.
+
+    Raises:
+        LikenessError: the extractor cannot be loaded, or an image cannot be read.
+    """
+    extractor_kind(extractor)
+    _load(extractor, rt.device)
+    function = partial(extract_batch, extractor=extractor, device=rt.device)
+    found, rejected = map_items(function, images, what="image_features", rt=rt, batch=BATCH)
+    if rejected:
+        first = rejected[0]
+        raise LikenessError(f"{images[first.id]}: no features: {first.value}")
+    arrays = [np.frombuffer(found[name].read("vector.f32"), np.float32) for name in images]
+    sizes = {name: int(found[name].record["vector"]) for name in images}
+    return Features(
+        ids=list(images),
+        vectors=np.stack(
+            [array[: sizes[name]] for array, name in zip(arrays, images, strict=True)]
+        ),
+        probabilities=np.stack(
+            [array[sizes[name] :] for array, name in zip(arrays, images, strict=True)]
+        ),
+    )
+
+
+def extract_batch(paths: Sequence[Path], *, extractor: Path, device: str) -> list[Result]:
+    """One `Result` an image: `vector.f32` holds its vector, then its class probabilities."""
+    import torch
+    from PIL import Image
+
+    network = _load(extractor, device)
+    with torch.inference_mode():
+        images = [Image.open(path).convert("RGB") for path in paths]
+        vectors, probabilities = network(images)
+    both = torch.cat([vectors, probabilities], dim=1).float().cpu().numpy()
+    return [Result({"vector": vectors.shape[1]}, {"vector.f32": row.tobytes()}) for row in both]
+
+
+@cache
+def _load(extractor: Path, device: str) -> Any:
+    """A function of PIL images to (N, D) vectors and (N, C) class probabilities."""
+    config = read_json(extractor / "config.json")
+    weights = extractor / config["weights"] if config["weights"] else None
+    if weights and not weights.is_file():
+        raise LikenessError(
+            f"{weights}: no such file; run the stage {extractor.name} of models/dvc.yaml"
+        )
+    if config["extractor"] == "efficientnet_lite0":
+        return _efficientnet(weights, config, device)
+    return _torch_fidelity(extractor, weights, config, device)
+
+
+def _efficientnet(weights: Path | None, config: dict[str, Any], device: str) -> Any:
+    import torch
+    from efficientnet_lite_pytorch import EfficientNet
+    from safetensors.torch import load_file
+
+    network = EfficientNet.from_name("efficientnet-lite0")
+    network.load_state_dict(load_file(weights))
+    # Depthwise convolutions run twice as fast on the CPU with channels last.
+    network.to(device, memory_format=torch.channels_last).eval()
+    mean, std = (torch.tensor(config[key], device=device).view(3, 1, 1) for key in ("mean", "std"))
+
+    def run(images: list[Any]) -> "tuple[torch.Tensor, torch.Tensor]":
+        arrays = [
+            np.asarray(central_crop(image, config["size"], config["crop"])) for image in images
+        ]
+        pixels = torch.from_numpy(np.stack(arrays)).to(device).permute(0, 3, 1, 2) / 255
+        pixels = ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+        maps = network.extract_features(pixels)
+        vectors = maps.mean(dim=(2, 3))
+        return vectors, network._fc(vectors).softmax(dim=1)
+
+    return run
+
+
+def central_crop(image: Any, size: int, share: float) -> Any:
+    """The image's centred square of `share` of its shorter side, resized (bicubic) to `size`."""
+    from PIL import Image
+
+    side = round(min(image.size) * share)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    box = (left, top, left + side, top + side)
+    return image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+
+
+def _torch_fidelity(
+    extractor: Path, weights: Path | None, config: dict[str, Any], device: str
+) -> Any:
+    import torch
+    from torch_fidelity.utils import create_feature_extractor
+
+    # DINOv2 comes by torch.hub, whose files are kept beside the config.
+    torch.hub.set_dir(str(extractor))
+    layers = config["layers"]
+    try:
+        network = create_feature_extractor(
+            config["name"],
+            layers,
+            cuda=device == "cuda",
+            feature_extractor_weights_path=str(weights) if weights else None,
+            verbose=False,
+        )
+    except Exception as error:  # torch.hub's and the network's errors have no common base
+        why = " ".join(str(error).split())[:200]
+        raise LikenessError(
+            f"{extractor}: weights of {config['name']} cannot be had ({why}); run the stage "
+            f"{extractor.name} of models/dvc.yaml where they can be downloaded"
+        ) from error
+
+    def run(images: list[Any]) -> "tuple[torch.Tensor, torch.Tensor]":
+        pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images]))
+        found = network(pixels.permute(0, 3, 1, 2).to(device))
+        vectors = found[0]
+        return vectors, found[1].softmax(1) if len(layers) > 1 else vectors[:, :0]
+
+    return run

@@ -1,0 +1,308 @@
+"""Synthetic product photos with the attributes that the real ones have, checked one by one."""
+
+import csv
+import io
+import math
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from PIL import Image
+from pydantic import Field
+
+from likeness.common import figures
+from likeness.common.errors import LikenessError
+from likeness.common.io import write_json, write_text
+from likeness.common.items import Stored, map_items
+from likeness.common.manifest import Rejection, count_reasons, read_manifest, write_manifest
+from likeness.common.params import Section
+from likeness.common.runtime import Runtime
+from likeness.image.diffusion import draw_images
+from likeness.image.features import extract
+from likeness.image.fidelity import nearest
+from likeness.image.quality import Measures, measure_all
+from likeness.image.rows import COLUMNS, PreparedImage, SyntheticImage
+
+REASONS = ("blank", "background", "cut_off", "outlier", "copy")
+
+
+class ImageGenerate(Section):
+    count: Annotated[int, Field(ge=1)]
+    baseline: Annotated[int, Field(ge=0)]
+    shares: dict[str, dict[str, Annotated[float, Field(ge=0)]]]
+    negative_prompt: str
+    steps: Annotated[int, Field(ge=1, le=1000)]
+    guidance: Annotated[float, Field(ge=0)]
+    batch: Annotated[int, Field(ge=1)]
+    max_attempts: Annotated[int, Field(ge=1)]
+    min_clean_background: Annotated[float, Field(ge=0, le=1)]
+    max_cut_off: Annotated[float, Field(ge=0, le=1)]
+    min_coverage: Annotated[float, Field(ge=0, le=1)]
+    outlier_factor: Annotated[float, Field(gt=0)]
+    copy_factor: Annotated[float, Field(ge=0)]
+    max_rejected_share: Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Feature distances to the nearest train image, calibrated on the real val split."""
+
+    outlier: float
+    copy: float
+
+
+def generate(
+    cfg: ImageGenerate,
+    *,
+    dataset: Path,
+    base: Path,
+    adapter: Path,
+    extractor: Path,
+    out_dir: Path,
+    plots_dir: Path,
+    timings: Path,
+    rt: Runtime,
+) -> dict[str, float]:
+    """Draw `count` images whose attributes follow the train split's joint distribution.
+
+    An image that fails a measured rule is drawn again with another seed, up to `max_attempts`
+    times. Writes to `out_dir`: `images/`, `styles/` (each product row as JSON), `styles.csv`,
+    `manifest.jsonl` (a `SyntheticImage` a row), `prompts.txt`, `rejected.jsonl`, and `base/`: the
+    first `baseline` prompts and seeds drawn without the adapter and without the rules.
+
+    Raises:
+        LikenessError: `shares` names what the train split does not have, or more than
+            `max_rejected_share` of the images drawn were rejected.
+    """
+    started = time.monotonic()
+    rows = read_manifest(dataset / "manifest.jsonl", PreparedImage)
+    train = [row for row in rows if row.split == "train"]
+    slots = choose_products(train, cfg.count, cfg.shares, rt)
+    with Image.open(dataset / train[0].file_name) as image:
+        resolution = image.width
+    artist = partial(
+        draw_images,
+        base=base,
+        resolution=resolution,
+        steps=cfg.steps,
+        guidance=cfg.guidance,
+        negative_prompt=cfg.negative_prompt,
+        device=rt.device,
+    )
+    judge = Judge(cfg, dataset, rows, extractor, rt)
+
+    kept: list[SyntheticImage] = []
+    rejected: list[Rejection] = []
+    rejected_paths: list[tuple[Path, str]] = []
+    waiting = dict(slots)
+    drawn = 0
+    for attempt in range(cfg.max_attempts):
+        jobs = {
+            name: {"prompt": product.caption, "seed": rt.seed_for("draw", name, attempt)}
+            for name, product in waiting.items()
+        }
+        images = _draw(partial(artist, adapter=adapter), jobs, cfg.batch, rt)
+        drawn += len(images)
+        paths = {name: stored.folder / "image.png" for name, stored in images.items()}
+        verdicts, measures, distances = judge(paths)
+        for name, verdict in verdicts.items():
+            if verdict is not None:
+                reason, value, threshold = verdict
+                identity = f"{name}-{attempt}"
+                rejected.append(
+                    Rejection(id=identity, reason=reason, value=value, threshold=threshold)
+                )
+                rejected_paths.append((paths[name], reason))
+                continue
+            file_name = f"images/{name}.png"
+            images[name].link("image.png", out_dir / file_name)
+            kept.append(
+                SyntheticImage(
+                    **_product_row(name, waiting[name]),
+                    file_name=file_name,
+                    prompt=str(jobs[name]["prompt"]),
+                    seed=int(jobs[name]["seed"]),
+                    attempt=attempt,
+                    clean_background=round(measures[name].clean_background, 4),
+                    cut_off=round(measures[name].cut_off, 4),
+                    coverage=round(measures[name].coverage, 4),
+                    train_distance=round(distances[name], 4),
+                )
+            )
+        waiting = {name: row for name, row in waiting.items() if verdicts[name] is not None}
+        if not waiting:
+            break
+    _check_share(cfg, rejected, drawn)
+    seconds = (time.monotonic() - started) / drawn
+
+    jobs = {
+        name: {"prompt": product.caption, "seed": rt.seed_for("draw", name, 0)}
+        for name, product in list(slots.items())[: cfg.baseline]
+    }
+    for name, stored in _draw(partial(artist, adapter=None), jobs, cfg.batch, rt).items():
+        stored.link("image.png", out_dir / "base" / f"{name}.png")
+
+    kept.sort(key=lambda row: row.id)
+    _write(out_dir, kept)
+    _sheets(plots_dir, out_dir, kept, rejected_paths)
+    write_manifest(out_dir / "rejected.jsonl", rejected)
+    write_manifest(out_dir / "manifest.jsonl", kept)
+    write_json(timings, {"seconds_per_image": round(seconds, 4), "n": drawn})
+    reasons = count_reasons(rejected)
+    return {
+        "kept": len(kept),
+        "drawn": drawn,
+        "baseline": len(jobs),
+        "rejected_share": round(len(rejected) / drawn, 5),
+        **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
+    }
+
+
+def choose_products(
+    train: Sequence[PreparedImage],
+    count: int,
+    shares: Mapping[str, Mapping[str, float]],
+    rt: Runtime,
+) -> dict[str, PreparedImage]:
+    """`count` products of the train split by slot name, in a random order.
+
+    Systematic sampling through the products in order of their captions: every combination of
+    attributes gets its share of `count` to within one. `shares` weighs the values of an attribute,
+    as `{"gender": {"Men": 0.6, "Women": 0.4}}`; what it does not name is left out.
+    """
+    ordered = sorted(train, key=lambda row: (row.caption, rt.seed_for("product", row.id)))
+    weights = np.ones(len(ordered))
+    for attribute, wanted in shares.items():
+        values = [row.attributes().get(attribute) for row in ordered]
+        there = Counter(values)
+        unknown = [value for value in wanted if value not in there]
+        if unknown or not sum(wanted.values()):
+            known = ", ".join(sorted(str(value) for value in there))
+            raise LikenessError(
+                f"params.yaml: image_generate.shares.{attribute}: "
+                f"{', '.join(unknown) or 'shares that add up to 0'}: the train split has {known}"
+            )
+        weights *= [wanted.get(str(value), 0) / there[value] for value in values]
+    ends = np.cumsum(weights) / weights.sum()
+    picks = np.searchsorted(ends, (np.arange(count) + 0.5) / count)
+    order = np.random.default_rng(rt.seed_for("slots")).permutation(count)
+    return {f"{slot:06d}": ordered[picks[at]] for slot, at in enumerate(order)}
+
+
+class Judge:
+    """The measured rules that an image has to meet."""
+
+    def __init__(
+        self,
+        cfg: ImageGenerate,
+        dataset: Path,
+        rows: Sequence[PreparedImage],
+        extractor: Path,
+        rt: Runtime,
+    ) -> None:
+        self.cfg, self.extractor, self.rt = cfg, extractor, rt
+        real = extract(
+            {row.id: dataset / row.file_name for row in rows if row.split in ("train", "val")},
+            extractor=extractor,
+            rt=rt,
+        )
+        self.train = real.take([row.id for row in rows if row.split == "train"]).vectors
+        val = real.take([row.id for row in rows if row.split == "val"]).vectors
+        reach = nearest(val, self.train)
+        # A real image that the model has not seen lies this far from the nearest one it has.
+        self.limits = Limits(
+            outlier=cfg.outlier_factor * float(np.quantile(reach, 0.99)),
+            copy=cfg.copy_factor * float(np.quantile(reach, 0.01)),
+        )
+
+    def __call__(
+        self, paths: Mapping[str, Path]
+    ) -> tuple[dict[str, tuple[str, float, float] | None], dict[str, Measures], dict[str, float]]:
+        """By id: the reason, value and limit that reject an image, or None; measures; distances."""
+        measures = measure_all(paths, self.rt)
+        features = extract(paths, extractor=self.extractor, rt=self.rt)
+        reach = nearest(features.vectors, self.train)
+        distances = {name: float(reach[at]) for at, name in enumerate(features.ids)}
+        verdicts = {name: self._verdict(measures[name], distances[name]) for name in paths}
+        return verdicts, measures, distances
+
+    def _verdict(self, found: Measures, distance: float) -> tuple[str, float, float] | None:
+        cfg, limits = self.cfg, self.limits
+        rules = (
+            ("blank", found.coverage, cfg.min_coverage, found.coverage < cfg.min_coverage),
+            ("cut_off", found.cut_off, cfg.max_cut_off, found.cut_off > cfg.max_cut_off),
+            (
+                "background",
+                found.clean_background,
+                cfg.min_clean_background,
+                found.clean_background < cfg.min_clean_background,
+            ),
+            ("outlier", distance, limits.outlier, distance > limits.outlier),
+            ("copy", distance, limits.copy, distance < limits.copy),
+        )
+        for reason, value, threshold, failed in rules:
+            if failed:
+                return reason, round(value, 4), round(threshold, 4)
+        return None
+
+
+def _draw(artist: Any, jobs: Mapping[str, Any], batch: int, rt: Runtime) -> dict[str, Stored]:
+    images, failed = map_items(artist, jobs, what="image_draw", rt=rt, batch=batch)
+    if failed:
+        raise LikenessError(f"image_generate: {failed[0].id} cannot be drawn ({failed[0].value})")
+    return images
+
+
+def _check_share(cfg: ImageGenerate, rejected: Sequence[Rejection], drawn: int) -> None:
+    if len(rejected) > cfg.max_rejected_share * drawn or len(rejected) == drawn:
+        reasons = ", ".join(f"{reason} {n}" for reason, n in count_reasons(rejected).items())
+        raise LikenessError(
+            f"image_generate: {len(rejected)} of {drawn} images rejected, more than "
+            f"max_rejected_share {cfg.max_rejected_share:g} ({reasons}); train longer, or loosen the "
+            "rule that most of them failed"
+        )
+
+
+def _product_row(name: str, source: PreparedImage) -> dict[str, Any]:
+    """The catalogue row of a synthetic product: the source's attributes under a name of its own."""
+    row = source.model_dump(include={*COLUMNS, "extra"})
+    words = (source.gender, source.baseColour, source.articleType)
+    return {**row, "id": name, "productDisplayName": " ".join(words)}
+
+
+def _write(out_dir: Path, kept: Sequence[SyntheticImage]) -> None:
+    table = io.StringIO()
+    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in kept:
+        product = row.model_dump(include=set(COLUMNS))
+        writer.writerow(product)
+        write_json(out_dir / "styles" / f"{row.id}.json", {key: product[key] for key in COLUMNS})
+    write_text(out_dir / "styles.csv", table.getvalue())
+    write_text(out_dir / "prompts.txt", "".join(f"{row.id}\t{row.prompt}\n" for row in kept))
+
+
+def _sheets(
+    plots_dir: Path,
+    out_dir: Path,
+    kept: Sequence[SyntheticImage],
+    rejected: Sequence[tuple[Path, str]],
+) -> None:
+    shown = kept[:60]
+    images = [Image.open(out_dir / row.file_name) for row in shown]
+    labels = [f"{row.gender} {row.baseColour}" for row in shown]
+    figures.contact_sheet(plots_dir / "samples.png", images, columns=10, size=96, labels=labels)
+    if rejected:
+        images = [Image.open(path) for path, _ in rejected[:60]]
+        labels = [reason for _, reason in rejected[:60]]
+    else:
+        images, labels = [Image.new("RGB", (64, 64), "white")], ["none rejected"]
+    columns = min(10, max(1, math.ceil(len(images) / 2)))
+    figures.contact_sheet(
+        plots_dir / "rejected.png", images, columns=columns, size=96, labels=labels
+    )

@@ -1,0 +1,92 @@
+"""Opening product photos as they come, and fitting them to a model's square."""
+
+import io
+from pathlib import Path
+
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+WHITE = (255, 255, 255)
+
+
+class UnreadableImage(ValueError):
+    """A file that gives no photo: `not_an_image`, `truncated` or `too_small`, and what was found."""
+
+    def __init__(self, reason: str, value: object) -> None:
+        super().__init__(f"{reason}: {value}")
+        self.reason, self.value = reason, value
+
+
+def open_rgb(path: Path, min_side: int = 1) -> Image.Image:
+    """The photo as upright sRGB: EXIF rotation applied, alpha on white, CMYK and profiles converted.
+
+    Args:
+        path: an image of any format that Pillow reads, whatever its name ends in.
+        min_side: pixels that each side must have.
+
+    Raises:
+        UnreadableImage: the file is no image, ends early, or is smaller than `min_side`.
+    """
+    try:
+        image = Image.open(path)
+    except UnidentifiedImageError as error:
+        raise UnreadableImage("not_an_image", f"{path.stat().st_size} bytes") from error
+    with image:
+        if min(image.size) < min_side:
+            raise UnreadableImage("too_small", list(image.size))
+        try:
+            image.load()
+        except (OSError, SyntaxError, ValueError) as error:
+            raise UnreadableImage("truncated", str(error)) from error
+        upright = ImageOps.exif_transpose(image)
+        return _srgb(_on_white(upright), image.info.get("icc_profile"))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image
+    layer = image.convert("RGBA")
+    page = Image.new("RGBA", layer.size, WHITE)
+    return Image.alpha_composite(page, layer).convert("RGB")
+
+
+def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    if profile and image.mode in ("RGB", "CMYK", "L"):
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            target = ImageCms.createProfile("sRGB")
+            converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+            if converted is not None:
+                return converted
+        except ImageCms.PyCMSError:
+            pass  # A broken profile is no reason to lose the photo: read it as untagged.
+    return image.convert("RGB")
+
+
+def fit_square(image: Image.Image, size: int) -> Image.Image:
+    """The whole photo in a `size` x `size` square: aspect kept, padded with its background colour."""
+    fitted = ImageOps.contain(image, (size, size), Image.Resampling.LANCZOS)
+    square = Image.new("RGB", (size, size), background(image))
+    square.paste(fitted, ((size - fitted.width) // 2, (size - fitted.height) // 2))
+    return square
+
+
+def background(image: Image.Image) -> tuple[int, int, int]:
+    """The median colour of the border: one pixel wide on each side."""
+    width, height = image.size
+    sides = [
+        (0, 0, width, 1),
+        (0, height - 1, width, height),
+        (0, 0, 1, height),
+        (width - 1, 0, width, height),
+    ]
+    pixels = [image.crop(side).tobytes() for side in sides]
+    border = b"".join(pixels)
+    middle = len(border) // 6
+    red, green, blue = (sorted(border[channel::3])[middle] for channel in range(3))
+    return red, green, blue
+
+
+def png_bytes(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,100 @@
+"""The rows of the lane's manifests, from the catalogue to the failures."""
+
+from likeness.common.manifest import Row
+
+COLUMNS = (
+    "id",
+    "gender",
+    "masterCategory",
+    "subCategory",
+    "articleType",
+    "baseColour",
+    "season",
+    "year",
+    "usage",
+    "productDisplayName",
+)
+GENDERS = ("Men", "Women", "Unisex", "Boys", "Girls", "Kids")
+
+
+class Product(Row):
+    """A catalogue row: the ten columns, and any further ones under `extra` (`material`, …)."""
+
+    gender: str
+    masterCategory: str
+    subCategory: str
+    articleType: str
+    baseColour: str
+    season: str
+    year: str
+    usage: str
+    productDisplayName: str
+    extra: dict[str, str]
+
+    def attributes(self) -> dict[str, str]:
+        """Every attribute by its column's name; the further columns with them."""
+        values: dict[str, str] = self.model_dump(exclude={"extra"})
+        return {**values, **self.extra}
+
+    def brand(self) -> str:
+        """What stands before the gender in the display name, as in "Nike Men Air Black Shoes"."""
+        words = self.productDisplayName.split()
+        ends = (at for at, word in enumerate(words) if word.removesuffix("'s") in GENDERS)
+        return " ".join(words[: next(ends, 1)])
+
+
+class PreparedImage(Product):
+    """A row of the dataset's manifest: the product, its image, caption, split and group."""
+
+    file_name: str
+    caption: str
+    split: str
+    group: str
+
+
+class SyntheticImage(Product):
+    """A row of the synthetic dataset's manifest: the product that was asked for, and its image."""
+
+    file_name: str
+    prompt: str
+    seed: int
+    attempt: int
+    clean_background: float
+    cut_off: float
+    coverage: float
+    train_distance: float
+
+
+class EvaluatedImage(Row):
+    """One image of the per-image table.
+
+    Attributes:
+        set: `tuned`, `base` or `real` (the test split).
+        clip: 100 times the cosine of image and prompt.
+        realism: Kynkäänniemi et al.'s realism score against the test split; 1 and up is inside it.
+        train_distance: feature distance to the nearest train image.
+        colour: the colour whose prototype is nearest; `colour_asked` is the prompt's.
+    """
+
+    set: str
+    prompt: str
+    clip: float
+    realism: float
+    train_distance: float
+    colour: str
+    colour_asked: str
+    clean_background: float
+    cut_off: float
+    aspect: float
+    sharpness: float
+
+
+class FailedImage(Row):
+    """One of the worst images: the scores that put it there, and its categories, gravest first."""
+
+    file_name: str
+    prompt: str
+    low_in: list[str]
+    categories: list[str]
+    clip: float
+    realism: float

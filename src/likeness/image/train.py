@@ -1,0 +1,571 @@
+"""LoRA (Hu et al. 2021) on a Stable Diffusion's UNet, and on its text encoder if asked for.
+
+What changes between steps is drawn from seeds made of the step's number, so a run that was killed
+and goes on from a checkpoint takes the same steps as one that was not.
+"""
+
+import math
+import resource
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from PIL import Image
+from pydantic import Field
+
+from likeness.common import figures
+from likeness.common.checkpoints import Checkpoints
+from likeness.common.closure import code_digest
+from likeness.common.errors import LikenessError
+from likeness.common.io import digest, link, write_json
+from likeness.common.items import Result, map_items
+from likeness.common.manifest import read_manifest
+from likeness.common.params import Section
+from likeness.common.runtime import Runtime
+from likeness.common.tracking import Tracker
+from likeness.image.diffusion import ADAPTER, draw, load_pipeline
+from likeness.image.rows import PreparedImage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+
+
+class ImageTrain(Section):
+    rank: Annotated[int, Field(ge=1, le=256)]
+    alpha: Annotated[int, Field(ge=1, le=512)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    targets: Annotated[list[str], Field(min_length=1)]
+    text_encoder: bool
+    epochs: Annotated[int, Field(ge=1)]
+    batch: Annotated[int, Field(ge=1)]
+    accumulation: Annotated[int, Field(ge=1)]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    lr_schedule: Literal["constant", "linear", "cosine"]
+    warmup_steps: Annotated[int, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    max_grad_norm: Annotated[float, Field(gt=0)]
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    min_snr_gamma: Annotated[float, Field(ge=0)]
+    noise_offset: Annotated[float, Field(ge=0, le=1)]
+    caption_dropout: Annotated[float, Field(ge=0, le=1)]
+    mixed_precision: Literal["auto", "no", "fp16", "bf16"]
+    gradient_checkpointing: bool
+    evaluate_every: Annotated[int, Field(ge=1)]
+    val_timesteps: Annotated[int, Field(ge=1, le=100)]
+    patience: Annotated[int, Field(ge=0)]
+    checkpoint_every: Annotated[int, Field(ge=1)]
+    sample_every: Annotated[int, Field(ge=1)]
+    samples: Annotated[int, Field(ge=1, le=64)]
+    sample_steps: Annotated[int, Field(ge=1)]
+    guidance: Annotated[float, Field(ge=0)]
+
+
+@dataclass
+class Split:
+    """One split in memory: moments (N, 2, C, h, w) of the latents, captions and their embeddings."""
+
+    rows: list[PreparedImage]
+    moments: "torch.Tensor"
+    embeddings: "dict[str, torch.Tensor]"
+
+
+def train(
+    cfg: ImageTrain,
+    *,
+    dataset: Path,
+    base: Path,
+    out_dir: Path,
+    plots_dir: Path,
+    timings_dir: Path,
+    rt: Runtime,
+) -> dict[str, float]:
+    """Train an adapter on the train split, choose its best step on the val split.
+
+    Writes to `out_dir` the adapter in diffusers' keys and in kohya's, `training.json` and a sheet of
+    samples for every evaluation; curves to `plots_dir`; step time and memory to `timings_dir`.
+    Checkpoints go to scratch, and a killed run goes on from its last one.
+
+    Raises:
+        LikenessError: the base is no Stable Diffusion, or no layer's name matches `targets`.
+    """
+    rows = read_manifest(dataset / "manifest.jsonl", PreparedImage)
+    pipeline = load_pipeline(base, rt.device)
+    splits = {
+        name: encode_split([row for row in rows if row.split == name], dataset, base, cfg, rt)
+        for name in ("train", "val")
+    }
+    key = [
+        cfg.model_dump_json(),
+        digest(dataset),
+        digest(base),
+        code_digest(Path(__file__)),
+        rt.seed,
+    ]
+    scratch = rt.scratch("image_train", digest_of(key))
+    trainer = Trainer(cfg, pipeline, splits["train"], splits["val"], scratch, rt)
+    tracker = Tracker(plots_dir, timings_dir)
+    trainer.run(tracker)
+    for path in sorted(scratch.glob("samples/*.png")):
+        tracker.log_image(f"samples/{path.name}", path)
+        link(path, out_dir / "samples" / path.name)
+    tracker.end()
+    metrics = trainer.metrics()
+    _save_adapter(out_dir, trainer.best_weights(), cfg)
+    write_json(out_dir / "training.json", {"base": base.name, **cfg.model_dump(), **metrics})
+    trainer.checkpoints.clear()
+    return metrics
+
+
+def digest_of(parts: Sequence[object]) -> str:
+    import hashlib
+
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:24]
+
+
+def encode_split(
+    rows: list[PreparedImage], dataset: Path, base: Path, cfg: ImageTrain, rt: Runtime
+) -> Split:
+    """Latents and caption embeddings of a split, through the item store."""
+    import torch
+
+    if not rows:
+        raise LikenessError(
+            f"{dataset / 'manifest.jsonl'}: a split is empty; run image_prepare again"
+        )
+    images = {row.id: dataset / row.file_name for row in rows}
+    latents, failed = map_items(
+        partial(encode_images, base=base, device=rt.device),
+        images,
+        what="image_latents",
+        rt=rt,
+        batch=16,
+    )
+    texts = {text: text for text in ["", *sorted({row.caption for row in rows})]}
+    embedded, lost = map_items(
+        partial(encode_captions, base=base, device=rt.device),
+        texts,
+        what="image_captions",
+        rt=rt,
+        batch=64,
+    )
+    for problem in (failed + lost)[:1]:
+        raise LikenessError(
+            f"{dataset}: {problem.id}: cannot be encoded by {base} ({problem.value})"
+        )
+
+    def tensor(stored: Any) -> "torch.Tensor":
+        data = np.frombuffer(stored.read("array.f32"), np.float32).copy()
+        return torch.from_numpy(data).reshape(stored.record["shape"])
+
+    return Split(
+        rows=rows,
+        moments=torch.stack([tensor(latents[row.id]) for row in rows]),
+        embeddings={text: tensor(stored) for text, stored in embedded.items()},
+    )
+
+
+def encode_images(paths: Sequence[Path], *, base: Path, device: str) -> list[Result]:
+    """Mean and standard deviation of each image's latents, scaled for the UNet: (2, C, h, w)."""
+    import torch
+
+    vae = _encoder(base, device).vae
+    arrays = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
+    pixels = torch.from_numpy(arrays).to(device, vae.dtype).permute(0, 3, 1, 2) / 127.5 - 1
+    with torch.inference_mode():
+        posterior = vae.encode(pixels).latent_dist
+        shift = getattr(vae.config, "shift_factor", None) or 0.0
+        scale = vae.config.scaling_factor
+        moments = torch.stack([(posterior.mean - shift) * scale, posterior.std * scale], dim=1)
+    return [_array(row) for row in moments]
+
+
+def encode_captions(texts: Sequence[str], *, base: Path, device: str) -> list[Result]:
+    """The text encoder's last hidden state of each caption: (tokens, width)."""
+    import torch
+
+    with torch.inference_mode():
+        states = embed(_encoder(base, device), list(texts))
+    return [_array(row) for row in states]
+
+
+def embed(pipeline: Any, texts: list[str]) -> "torch.Tensor":
+    """(N, tokens, width) hidden states as `StableDiffusionPipeline.encode_prompt` makes them."""
+    tokens = pipeline.tokenizer(
+        texts,
+        padding="max_length",
+        max_length=pipeline.tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    )
+    return pipeline.text_encoder(tokens.input_ids.to(pipeline.device))[0]  # type: ignore[no-any-return]
+
+
+@cache
+def _encoder(base: Path, device: str) -> Any:
+    return load_pipeline(base, device)
+
+
+def _array(row: "torch.Tensor") -> Result:
+    data = row.float().cpu().contiguous().numpy()
+    return Result({"shape": list(data.shape)}, {"array.f32": data.tobytes()})
+
+
+class Trainer:
+    """The loop and all of its state; `state()` is what a checkpoint holds."""
+
+    def __init__(
+        self,
+        cfg: ImageTrain,
+        pipeline: Any,
+        train_split: Split,
+        val_split: Split,
+        scratch: Path,
+        rt: Runtime,
+    ) -> None:
+        import torch
+        from accelerate import Accelerator
+        from diffusers import DDPMScheduler
+        from diffusers.optimization import get_scheduler
+        from diffusers.training_utils import EMAModel, cast_training_params
+
+        self.cfg, self.rt, self.pipeline = cfg, rt, pipeline
+        self.train_split, self.val_split = train_split, val_split
+        self.checkpoints, self.scratch = Checkpoints(scratch), scratch
+        self.accelerator = Accelerator(
+            cpu=rt.device == "cpu", mixed_precision=_precision(cfg.mixed_precision, rt.device)
+        )
+        self.noise_scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
+        torch.manual_seed(rt.seed)
+        self.networks = _add_adapters(cfg, pipeline)
+        # Half-precision bases train float32 adapters: gradients of half weights cannot be unscaled.
+        cast_training_params(list(self.networks.values()))
+        self.parameters = {
+            f"{name}.{key}": parameter
+            for name, network in self.networks.items()
+            for key, parameter in network.named_parameters()
+            if parameter.requires_grad
+        }
+        self.total = sum(p.numel() for n in self.networks.values() for p in n.parameters())
+        weights = list(self.parameters.values())
+        self.optimizer = torch.optim.AdamW(
+            weights, lr=cfg.learning_rate, weight_decay=cfg.weight_decay
+        )
+        self.steps_per_epoch = math.ceil(len(train_split.rows) / (cfg.batch * cfg.accumulation))
+        self.steps = cfg.epochs * self.steps_per_epoch
+        self.lr_scheduler = get_scheduler(
+            cfg.lr_schedule,
+            self.optimizer,
+            num_warmup_steps=cfg.warmup_steps,
+            num_training_steps=self.steps,
+        )
+        self.ema = EMAModel(weights, decay=cfg.ema_decay, use_ema_warmup=True)
+        for name, network in self.networks.items():
+            self.networks[name] = self.accelerator.prepare(network)
+        self.optimizer = self.accelerator.prepare(self.optimizer)
+        self.step = 0
+        self.stale = 0
+        self.best: dict[str, Any] = {"step": 0, "val_loss": math.inf, "weights": {}}
+        self.history: list[tuple[int, dict[str, float]]] = []
+        self.seconds: list[float] = []
+
+    def run(self, tracker: Tracker) -> None:
+        """Train to the end, or to the early stop, from the newest checkpoint if there is one."""
+        state = self.checkpoints.load()
+        if state is not None:
+            self._restore(state)
+            self.rt.log(f"image_train: goes on from step {self.step} of {self.steps}")
+        for step, values in self.history:
+            tracker.log(step, values)
+        if self.step == 0 and not self.history:
+            self._evaluate(tracker)
+        steps = range(self.step + 1, self.steps + 1)
+        for step in self.rt.progress(steps, "image_train: steps", len(steps)):
+            if self._stopped():
+                break
+            started = time.monotonic()
+            loss = self._optimize(step)
+            self.step = step
+            self.seconds.append(time.monotonic() - started)
+            if step % 10 == 0 or step == self.steps:
+                rate = float(self.lr_scheduler.get_last_lr()[0])
+                self._log(tracker, {"train/loss": loss, "train/learning_rate": rate})
+                tracker.log_timings(step, self._timings())
+            if step % self.cfg.evaluate_every == 0 or step == self.steps:
+                self._evaluate(tracker)
+            if step % self.cfg.checkpoint_every == 0:
+                self.checkpoints.save(self._state())
+        self.checkpoints.save(self._state())
+
+    def metrics(self) -> dict[str, float]:
+        trainable = sum(parameter.numel() for parameter in self.parameters.values())
+        return {
+            "val_loss": round(self.best["val_loss"], 6),
+            "val_loss_base": round(self.history[0][1]["val/loss"], 6),
+            "val_n": len(self.val_split.rows),
+            "train_n": len(self.train_split.rows),
+            "best_step": self.best["step"],
+            "steps": self.step,
+            "trainable_parameters": trainable,
+            "trainable_share": round(trainable / self.total, 6),
+        }
+
+    def best_weights(self) -> "dict[str, torch.Tensor]":
+        return dict(self.best["weights"])
+
+    def _stopped(self) -> bool:
+        return 0 < self.cfg.patience <= self.stale
+
+    def _optimize(self, step: int) -> float:
+        """One optimiser step over `accumulation` batches; returns their mean loss."""
+        import torch
+
+        cfg, losses = self.cfg, []
+        torch.manual_seed(self.rt.seed_for("train", step, self.accelerator.process_index))
+        for network in self.networks.values():
+            network.train()
+        for part in range(cfg.accumulation):
+            with self.accelerator.autocast():
+                loss = self._loss(self._batch(step, part)) / cfg.accumulation
+            self.accelerator.backward(loss)
+            losses.append(loss.detach())
+        self.accelerator.clip_grad_norm_(list(self.parameters.values()), cfg.max_grad_norm)
+        self.optimizer.step()
+        self.lr_scheduler.step()
+        self.optimizer.zero_grad()
+        if cfg.ema_decay:
+            self.ema.step(list(self.parameters.values()))
+        return float(torch.stack(losses).sum())
+
+    def _batch(self, step: int, part: int) -> list[int]:
+        """Rows of the train split: every epoch is a new order of all of them, its end filled up."""
+        cfg, size = self.cfg, len(self.train_split.rows)
+        epoch, at = divmod(step - 1, self.steps_per_epoch)
+        order = np.random.default_rng(self.rt.seed_for("epoch", epoch)).permutation(size)
+        first = (at * cfg.accumulation + part) * cfg.batch
+        rows = [int(order[(first + number) % size]) for number in range(cfg.batch)]
+        return rows[self.accelerator.process_index :: self.accelerator.num_processes]
+
+    def _loss(self, rows: list[int]) -> "torch.Tensor":
+        """Mean squared error of the prediction, weighted by min-SNR (Hang et al. 2023) if asked for."""
+        import torch
+        from diffusers.training_utils import compute_snr
+
+        cfg, split, scheduler = self.cfg, self.train_split, self.noise_scheduler
+        mean, deviation = split.moments[rows].unbind(1)
+        latents = mean + deviation * torch.randn_like(mean)
+        noise = torch.randn_like(latents)
+        if cfg.noise_offset:
+            noise += cfg.noise_offset * torch.randn(len(rows), latents.shape[1], 1, 1)
+        timesteps = torch.randint(0, scheduler.config.num_train_timesteps, (len(rows),))
+        dropped = torch.rand(len(rows)) < cfg.caption_dropout
+        captions = [
+            "" if drop else split.rows[row].caption for row, drop in zip(rows, dropped, strict=True)
+        ]
+        error = self._error(latents, noise, timesteps, self._embed(split, captions))
+        if not cfg.min_snr_gamma:
+            return error.mean()
+        snr = compute_snr(scheduler, timesteps)
+        weight = snr.clamp(max=cfg.min_snr_gamma)
+        predicts_v = scheduler.config.prediction_type == "v_prediction"
+        weight = weight / (snr + 1 if predicts_v else snr)
+        return (error * weight.to(error.device)).mean()
+
+    def _embed(self, split: Split, captions: list[str]) -> "torch.Tensor":
+        import torch
+
+        if self.cfg.text_encoder:
+            return embed(self.pipeline, captions)
+        return torch.stack([split.embeddings[text] for text in captions])
+
+    def _error(
+        self,
+        latents: "torch.Tensor",
+        noise: "torch.Tensor",
+        timesteps: "torch.Tensor",
+        embeddings: "torch.Tensor",
+    ) -> "torch.Tensor":
+        """(N,) mean squared error of each image's prediction."""
+        device, scheduler = self.accelerator.device, self.noise_scheduler
+        dtype = self.pipeline.unet.dtype
+        noisy = scheduler.add_noise(latents, noise, timesteps).to(device, dtype)
+        target = noise
+        if scheduler.config.prediction_type == "v_prediction":
+            target = scheduler.get_velocity(latents, noise, timesteps)
+        predicted = self.networks["unet"](
+            noisy, timesteps.to(device), embeddings.to(device, dtype)
+        ).sample
+        return (predicted.float() - target.to(device)).square().mean(dim=(1, 2, 3))  # type: ignore[no-any-return]
+
+    def _evaluate(self, tracker: Tracker) -> None:
+        """Validation loss with the averaged weights; the best step's weights are kept."""
+        with self._averaged():
+            loss = self._val_loss()
+            self._log(tracker, {"val/loss": loss})
+            if loss < self.best["val_loss"]:
+                weights = {name: p.detach().cpu().clone() for name, p in self.parameters.items()}
+                self.best = {"step": self.step, "val_loss": loss, "weights": weights}
+                self.stale = 0
+            else:
+                self.stale += 1
+            if self.step % self.cfg.sample_every == 0 or self.step == self.steps:
+                self._sample()
+
+    def _val_loss(self) -> float:
+        """Mean loss over the val split at fixed timesteps with fixed noise: the same at every step."""
+        import torch
+
+        split, cfg = self.val_split, self.cfg
+        count = self.noise_scheduler.config.num_train_timesteps
+        steps = [int((at + 0.5) * count / cfg.val_timesteps) for at in range(cfg.val_timesteps)]
+        size = max(cfg.batch, 8)
+        losses: list[torch.Tensor] = []
+        with torch.inference_mode():
+            for first in range(0, len(split.rows), size):
+                rows = split.rows[first : first + size]
+                latents = split.moments[first : first + size, 0]
+                embeddings = self._embed(split, [row.caption for row in rows])
+                for timestep in steps:
+                    seeds = [self.rt.seed_for("val", row.id, timestep) for row in rows]
+                    noise = torch.stack(
+                        [
+                            torch.randn(
+                                latents.shape[1:], generator=torch.Generator().manual_seed(seed)
+                            )
+                            for seed in seeds
+                        ]
+                    )
+                    timesteps = torch.full((len(rows),), timestep)
+                    losses.append(self._error(latents, noise, timesteps, embeddings).cpu())
+        return float(torch.cat(losses).double().mean())
+
+    def _sample(self) -> None:
+        """A sheet of fixed captions of the val split with fixed seeds."""
+        rows = self.val_split.rows
+        chosen = [rows[at * len(rows) // self.cfg.samples] for at in range(self.cfg.samples)]
+        images = draw(
+            self.pipeline,
+            [row.caption for row in chosen],
+            [self.rt.seed_for("sample", row.id) for row in chosen],
+            resolution=self.val_split.moments.shape[-1]
+            * 2 ** (len(self.pipeline.vae.config.block_out_channels) - 1),
+            steps=self.cfg.sample_steps,
+            guidance=self.cfg.guidance,
+            negative_prompt="",
+        )
+        labels = [f"{row.gender} {row.baseColour}" for row in chosen]
+        path = self.scratch / "samples" / f"{self.step:06d}.png"
+        figures.contact_sheet(path, images, columns=4, size=128, labels=labels)
+
+    @contextmanager
+    def _averaged(self) -> "Iterator[None]":
+        """The networks in evaluation mode, with the averaged weights in place of the newest."""
+        parameters = list(self.parameters.values())
+        for network in self.networks.values():
+            network.eval()
+        if self.cfg.ema_decay:
+            self.ema.store(parameters)
+            self.ema.copy_to(parameters)
+        yield
+        if self.cfg.ema_decay:
+            self.ema.restore(parameters)
+
+    def _log(self, tracker: Tracker, values: dict[str, float]) -> None:
+        self.history.append((self.step, values))
+        tracker.log(self.step, values)
+
+    def _timings(self) -> dict[str, float]:
+        import torch
+
+        recent = self.seconds[-100:]
+        if self.rt.device == "cuda":
+            peak = torch.cuda.max_memory_allocated() / 2**20
+        else:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        return {"seconds_per_step": sum(recent) / len(recent), "peak_memory_mib": peak}
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "stale": self.stale,
+            "weights": {
+                name: parameter.detach().cpu() for name, parameter in self.parameters.items()
+            },
+            "optimizer": self.optimizer.state_dict(),
+            "lr_scheduler": self.lr_scheduler.state_dict(),
+            "ema": self.ema.state_dict(),
+            "best": self.best,
+            "history": self.history,
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        import torch
+
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(state["weights"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.lr_scheduler.load_state_dict(state["lr_scheduler"])
+        self.ema.load_state_dict(state["ema"])
+        self.step, self.stale = state["step"], state["stale"]
+        self.best, self.history = state["best"], state["history"]
+
+
+def _precision(asked: str, device: str) -> str:
+    import torch
+
+    if asked != "auto":
+        return asked
+    return "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "no"
+
+
+def _add_adapters(cfg: ImageTrain, pipeline: Any) -> dict[str, Any]:
+    """Freeze the base and put trainable LoRA layers on it; returns the networks by their part."""
+    from peft import LoraConfig
+
+    for part in (pipeline.unet, pipeline.text_encoder, pipeline.vae):
+        part.requires_grad_(False)
+    if cfg.gradient_checkpointing:
+        pipeline.unet.enable_gradient_checkpointing()
+    common = {"r": cfg.rank, "lora_alpha": cfg.alpha, "lora_dropout": cfg.dropout}
+    try:
+        pipeline.unet.add_adapter(LoraConfig(target_modules=cfg.targets, **common))
+    except ValueError as error:
+        names = ", ".join(cfg.targets)
+        raise LikenessError(
+            f"params.yaml: image_train.targets: no layer of this base is named {names}"
+        ) from error
+    networks = {"unet": pipeline.unet}
+    if cfg.text_encoder:
+        attention = ["q_proj", "k_proj", "v_proj", "out_proj"]
+        pipeline.text_encoder.add_adapter(LoraConfig(target_modules=attention, **common))
+        networks["text_encoder"] = pipeline.text_encoder
+    return networks
+
+
+def _save_adapter(out_dir: Path, weights: "dict[str, torch.Tensor]", cfg: ImageTrain) -> None:
+    """Write the adapter in diffusers' keys and in kohya's, with alpha / rank folded into `lora_B`.
+
+    Loaders disagree on the alpha of a file that does not say it; with the scale folded in, the alpha
+    that all of them assume, the rank, is right.
+    """
+    from diffusers.utils import convert_state_dict_to_kohya
+    from safetensors.torch import save_file
+
+    scale = cfg.alpha / cfg.rank
+    plain = {
+        name.replace(".default", ""): (tensor * scale if "lora_B" in name else tensor).contiguous()
+        for name, tensor in weights.items()
+    }
+    out_dir.mkdir(parents=True, exist_ok=True)
+    save_file(plain, out_dir / ADAPTER, metadata={"format": "pt"})
+    kohya = {
+        name: tensor.contiguous() for name, tensor in convert_state_dict_to_kohya(plain).items()
+    }
+    save_file(kohya, out_dir / "kohya.safetensors", metadata={"format": "pt"})

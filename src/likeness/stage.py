@@ -1,0 +1,64 @@
+"""How every stage begins: path flags, the whole params file checked, the runtime started.
+
+It knows every stage's section, so it is no dep of any stage: it can stop a stage, never change what
+the stage writes.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from likeness.common.cli import parse_paths
+from likeness.common.params import Section, load_params
+from likeness.common.runtime import Base, Runtime, start
+from likeness.image.analyze import ImageAnalyze
+from likeness.image.evaluate import ImageEvaluate
+from likeness.image.failures import ImageFailures
+from likeness.image.generate import ImageGenerate
+from likeness.image.prepare import ImagePrepare
+from likeness.image.train import ImageTrain
+from likeness.report import Report
+
+S = TypeVar("S", bound=Section)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Inputs(Section):
+    """Folders that dvc.yaml builds its paths from; no stage reads this section."""
+
+    catalog: str
+    diffusion: str
+    clip: str
+    extractor: str
+
+
+SCHEMA: dict[str, type[Section]] = {
+    "base": Base,
+    "inputs": Inputs,
+    "image_analyze": ImageAnalyze,
+    "image_prepare": ImagePrepare,
+    "image_train": ImageTrain,
+    "image_generate": ImageGenerate,
+    "image_evaluate": ImageEvaluate,
+    "image_failures": ImageFailures,
+    "report": Report,
+}
+
+
+def begin(
+    doc: str | None, argv: Sequence[str], section: type[S], *paths: str
+) -> tuple[argparse.Namespace, S, Runtime]:
+    """The stage's paths by name, its section of `params.yaml`, and the runtime.
+
+    Args:
+        doc: the script's docstring, shown by `--help`.
+        argv: the command line without the program's name.
+        section: the class of the stage's section.
+        paths: names of its path flags.
+    """
+    args = parse_paths(doc, argv, *paths)
+    params = ROOT / "params.yaml"
+    cfg = load_params(params, SCHEMA, section)
+    return args, cfg, start(load_params(params, SCHEMA, Base), ROOT)

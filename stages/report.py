@@ -1,0 +1,26 @@
+"""Metrics, figures and texts of all stages in; one HTML page and a model card out."""
+
+from collections.abc import Sequence
+
+from likeness.common.cli import run
+from likeness.report import Report, write_report
+from likeness.stage import begin
+
+
+def main(argv: Sequence[str]) -> None:
+    args, cfg, rt = begin(
+        __doc__, argv, Report, "metrics_dir", "plots_dir", "reports_dir", "adapter", "out_dir"
+    )
+    write_report(
+        cfg,
+        metrics_dir=args.metrics_dir,
+        plots_dir=args.plots_dir,
+        reports_dir=args.reports_dir,
+        adapter=args.adapter,
+        out_dir=args.out_dir,
+        rt=rt,
+    )
+
+
+if __name__ == "__main__":
+    run(main)
