@@ -32,7 +32,11 @@ def main(steps: int) -> None:
     inputs, base_cfg = params["inputs"], params["base"]
     rt = start(base_cfg, ROOT)
     cfg = params["image_train"].model_copy(
-        update={"targets": ["to_q", "to_k", "to_v", "to_out.0"], "accumulation": 1, "text_encoder": False}
+        update={
+            "targets": ["to_q", "to_k", "to_v", "to_out.0"],
+            "accumulation": 1,
+            "text_encoder": False,
+        }
     )
     dataset, base = ROOT / "data/image_prepare", ROOT / "models" / inputs.diffusion
     rows = read_manifest(dataset / "manifest.jsonl", PreparedImage)
@@ -43,7 +47,12 @@ def main(steps: int) -> None:
     }
     caching = time.perf_counter() - started
     ours = Trainer(
-        cfg, load_pipeline(base, rt.device), splits["train"], splits["val"], Path(tempfile.mkdtemp()), rt
+        cfg,
+        load_pipeline(base, rt.device),
+        splits["train"],
+        splits["val"],
+        Path(tempfile.mkdtemp()),
+        rt,
     )
     theirs = Diffusers(cfg, load_pipeline(base, rt.device), splits["train"].rows, dataset, rt)
     times: dict[str, list[float]] = {"likeness": [], "diffusers": []}
@@ -56,7 +65,9 @@ def main(steps: int) -> None:
     found = {name: median(values) for name, values in times.items()}
     total = cfg.epochs * ours.steps_per_epoch
     whole = (found["diffusers"] * total) / (found["likeness"] * total + caching)
-    print(f"{steps} steps each, batch {cfg.batch}, rank {cfg.rank}, {rt.device}, {inputs.diffusion}")
+    print(
+        f"{steps} steps each, batch {cfg.batch}, rank {cfg.rank}, {rt.device}, {inputs.diffusion}"
+    )
     for name, seconds in found.items():
         print(f"{name:>10}: {seconds:.3f} s a step (median)")
     print(f"step ratio: {found['diffusers'] / found['likeness']:.2f}")

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from settings import FileModel, Hub, HubModel, begin
+from settings import FileModel, Hub, HubModel, TorchHubModel, begin
 
 from likeness.common.cli import run
 from likeness.common.errors import LikenessError
@@ -21,7 +21,7 @@ def main(argv: Sequence[str]) -> None:
     fetch(models[name], args.out_dir)
 
 
-def fetch(model: HubModel | FileModel, folder: Path) -> None:
+def fetch(model: HubModel | FileModel | TorchHubModel, folder: Path) -> None:
     """Download the model into `folder` and check its hashes.
 
     Raises:
@@ -29,9 +29,15 @@ def fetch(model: HubModel | FileModel, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        expected = _snapshot(model, folder) if isinstance(model, HubModel) else _file(model, folder)
+        if isinstance(model, HubModel):
+            expected = _snapshot(model, folder)
+        elif isinstance(model, FileModel):
+            expected = _file(model, folder)
+        else:
+            expected = _torch_hub(model, folder)
     except Exception as error:  # The libraries' errors have no common base: network, lookup, disk.
-        source = model.repository if isinstance(model, HubModel) else model.url
+        values = model.model_dump()
+        source = values.get("repository") or values.get("url") or values["source"]
         why = " ".join(str(error).split())[:120] or type(error).__name__
         raise LikenessError(
             f"{folder.name}: cannot fetch {source} ({why}); run this stage where it can be reached"
@@ -70,6 +76,17 @@ def _file(model: FileModel, folder: Path) -> dict[str, str]:
     }
     write_json(folder / "config.json", config)
     return {name: model.sha256}
+
+
+def _torch_hub(model: TorchHubModel, folder: Path) -> dict[str, str]:
+    """DINOv2 for torch-fidelity, which loads it from torch.hub's folder."""
+    import torch
+
+    torch.hub.set_dir(str(folder))
+    torch.hub.load(model.source, model.entry, trust_repo=True)
+    config = {"extractor": "dinov2", "weights": None, "name": model.name, "layers": ["dinov2"]}
+    write_json(folder / "config.json", config)
+    return {}
 
 
 if __name__ == "__main__":

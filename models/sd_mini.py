@@ -181,7 +181,9 @@ def load_text(clip: Path) -> tuple[Any, Any]:
     """The tokenizer and the frozen text tower of clip_mini."""
     import torch
     from transformers import CLIPTextModel, CLIPTokenizer
+    from transformers.utils.logging import set_verbosity_error
 
+    set_verbosity_error()  # clip_mini's vision tower is left out on purpose
     encoder = CLIPTextModel.from_pretrained(clip, dtype=torch.float32)
     return CLIPTokenizer.from_pretrained(clip), encoder.eval().requires_grad_(False)
 
@@ -264,9 +266,7 @@ def measure_vae(cfg: SdMini, vae: Any, rt: Runtime) -> dict[str, float]:
         decoded = to_photos(vae.decode(encode(vae, photos, rt)).sample)
     item = np.abs(photos.astype(float) - 255).max(3) > 16
     error = (photos.astype(float) - decoded)[item]
-    labs = [
-        [measure(Image.fromarray(photo)).lab for photo in side] for side in (photos, decoded)
-    ]
+    labs = [[measure(Image.fromarray(photo)).lab for photo in side] for side in (photos, decoded)]
     drift = np.linalg.norm(np.subtract(*labs), axis=1)
     return {
         "vae_n": len(photos),

@@ -138,6 +138,14 @@ class FileModel(Section):
     sha256: Sha256
 
 
+class TorchHubModel(Section):
+    """A network that torch.hub brings with its code; DVC pins the folder, the hub has no revisions."""
+
+    source: str
+    entry: str
+    name: str
+
+
 class Hub(Section):
     """The real bases."""
 
@@ -145,6 +153,7 @@ class Hub(Section):
     sdxl: HubModel
     clip_vit_l14: HubModel
     inception_v3: FileModel
+    dinov2: TorchHubModel
 
 
 SCHEMA: dict[str, type[Section]] = {

@@ -53,7 +53,7 @@ def write_report(
         keep_trailing_newline=True,
     )
     training = read_json(adapter / "training.json")
-    evaluation = stages["image_evaluate"]
+    evaluation = read_json(metrics_dir / "image_evaluate.json")
     context = {
         "title": cfg.title,
         "seed": rt.seed,

@@ -133,8 +133,9 @@ def _compute(
         for chunk in chunks:
             yield chunk, _call(function, [items[name] for name in chunk], batch)
         return
-    if len(chunks) == 1:  # not worth the start of a process
-        yield chunks[0], _call(function, [items[name] for name in chunks[0]], 0)
+    if len(chunks) < 2:  # not worth the start of a process
+        for chunk in chunks:
+            yield chunk, _call(function, [items[name] for name in chunk], 0)
         return
     # Spawned, not forked: a fork of a process that has run torch can hang.
     with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=get_context("spawn")) as pool:

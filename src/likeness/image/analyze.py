@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pydantic import Field
 
 from likeness.common import figures
@@ -17,6 +17,7 @@ from likeness.image.catalog import image_path, read_catalog
 from likeness.image.rows import Product
 
 SHOWN = ("baseColour", "gender", "brand", "season", "usage", "year")
+UNREADABLE = (OSError, SyntaxError, Image.DecompressionBombError)
 REASONS = ("malformed_row", "unsafe_id", "duplicate_id", "missing_file")
 
 
@@ -58,7 +59,9 @@ def analyze(
             kept.append(product)
         else:
             name = image_path(catalog, product.id).relative_to(catalog)
-            rejected.append(Rejection(id=product.id, reason="missing_file", value=str(name)))
+            taken = any(product.id == earlier.id for earlier in rejected)
+            identity = f"{product.id}@image" if taken else product.id
+            rejected.append(Rejection(id=identity, reason="missing_file", value=str(name)))
     total = len(chosen) + len(rejected)
     check_rejected_share(f"{catalog}", rejected, total, cfg.max_rejected_share)
 
@@ -72,7 +75,7 @@ def analyze(
             with Image.open(path) as image:
                 formats[f"{image.format} {image.mode}"] += 1
                 sizes.append(image.size)
-        except (UnidentifiedImageError, OSError):
+        except UNREADABLE:
             formats["unreadable"] += 1
     copies = sum(contents.values()) - len(contents)
 
@@ -122,7 +125,7 @@ def _draw(
         try:
             with Image.open(path) as image:
                 images.append(image.convert("RGB"))
-        except OSError:
+        except UNREADABLE:
             continue  # image_prepare says what is wrong with it
     figures.contact_sheet(plots_dir / "samples.png", images[:100], columns=10, size=96)
 

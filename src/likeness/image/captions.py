@@ -13,16 +13,19 @@ def caption(attributes: Mapping[str, str], template: str, extras: Sequence[str])
     'A Red shoe, Sports use'
 
     Raises:
-        LikenessError: the template asks for an attribute that no product has.
+        LikenessError: the template asks for an attribute that no product has, or is malformed.
     """
     try:
-        text = template.format_map(attributes)
+        return template.format_map(attributes) + "".join(
+            extra.format_map(attributes)
+            for extra in extras
+            if all(map(attributes.get, fields(extra)))
+        )
     except KeyError as error:
         known = ", ".join(sorted(attributes))
         raise LikenessError(f"caption: unknown attribute {error}; known are {known}") from error
-    return text + "".join(
-        extra.format_map(attributes) for extra in extras if all(map(attributes.get, fields(extra)))
-    )
+    except (ValueError, IndexError) as error:
+        raise LikenessError(f"caption: {error} in {template!r} or its extras") from error
 
 
 def fields(template: str) -> list[str]:

@@ -61,7 +61,8 @@ def _row_problem(
 ) -> tuple[str, object, object] | None:
     if len(cells) != len(header):
         return "malformed_row", f"{len(cells)} cells", f"{len(header)} cells"
-    if not name.strip() or name != Path(name).name or name.startswith("."):
+    too_long = len(f"{name}.jpg".encode()) > 255
+    if not name.strip() or name != Path(name).name or name.startswith(".") or too_long:
         return "unsafe_id", name, "a plain file name"
     if name in seen:
         return "duplicate_id", name, "one row per id"

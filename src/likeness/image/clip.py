@@ -107,5 +107,10 @@ def _load(clip: Path, device: str) -> Any:
             f"{clip}: no CLIP here (config.json is missing); set inputs.clip to a folder that "
             "models/dvc.yaml makes"
         )
-    model = CLIPModel.from_pretrained(clip, dtype=torch.float32, local_files_only=True)
-    return model.to(device).eval(), CLIPProcessor.from_pretrained(clip, local_files_only=True)
+    try:
+        model = CLIPModel.from_pretrained(clip, dtype=torch.float32, local_files_only=True)
+        processor = CLIPProcessor.from_pretrained(clip, local_files_only=True)
+    except (OSError, ValueError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise LikenessError(f"{clip}: cannot be loaded as CLIP ({why})") from error
+    return model.to(device).eval(), processor

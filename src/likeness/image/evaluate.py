@@ -102,7 +102,6 @@ def evaluate(
         {row.id: row.prompt for row in tuned_rows},
         {row.id: row.attributes() for row in tuned_rows},
     )
-    base_paths = {name: path for name, path in base_paths.items() if name in asked}
     base = gather(
         base_paths,
         {name: asked[name].prompt for name in base_paths},
@@ -147,6 +146,10 @@ def _check_pairs(
         raise LikenessError(
             f"{generated}: {name} has {'no prompt in manifest.jsonl' if name in files else 'no image'}; "
             "run image_generate again"
+        )
+    for name in sorted(set(base_paths) - set(asked)):
+        raise LikenessError(
+            f"{generated / 'base'}: {name} has no prompt in manifest.jsonl; run image_generate again"
         )
     if not base_paths:
         raise LikenessError(
@@ -242,6 +245,12 @@ class Scores:
         def labels(images: ImageSet) -> Array:
             return np.array([product[self.cfg.classify] for product in images.products.values()])
 
+        known = next(iter(train.products.values()))
+        if self.cfg.classify not in known:
+            raise LikenessError(
+                f"params.yaml: image_evaluate.classify: no attribute {self.cfg.classify!r}; known are "
+                f"{', '.join(known)}"
+            )
         n = min(len(train), len(synthetic))
         found: dict[str, Estimate] = {}
         for name, images in (("real", train), ("synthetic", synthetic)):

@@ -49,12 +49,18 @@ class Features:
 
 def extractor_kind(folder: Path) -> str:
     """The `extractor` that the folder's config names."""
-    kind = read_json(folder / "config.json").get("extractor")
+    return str(_config(folder)["extractor"])
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    config = read_json(path)
+    kind = config.get("extractor") if isinstance(config, dict) else None
     if kind not in KINDS:
-        raise LikenessError(
-            f"{folder / 'config.json'}: extractor is {kind!r}; it must be one of {', '.join(KINDS)}"
-        )
-    return str(kind)
+        raise LikenessError(f"{path}: extractor is {kind!r}; it must be one of {', '.join(KINDS)}")
+    if "weights" not in config:
+        raise LikenessError(f"{path}: weights is missing; run the stage {folder.name} again")
+    return dict(config)
 
 
 def extract(images: Mapping[str, Path], *, extractor: Path, rt: Runtime) -> Features:
@@ -99,7 +105,7 @@ def extract_batch(paths: Sequence[Path], *, extractor: Path, device: str) -> lis
 @cache
 def _load(extractor: Path, device: str) -> Any:
     """A function of PIL images to (N, D) vectors and (N, C) class probabilities."""
-    config = read_json(extractor / "config.json")
+    config = _config(extractor)
     weights = extractor / config["weights"] if config["weights"] else None
     if weights and not weights.is_file():
         raise LikenessError(
@@ -113,10 +119,15 @@ def _load(extractor: Path, device: str) -> Any:
 def _efficientnet(weights: Path | None, config: dict[str, Any], device: str) -> Any:
     import torch
     from efficientnet_lite_pytorch import EfficientNet
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     network = EfficientNet.from_name("efficientnet-lite0")
-    network.load_state_dict(load_file(weights))
+    try:
+        network.load_state_dict(load_file(weights))
+    except (SafetensorError, RuntimeError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise LikenessError(f"{weights}: not EfficientNet-Lite0's weights ({why})") from error
     # Depthwise convolutions run twice as fast on the CPU with channels last.
     network.to(device, memory_format=torch.channels_last).eval()
     mean, std = (torch.tensor(config[key], device=device).view(3, 1, 1) for key in ("mean", "std"))

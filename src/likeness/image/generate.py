@@ -138,6 +138,11 @@ def generate(
         if not waiting:
             break
     _check_share(cfg, rejected, drawn)
+    if waiting:
+        raise LikenessError(
+            f"image_generate: {len(kept)} of {cfg.count} images kept after {cfg.max_attempts} seeds for "
+            f"each of the others ({_reasons(rejected)}); raise image_generate.max_attempts"
+        )
     seconds = (time.monotonic() - started) / drawn
 
     jobs = {
@@ -188,6 +193,11 @@ def choose_products(
                 f"{', '.join(unknown) or 'shares that add up to 0'}: the train split has {known}"
             )
         weights *= [wanted.get(str(value), 0) / there[value] for value in values]
+    if not weights.sum():
+        raise LikenessError(
+            f"params.yaml: image_generate.shares: no product of the train split has "
+            f"{' and '.join(shares)} as asked for; loosen one of them"
+        )
     ends = np.cumsum(weights) / weights.sum()
     picks = np.searchsorted(ends, (np.arange(count) + 0.5) / count)
     order = np.random.default_rng(rt.seed_for("slots")).permutation(count)
@@ -259,13 +269,16 @@ def _draw(artist: Any, jobs: Mapping[str, Any], batch: int, rt: Runtime) -> dict
 
 
 def _check_share(cfg: ImageGenerate, rejected: Sequence[Rejection], drawn: int) -> None:
-    if len(rejected) > cfg.max_rejected_share * drawn or len(rejected) == drawn:
-        reasons = ", ".join(f"{reason} {n}" for reason, n in count_reasons(rejected).items())
+    if len(rejected) > cfg.max_rejected_share * drawn:
         raise LikenessError(
             f"image_generate: {len(rejected)} of {drawn} images rejected, more than "
-            f"max_rejected_share {cfg.max_rejected_share:g} ({reasons}); train longer, or loosen the "
-            "rule that most of them failed"
+            f"max_rejected_share {cfg.max_rejected_share:g} ({_reasons(rejected)}); train longer, or "
+            "loosen the rule that most of them failed"
         )
+
+
+def _reasons(rejected: Sequence[Rejection]) -> str:
+    return ", ".join(f"{reason} {n}" for reason, n in count_reasons(rejected).items())
 
 
 def _product_row(name: str, source: PreparedImage) -> dict[str, Any]:

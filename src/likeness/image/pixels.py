@@ -3,13 +3,17 @@
 import io
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 WHITE = (255, 255, 255)
 
 
 class UnreadableImage(ValueError):
-    """A file that gives no photo: `not_an_image`, `truncated` or `too_small`, and what was found."""
+    """A file that gives no photo, and what was found.
+
+    The reason is `not_an_image`, `truncated`, `too_small` or `too_large`.
+    """
 
     def __init__(self, reason: str, value: object) -> None:
         super().__init__(f"{reason}: {value}")
@@ -24,12 +28,17 @@ def open_rgb(path: Path, min_side: int = 1) -> Image.Image:
         min_side: pixels that each side must have.
 
     Raises:
-        UnreadableImage: the file is no image, ends early, or is smaller than `min_side`.
+        UnreadableImage: the file is no image, ends early, is smaller than `min_side`, or so large
+            that Pillow takes it for an attack.
     """
     try:
         image = Image.open(path)
     except UnidentifiedImageError as error:
         raise UnreadableImage("not_an_image", f"{path.stat().st_size} bytes") from error
+    except Image.DecompressionBombError as error:
+        raise UnreadableImage("too_large", str(error)) from error
+    except (OSError, SyntaxError) as error:
+        raise UnreadableImage("truncated", str(error)) from error
     with image:
         if min(image.size) < min_side:
             raise UnreadableImage("too_small", list(image.size))
@@ -57,8 +66,11 @@ def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
             converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
             if converted is not None:
                 return converted
-        except ImageCms.PyCMSError:
+        except (ImageCms.PyCMSError, OSError):
             pass  # A broken profile is no reason to lose the photo: read it as untagged.
+    if image.mode.startswith("I;16"):
+        # Pillow clips 16-bit grey at 255 where it should scale it.
+        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8)).convert("RGB")
     return image.convert("RGB")
 
 

@@ -32,7 +32,7 @@ from likeness.image.rows import PreparedImage, Product
 
 Array = np.ndarray
 SPLITS = ("train", "val", "test")
-REASONS = ("not_an_image", "truncated", "too_small", "duplicate", "error")
+REASONS = ("not_an_image", "truncated", "too_small", "too_large", "duplicate", "error")
 
 
 class ImagePrepare(Section):

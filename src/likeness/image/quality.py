@@ -84,7 +84,8 @@ def measure(image: Image.Image) -> Measures:
         coverage=float(mask.mean()),
         aspect=aspect,
         pieces=1 - float(sizes.max() / sizes.sum()) if count else 0.0,
-        sharpness=float(edges[inside].mean()),
+        # The outline is where blur shows first, so it counts.
+        sharpness=float(edges[ndimage.binary_dilation(mask)].mean()) if count else 0.0,
         lab=(float(lab[0]), float(lab[1]), float(lab[2])),
     )
 

@@ -533,14 +533,14 @@ def _add_adapters(cfg: ImageTrain, pipeline: Any) -> dict[str, Any]:
         part.requires_grad_(False)
     if cfg.gradient_checkpointing:
         pipeline.unet.enable_gradient_checkpointing()
+    names = [name for name, _ in pipeline.unet.named_modules()]
+    for target in cfg.targets:
+        if not any(name == target or name.endswith(f".{target}") for name in names):
+            raise LikenessError(
+                f"params.yaml: image_train.targets: no layer of this base is named {target}"
+            )
     common = {"r": cfg.rank, "lora_alpha": cfg.alpha, "lora_dropout": cfg.dropout}
-    try:
-        pipeline.unet.add_adapter(LoraConfig(target_modules=cfg.targets, **common))
-    except ValueError as error:
-        names = ", ".join(cfg.targets)
-        raise LikenessError(
-            f"params.yaml: image_train.targets: no layer of this base is named {names}"
-        ) from error
+    pipeline.unet.add_adapter(LoraConfig(target_modules=cfg.targets, **common))
     networks = {"unet": pipeline.unet}
     if cfg.text_encoder:
         attention = ["q_proj", "k_proj", "v_proj", "out_proj"]

@@ -1,0 +1,114 @@
+"""Where a stage runs, its seeds, and where its caches are."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from likeness.common.errors import LikenessError
+from likeness.common.runtime import Base, cache_folder, start
+from tests.conftest import library_env, runtime
+
+
+def repository(folder: Path, config: str = "", local: str = "") -> Path:
+    dvc = folder / ".dvc"
+    dvc.mkdir(parents=True)
+    (dvc / "config").write_text(config)
+    if local:
+        (dvc / "config.local").write_text(local)
+    return folder
+
+
+def test_the_cache_lies_beside_dvc_s(tmp_path: Path) -> None:
+    root = repository(tmp_path / "a")
+    assert cache_folder(root) == root / ".dvc" / "likeness"
+
+
+def test_the_cache_follows_the_config_and_its_local_one(tmp_path: Path) -> None:
+    elsewhere = f"[cache]\n    dir = {tmp_path}/shared/cache\n"
+    root = repository(tmp_path / "a", elsewhere)
+    assert cache_folder(root) == tmp_path / "shared" / "likeness"
+    local = f"[cache]\n    dir = {tmp_path}/mine/cache\n"
+    root = repository(tmp_path / "b", elsewhere, local)
+    assert cache_folder(root) == tmp_path / "mine" / "likeness"
+
+
+def test_a_relative_cache_is_relative_to_the_config(tmp_path: Path) -> None:
+    root = repository(tmp_path / "a", "[cache]\n    dir = ../../shared/cache\n")
+    assert cache_folder(root).resolve() == tmp_path / "shared" / "likeness"
+
+
+def test_the_cache_does_not_depend_on_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = repository(tmp_path / "a")
+    repository(tmp_path / "b")
+    monkeypatch.chdir(tmp_path / "b")
+    assert cache_folder(root) == root / ".dvc" / "likeness"
+    monkeypatch.chdir(root)
+    assert cache_folder(Path(".")) == root / ".dvc" / "likeness"
+
+
+def test_seeds_are_stable_and_distinct(tmp_path: Path) -> None:
+    rt = runtime(tmp_path, seed=7)
+    # A changed number here means that every image of every user changes.
+    assert rt.seed_for("draw", "000001", 0) == 3694054361400158970
+    seeds = {rt.seed_for("draw", name, at) for name in range(500) for at in range(4)}
+    assert len(seeds) == 2000
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert runtime(tmp_path, seed=8).seed_for("draw", 1) != rt.seed_for("draw", 1)
+    assert rt.seed_for("a", "b") != rt.seed_for("ab")
+
+
+def test_scratch_is_kept_by_stage_and_key(tmp_path: Path) -> None:
+    rt = runtime(tmp_path)
+    assert rt.scratch("train", "k").is_dir()
+    assert rt.scratch("train", "k") == rt.scratch("train", "k") != rt.scratch("train", "other")
+
+
+def base(**changes: object) -> Base:
+    return Base.model_validate({"seed": 7, "device": "cpu", "threads": 1, "workers": 0, **changes})
+
+
+def test_a_device_that_is_not_here_is_one_line(tmp_path: Path) -> None:
+    import torch
+
+    absent = [
+        name
+        for name, there in (
+            ("cuda", torch.cuda.is_available()),
+            ("mps", torch.backends.mps.is_available()),
+        )
+        if not there
+    ]
+    assert absent, "no machine has both"
+    with pytest.raises(LikenessError, match=rf"base\.device: {absent[0]} is not available.*cpu"):
+        start(base(device=absent[0]), repository(tmp_path))
+
+
+def test_start_seeds_every_generator(tmp_path: Path) -> None:
+    # In a process of its own: it sets the whole process up.
+    repository(tmp_path)
+    script = (
+        "import sys, random; from pathlib import Path\n"
+        "from likeness.common.runtime import Base, start\n"
+        "for seed in (1, 1, 2):\n"
+        "    base = Base(seed=seed, device='cpu', threads=1, workers=0)\n"
+        "    rt = start(base, Path(sys.argv[1]))\n"
+        "    import torch, numpy\n"
+        "    print(rt.device, rt.workers > 0, torch.get_num_threads(),"
+        " torch.are_deterministic_algorithms_enabled(), random.random(),"
+        " numpy.random.rand(), torch.rand(1).item())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=library_env(),
+    )
+    assert done.returncode == 0, done.stderr
+    first, again, other = (line.split() for line in done.stdout.splitlines())
+    assert first == again
+    assert first[:4] == ["cpu", "True", "1", "True"]
+    assert all(a != b for a, b in zip(first[4:], other[4:], strict=True))

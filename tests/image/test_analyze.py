@@ -1,0 +1,192 @@
+"""A catalogue is described, and what is wrong with it counted."""
+
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from likeness.common.errors import LikenessError
+from likeness.common.manifest import Rejection, read_manifest
+from likeness.common.runtime import Runtime
+from likeness.image.analyze import ImageAnalyze, analyze, distributions
+from likeness.image.rows import COLUMNS, Product
+from tests.conftest import encoded, files_of, mixed, photo, product, section, write_catalog
+
+CELLS = "Men,Footwear,Shoes,Casual Shoes,Red,Summer,2012,Casual,Acme Men Red Shoes"
+
+
+def run(catalog: Path, out: Path, rt: Runtime, **changes: Any) -> dict[str, float]:
+    return analyze(
+        section(ImageAnalyze, **changes),
+        catalog=catalog,
+        out_dir=out / "data",
+        plots_dir=out / "plots",
+        report=out / "analysis.md",
+        rt=rt,
+    )
+
+
+def append(catalog: Path, *lines: str) -> None:
+    with (catalog / "styles.csv").open("a", encoding="utf-8") as file:
+        file.write("".join(f"{line}\n" for line in lines))
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Path:
+    """20 casual shoes, 2 of them copies, and 2 shirts; 5 rows more are broken."""
+    rows = mixed(20)
+    shirts = [product(f"s{at}", articleType="Shirts") for at in range(2)]
+    copied = encoded(photo(0, rows[0].baseColour), quality=95)
+    folder = write_catalog(
+        tmp_path / "catalog", [*rows, *shirts], {"005": copied, "006": copied, "007": b"text"}
+    )
+    (folder / "images" / "009.jpg").unlink()
+    append(folder, f"100,{CELLS},surplus", f"../101,{CELLS}", f"000,{CELLS}", "102,Men")
+    return folder
+
+
+def test_rows_are_counted_by_reason(catalog: Path, tmp_path: Path, rt: Runtime) -> None:
+    metrics = run(catalog, tmp_path / "out", rt, max_rejected_share=0.5)
+    assert metrics == {
+        "rows": 26,
+        "selected": 20,
+        "kept": 19,
+        "unreadable": 1,
+        "exact_duplicates": 2,
+        "rejected_malformed_row": 2,
+        "rejected_unsafe_id": 1,
+        "rejected_duplicate_id": 1,
+        "rejected_missing_file": 1,
+    }
+    kept = read_manifest(tmp_path / "out" / "data" / "manifest.jsonl", Product)
+    assert {row.articleType for row in kept} == {"Casual Shoes"}
+    rejected = read_manifest(tmp_path / "out" / "data" / "rejected.jsonl", Rejection)
+    assert [(row.id, row.reason) for row in rejected] == [
+        ("../101", "unsafe_id"),
+        ("000@line26", "duplicate_id"),
+        ("009", "missing_file"),
+        ("100", "malformed_row"),
+        ("102", "malformed_row"),
+    ]
+    assert rejected[2].value == "images/009.jpg"
+
+
+def test_figures_and_report_are_there(catalog: Path, tmp_path: Path, rt: Runtime) -> None:
+    out = tmp_path / "out"
+    run(catalog, out, rt, max_rejected_share=0.5)
+    assert sorted(files_of(out)) == [
+        "analysis.md",
+        "data/manifest.jsonl",
+        "data/rejected.jsonl",
+        "plots/distributions.png",
+        "plots/samples.png",
+        "plots/sizes.png",
+    ]
+    report = (out / "analysis.md").read_text()
+    assert report.startswith("# Casual Shoes: 19 of 22 products")
+    for part in (
+        "| malformed_row | 2 |",
+        "| Shirts | 2 |",
+        "| 48 × 64 | 18 |",
+        "| unreadable | 1 |",
+    ):
+        assert part in report, part
+    for name in ("distributions", "samples", "sizes"):
+        with Image.open(out / "plots" / f"{name}.png") as figure:
+            assert min(figure.size) > 100
+
+
+def test_outputs_are_a_function_of_the_input(catalog: Path, tmp_path: Path, rt: Runtime) -> None:
+    for name in ("a", "b"):
+        run(catalog, tmp_path / name, rt, max_rejected_share=0.5)
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+
+
+def test_another_article_type_is_a_params_change(
+    catalog: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    metrics = run(catalog, tmp_path / "out", rt, article_type="Shirts", max_rejected_share=0.9)
+    assert (metrics["selected"], metrics["kept"]) == (2, 2)
+
+
+def test_distributions_count_every_attribute() -> None:
+    rows = [product("1", extra={"material": "Suede"}), product("2", baseColour="Blue")]
+    counts = distributions(rows)
+    assert counts["baseColour"] == {"Red": 1, "Blue": 1}
+    assert counts["material"] == {"Suede": 1, "": 1}
+    assert counts["brand"] == {"Acme": 2}
+
+
+def empty(folder: Path) -> None:
+    (folder / "styles.csv").write_text(",".join(COLUMNS) + "\n")
+
+
+def no_column(folder: Path) -> None:
+    text = (folder / "styles.csv").read_text()
+    (folder / "styles.csv").write_text(text.replace("baseColour", "colour", 1))
+
+
+def no_file(folder: Path) -> None:
+    (folder / "styles.csv").unlink()
+
+
+def unchanged(folder: Path) -> None:
+    assert folder.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("damage", "changes", "says"),
+    [
+        (empty, {}, "no rows under the header"),
+        (no_column, {}, "column baseColour missing"),
+        (no_file, {}, "no such file"),
+        (unchanged, {"article_type": "Hats"}, r"article_type: 'Hats' .*Casual Shoes \(20\)"),
+        (unchanged, {"max_rejected_share": 0.05}, "5 of 25 items rejected"),
+    ],
+)
+def test_a_wrong_catalogue_is_one_line(
+    catalog: Path, tmp_path: Path, rt: Runtime, damage: Any, changes: dict[str, Any], says: str
+) -> None:
+    damage(catalog)
+    with pytest.raises(LikenessError, match=says) as caught:
+        run(catalog, tmp_path / "out", rt, **{"max_rejected_share": 0.5, **changes})
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out" / "data" / "manifest.jsonl").exists()
+
+
+def bomb() -> bytes:
+    """A small PNG whose header says that it is 40,000 pixels wide and high."""
+    data = bytearray(encoded(Image.new("L", (8, 8)), "PNG"))
+    data[16:24] = (40000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
+    return bytes(data)
+
+
+def broken_png() -> bytes:
+    data = bytearray(encoded(photo(1), "PNG"))
+    at = data.index(b"IDAT") + 40
+    data[at] ^= 255
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"text", bomb(), broken_png(), encoded(photo(1))[:300], encoded(photo(1), "PNG")[:60]],
+    ids=["empty", "text", "bomb", "broken PNG", "cut JPEG", "cut PNG"],
+)
+def test_a_bad_file_never_stops_the_stage(tmp_path: Path, rt: Runtime, data: bytes) -> None:
+    catalog = write_catalog(tmp_path / "catalog", mixed(5), {"002": data})
+    assert run(catalog, tmp_path / "out", rt)["kept"] == 5
+
+
+def test_a_bad_row_never_stops_the_stage(tmp_path: Path, rt: Runtime) -> None:
+    catalog = write_catalog(tmp_path / "catalog", mixed(6))
+    # The second line's id is that of a row set aside before it, and its file is missing.
+    append(catalog, f"900,{CELLS},surplus", f"900,{CELLS}", f"{'x' * 300},{CELLS}")
+    metrics = run(catalog, tmp_path / "out", rt, max_rejected_share=0.6)
+    assert metrics["kept"] == 6
+    rejected = (tmp_path / "out" / "data" / "rejected.jsonl").read_text().splitlines()
+    assert len({json.loads(line)["id"] for line in rejected}) == 3

@@ -1,0 +1,141 @@
+"""Features do not depend on company, order or place."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from likeness.common.errors import LikenessError
+from likeness.common.runtime import Runtime
+from likeness.image.features import central_crop, extract, extractor_kind
+from tests.conftest import photo, runtime, square
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pictures")
+    paths = {f"p{at}": folder / f"{at}.png" for at in range(6)}
+    for at, path in enumerate(paths.values()):
+        photo(at).save(path)
+    return paths
+
+
+def test_a_vector_does_not_depend_on_its_batch(
+    tiny_extractor: Path, pictures: dict[str, Path], tmp_path: Path
+) -> None:
+    together = extract(pictures, extractor=tiny_extractor, rt=runtime(tmp_path / "a"))
+    assert len({row.tobytes() for row in together.vectors}) == 6
+    # As after a killed run, or with some images known from before.
+    rt = runtime(tmp_path / "b")
+    for names in (["p3"], ["p1", "p2"], list(pictures)):
+        parts = extract({name: pictures[name] for name in names}, extractor=tiny_extractor, rt=rt)
+    assert np.array_equal(parts.vectors, together.vectors)
+    assert np.array_equal(parts.probabilities, together.probabilities)
+
+
+def test_rows_follow_the_ids(tiny_extractor: Path, pictures: dict[str, Path], rt: Runtime) -> None:
+    forward = extract(pictures, extractor=tiny_extractor, rt=rt)
+    assert forward.ids == list(pictures)
+    assert forward.vectors.shape == (6, 1280)
+    assert forward.probabilities.shape == (6, 1000)
+    assert np.allclose(forward.probabilities.sum(1), 1, atol=1e-5)
+    turned = dict(reversed(pictures.items()))
+    backward = extract(turned, extractor=tiny_extractor, rt=rt)
+    assert backward.ids == list(turned)
+    assert np.array_equal(backward.vectors, forward.vectors[::-1])
+    taken = forward.take(["p4", "p1"])
+    assert taken.ids == ["p4", "p1"]
+    assert np.array_equal(taken.vectors, forward.vectors[[4, 1]])
+    assert np.array_equal(taken.probabilities, forward.probabilities[[4, 1]])
+
+
+def test_a_copy_of_the_extractor_elsewhere_uses_the_same_results(
+    tiny_extractor: Path,
+    pictures: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rt = runtime(tmp_path / "cache")
+    extract(pictures, extractor=tiny_extractor, rt=rt)
+    shutil.copytree(tiny_extractor, tmp_path / "copy")
+    capsys.readouterr()
+    extract(pictures, extractor=tmp_path / "copy", rt=rt)
+    assert "0 of 6 to do" in capsys.readouterr().err
+
+
+def write_config(folder: Path, **values: object) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(values))
+    return folder
+
+
+def test_an_unknown_extractor_is_named_with_the_known_ones(tmp_path: Path, rt: Runtime) -> None:
+    folder = write_config(tmp_path, extractor="resnet", weights="w")
+    with pytest.raises(LikenessError, match=r"'resnet'.*efficientnet_lite0, inception_v3, dinov2"):
+        extract({}, extractor=folder, rt=rt)
+
+
+@pytest.mark.parametrize("kind", ["efficientnet_lite0", "inception_v3", "dinov2"])
+def test_missing_weights_are_one_line(
+    tmp_path: Path, rt: Runtime, kind: str, pictures: dict[str, Path]
+) -> None:
+    folder = write_config(tmp_path / "bare", extractor=kind, weights="w.pth", name=kind, layers=[])
+    with pytest.raises(LikenessError, match=r"w\.pth: no such file; run the stage bare") as caught:
+        extract(pictures, extractor=folder, rt=rt)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("config", [None, "{", '{"extractor": "efficientnet_lite0"}', "[]"])
+def test_a_folder_without_a_right_config_is_one_line(
+    tmp_path: Path, rt: Runtime, config: str | None, pictures: dict[str, Path]
+) -> None:
+    if config is not None:
+        (tmp_path / "config.json").write_text(config)
+    with pytest.raises(LikenessError, match=r"config\.json"):
+        extract(pictures, extractor=tmp_path, rt=rt)
+
+
+def test_broken_weights_are_one_line(
+    tiny_extractor: Path, tmp_path: Path, rt: Runtime, pictures: dict[str, Path]
+) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(tiny_extractor, folder)
+    path = folder / "w.safetensors"
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(LikenessError, match=r"w\.safetensors"):
+        extract(pictures, extractor=folder, rt=rt)
+
+
+def test_an_image_that_cannot_be_read_is_named(
+    tiny_extractor: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    (tmp_path / "a.png").write_text("text")
+    with pytest.raises(LikenessError, match=r"a\.png: no features"):
+        extract({"a": tmp_path / "a.png"}, extractor=tiny_extractor, rt=rt)
+
+
+def test_the_central_crop_is_centred() -> None:
+    image = square(side=40, box=(10, 10, 30, 30))
+    crop = np.asarray(central_crop(image, 20, 0.5))
+    assert crop.shape == (20, 20, 3)
+    assert (crop == (200, 30, 30)).all()
+
+
+def test_the_real_extractor_sees_what_a_photo_shows(
+    vision_features: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    paths: dict[str, Path] = {}
+    for name, image in {
+        "one": photo(1, "Red", (96, 128)),
+        "one, brighter": photo(1, "Red", (96, 128)).point(lambda value: min(255, value + 12)),
+        "another": photo(2, "Blue", (96, 128)),
+    }.items():
+        paths[name] = tmp_path / f"{name}.png"
+        image.save(paths[name])
+    found = extract(paths, extractor=vision_features, rt=rt)
+    assert extractor_kind(vision_features) == "efficientnet_lite0"
+    unit = found.vectors / np.linalg.norm(found.vectors, axis=1, keepdims=True)
+    near, far = float(unit[0] @ unit[1]), float(unit[0] @ unit[2])
+    assert near > 0.9 > far

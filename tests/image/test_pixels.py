@@ -1,0 +1,168 @@
+"""Photos as they come become upright sRGB squares."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image, ImageCms
+
+from likeness.image.pixels import UnreadableImage, background, fit_square, open_rgb, png_bytes
+from tests.conftest import encoded, photo, square
+
+
+def saved(folder: Path, data: bytes) -> Path:
+    path = folder / "photo.jpg"
+    path.write_bytes(data)
+    return path
+
+
+def apart(left: Image.Image, right: Image.Image) -> float:
+    """Mean difference in 8-bit levels."""
+    return float(np.abs(np.asarray(left, float) - np.asarray(right.convert("RGB"), float)).mean())
+
+
+@pytest.mark.parametrize(
+    ("orientation", "stored_by"),
+    [
+        (2, Image.Transpose.FLIP_LEFT_RIGHT),
+        (3, Image.Transpose.ROTATE_180),
+        (6, Image.Transpose.ROTATE_90),
+        (8, Image.Transpose.ROTATE_270),
+    ],
+)
+def test_exif_rotation_is_applied(tmp_path: Path, orientation: int, stored_by: Any) -> None:
+    upright = photo(1)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    data = encoded(upright.transpose(stored_by), quality=98, subsampling=0, exif=exif)
+    image = open_rgb(saved(tmp_path, data))
+    assert image.size == upright.size
+    assert apart(image, upright) < 3
+
+
+def test_alpha_lies_on_white(tmp_path: Path) -> None:
+    layer = Image.new("RGBA", (4, 1))
+    for x, pixel in enumerate([(9, 9, 9, 0), (200, 0, 0, 255), (200, 0, 0, 128), (0, 0, 0, 0)]):
+        layer.putpixel((x, 0), pixel)
+    image = open_rgb(saved(tmp_path, encoded(layer, "PNG")))
+    assert image.mode == "RGB"
+    found = [image.getpixel((x, 0)) for x in range(4)]
+    assert found[0] == found[3] == (255, 255, 255)
+    assert found[1] == (200, 0, 0)
+    assert np.allclose(found[2], (227, 127, 127), atol=1)
+
+
+def test_a_palette_s_transparency_lies_on_white(tmp_path: Path) -> None:
+    image = Image.new("P", (2, 1), 0)
+    image.putpalette([10, 20, 30, 200, 0, 0])
+    image.putpixel((1, 0), 1)
+    opened = open_rgb(saved(tmp_path, encoded(image, "PNG", transparency=0)))
+    assert [opened.getpixel((x, 0)) for x in range(2)] == [(255, 255, 255), (200, 0, 0)]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "1"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_formats_and_modes_become_rgb_whatever_the_name_ends_in(
+    tmp_path: Path, mode: str, form: str
+) -> None:
+    if (mode, form) in {("CMYK", "PNG"), ("CMYK", "WEBP"), ("1", "JPEG"), ("1", "WEBP")}:
+        pytest.skip(f"{form} has no {mode}")
+    source = photo(1).convert(mode)
+    image = open_rgb(saved(tmp_path, encoded(source, form)))
+    assert (image.mode, image.size) == ("RGB", source.size)
+    assert apart(image, source.convert("RGB")) < 14
+
+
+def test_cmyk_keeps_its_colours(tmp_path: Path) -> None:
+    source = Image.new("RGB", (32, 32), (200, 40, 40))
+    image = open_rgb(saved(tmp_path, encoded(source.convert("CMYK"), quality=98)))
+    assert apart(image, source) < 4
+
+
+def test_sixteen_bit_grey_keeps_its_levels(tmp_path: Path) -> None:
+    levels = np.linspace(0, 65535, 64).astype(np.uint16)
+    image = open_rgb(saved(tmp_path, encoded(Image.fromarray(np.tile(levels, (8, 1))), "PNG")))
+    found = np.asarray(image, float)[0, :, 0]
+    assert np.abs(found - levels / 257).max() <= 1.5
+
+
+def test_a_colour_profile_becomes_srgb(tmp_path: Path) -> None:
+    lab = ImageCms.createProfile("LAB")
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    wanted = Image.new("RGB", (16, 16), (200, 60, 60))
+    assert lab is not None
+    # A profile whose red and blue are swapped is as far from sRGB as one can tell apart.
+    swapped = swap_red_and_blue(srgb.tobytes())
+    stored = Image.merge("RGB", wanted.split()[::-1])
+    image = open_rgb(saved(tmp_path, encoded(stored, "PNG", icc_profile=swapped)))
+    assert apart(image, wanted) < 3
+    assert "icc_profile" not in Image.open(io.BytesIO(png_bytes(fit_square(image, 32)))).info
+
+
+def swap_red_and_blue(profile: bytes) -> bytes:
+    """An sRGB profile with the primaries `rXYZ` and `bXYZ` exchanged."""
+    head, table = profile[:128], profile[128:]
+    return head + table.replace(b"rXYZ", b"tXYZ").replace(b"bXYZ", b"rXYZ").replace(
+        b"tXYZ", b"bXYZ"
+    )
+
+
+def test_an_srgb_profile_changes_nothing_and_a_broken_one_is_ignored(tmp_path: Path) -> None:
+    source = photo(2)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for data in (profile, b"not a profile", profile[:200]):
+        image = open_rgb(saved(tmp_path, encoded(source, "PNG", icc_profile=data)))
+        assert apart(image, source) < 1.5
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"404 Not Found\n", "not_an_image"),
+        (b"", "not_an_image"),
+        (encoded(photo(1))[:700], "truncated"),
+        (encoded(photo(1), "PNG")[:200], "truncated"),
+        (encoded(Image.new("RGB", (1, 1))), "too_small"),
+        (encoded(Image.new("RGB", (300, 20))), "too_small"),
+    ],
+)
+def test_a_file_that_gives_no_photo_says_why(tmp_path: Path, data: bytes, reason: str) -> None:
+    with pytest.raises(UnreadableImage) as caught:
+        open_rgb(saved(tmp_path, data), min_side=32)
+    assert caught.value.reason == reason
+    assert caught.value.value not in (None, "")
+
+
+def test_a_broken_checksum_is_no_traceback(tmp_path: Path) -> None:
+    data = bytearray(encoded(photo(1), "PNG"))
+    data[len(data) // 2] ^= 255
+    with pytest.raises(UnreadableImage):
+        open_rgb(saved(tmp_path, bytes(data)))
+
+
+@pytest.mark.parametrize(("size", "bar"), [((64, 32), "rows"), ((32, 64), "columns")])
+def test_a_square_keeps_the_aspect_and_pads_with_the_background(
+    size: tuple[int, int], bar: str
+) -> None:
+    paper = (230, 240, 250)
+    page = Image.new("RGB", size, paper)
+    page.paste(
+        (10, 20, 30), (size[0] // 2 - 8, size[1] // 2 - 8, size[0] // 2 + 8, size[1] // 2 + 8)
+    )
+    fitted = np.asarray(fit_square(page, 128))
+    assert fitted.shape == (128, 128, 3)
+    edges = fitted[:32] if bar == "rows" else fitted[:, :32]
+    assert (edges == paper).all()
+    dark = fitted[..., 0] < 120
+    assert dark.any(0).sum() == dark.any(1).sum() == pytest.approx(32, abs=1)
+
+
+def test_the_background_is_the_border_s_median() -> None:
+    page = square(paper=(250, 251, 252), box=(0, 0, 10, 32))
+    assert background(page) == (250, 251, 252)
+
+
+def test_a_png_is_the_same_for_the_same_pixels() -> None:
+    assert png_bytes(photo(1)) == png_bytes(photo(1)) != png_bytes(photo(2))

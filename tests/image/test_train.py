@@ -1,0 +1,463 @@
+"""An adapter is trained, kept, resumed and written so that others can load it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from likeness.common.errors import LikenessError
+from likeness.common.io import read_json
+from likeness.common.manifest import read_manifest
+from likeness.common.runtime import Runtime
+from likeness.image.diffusion import ADAPTER, load_adapter, load_pipeline, noise
+from likeness.image.rows import PreparedImage
+from likeness.image.train import ImageTrain, Trainer, embed, encode_split, train
+from tests.conftest import files_of, runtime, section
+
+STEPS = 6
+SMALL: dict[str, Any] = {
+    "rank": 2,
+    "alpha": 2,
+    "dropout": 0.1,
+    "targets": ["to_q", "to_v", "conv1"],
+    "text_encoder": False,
+    "epochs": 3,
+    "batch": 2,
+    "accumulation": 2,
+    "learning_rate": 0.01,
+    "warmup_steps": 1,
+    "ema_decay": 0.5,
+    "caption_dropout": 0.3,
+    "noise_offset": 0.1,
+    "evaluate_every": 2,
+    "val_timesteps": 2,
+    "patience": 0,
+    "checkpoint_every": 2,
+    "sample_every": 4,
+    "samples": 2,
+    "sample_steps": 1,
+}
+
+
+def run(base: Path, dataset: Path, out: Path, rt: Runtime, **changes: Any) -> dict[str, float]:
+    return train(
+        section(ImageTrain, **{**SMALL, **changes}),
+        dataset=dataset,
+        base=base,
+        out_dir=out / "adapter",
+        plots_dir=out / "plots",
+        timings_dir=out / "timings",
+        rt=rt,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(
+    tiny_base: Path, tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, float]]:
+    """One uninterrupted training: its folder and its metrics."""
+    out = tmp_path_factory.mktemp("trained")
+    return out, run(tiny_base, tiny_dataset, out, runtime(out / "cache"))
+
+
+def prediction(pipeline: Any) -> Any:
+    import torch
+
+    inputs = noise(1, (1, 4, 8, 8)), torch.tensor([500]), noise(2, (1, 77, 16))
+    with torch.inference_mode():
+        return pipeline.unet(*inputs).sample
+
+
+def weights(folder: Path, name: str = ADAPTER) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "adapter" / name)
+
+
+def same(left: dict[str, Any], right: dict[str, Any]) -> bool:
+    import torch
+
+    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+def test_the_output_is_this_set_of_files(trained: tuple[Path, dict[str, float]]) -> None:
+    out, metrics = trained
+    assert sorted(files_of(out / "adapter")) == [
+        "kohya.safetensors",
+        "pytorch_lora_weights.safetensors",
+        "samples/000000.png",
+        "samples/000004.png",
+        "samples/000006.png",
+        "training.json",
+    ]
+    training = read_json(out / "adapter" / "training.json")
+    assert training["base"] == "tiny_base"
+    assert training["rank"] == 2
+    assert training.items() >= metrics.items()
+
+
+def test_metrics_and_curves(trained: tuple[Path, dict[str, float]]) -> None:
+    out, metrics = trained
+    assert metrics["steps"] == STEPS
+    assert metrics["best_step"] in (0, 2, 4, 6)
+    assert metrics["val_loss"] <= metrics["val_loss_base"]
+    assert (metrics["train_n"], metrics["val_n"]) == (8, 2)
+    assert 0 < metrics["trainable_share"] < 1
+    plots = files_of(out / "plots")
+    rows = plots["plots/metrics/val/loss.tsv"].decode().splitlines()
+    assert [row.split("\t")[0] for row in rows] == ["step", "0", "2", "4", "6"]
+    assert "plots/metrics/train/loss.tsv" in plots
+    pictures = [name for name in plots if name.endswith(".png")]
+    assert len(pictures) == 3
+    timings = files_of(out / "timings")
+    assert "plots/metrics/seconds_per_step.tsv" in timings
+    assert not any("seconds" in name for name in plots), "times differ from run to run"
+
+
+def test_training_lowers_the_validation_loss(
+    tiny_base: Path, tiny_dataset: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    metrics = run(tiny_base, tiny_dataset, tmp_path, rt, epochs=15, evaluate_every=10, dropout=0.0)
+    assert metrics["best_step"] > 0
+    assert metrics["val_loss"] < 0.98 * metrics["val_loss_base"]
+
+
+def test_the_adapter_loads_and_changes_the_unet(
+    tiny_base: Path, trained: tuple[Path, dict[str, float]]
+) -> None:
+    pipeline = load_pipeline(tiny_base, "cpu")
+    base = prediction(pipeline)
+    load_adapter(pipeline, trained[0] / "adapter")
+    assert (prediction(pipeline) - base).abs().max() > 1e-5
+    assert all("lora" in key for key in weights(trained[0]))
+
+
+@pytest.mark.parametrize("alpha", [2, 8])
+def test_kohya_s_file_says_its_alpha_and_gives_the_same_output(
+    tiny_base: Path, tiny_dataset: Path, tmp_path: Path, rt: Runtime, alpha: int
+) -> None:
+    import torch
+
+    run(tiny_base, tiny_dataset, tmp_path, rt, alpha=alpha, epochs=1)
+    kohya = weights(tmp_path, "kohya.safetensors")
+    downs = [key for key in kohya if key.endswith("lora_down.weight")]
+    assert len(downs) == len(weights(tmp_path)) / 2
+    for key in downs:
+        assert key.startswith("lora_unet_"), key
+        rank = kohya[key].shape[0]
+        assert kohya[key.replace("lora_down.weight", "alpha")].item() == rank == 2
+        assert key.replace("lora_down", "lora_up") in kohya
+    ours, theirs = load_pipeline(tiny_base, "cpu"), load_pipeline(tiny_base, "cpu")
+    load_adapter(ours, tmp_path / "adapter")
+    theirs.load_lora_weights(tmp_path / "adapter", weight_name="kohya.safetensors")
+    assert torch.allclose(prediction(ours), prediction(theirs), atol=1e-5)
+    assert not torch.allclose(prediction(ours), prediction(load_pipeline(tiny_base, "cpu")))
+
+
+def test_alpha_scales_what_the_adapter_does(
+    tiny_base: Path, tiny_dataset: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    # In training, alpha / rank scales the adapter; the files carry the scale in their weights.
+    out = tmp_path / "out"
+    run(tiny_base, tiny_dataset, out, rt, alpha=8, epochs=1, dropout=0.0)
+    pipeline = load_pipeline(tiny_base, "cpu", out / "adapter")
+    trained_loss = read_json(out / "adapter" / "training.json")["val_loss"]
+    loss = validation_loss(pipeline, tiny_dataset, rt)
+    assert loss == pytest.approx(trained_loss, abs=1e-5)
+    pipeline.unload_lora_weights()
+    base = read_json(out / "adapter" / "training.json")["val_loss_base"]
+    assert validation_loss(pipeline, tiny_dataset, rt) == pytest.approx(base, abs=1e-5)
+    assert abs(base - trained_loss) > 1e-4
+
+
+def validation_loss(pipeline: Any, dataset: Path, rt: Runtime) -> float:
+    """The validation loss by its definition: fixed noise and timesteps, one image at a time."""
+    import numpy as np
+    import torch
+    from diffusers import DDPMScheduler
+    from PIL import Image
+
+    scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
+    losses = []
+    with torch.inference_mode():
+        for row in read_manifest(dataset / "manifest.jsonl", PreparedImage):
+            if row.split != "val":
+                continue
+            pixels = np.asarray(Image.open(dataset / row.file_name).convert("RGB"), np.float32)
+            tensor = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 127.5 - 1
+            latents = pipeline.vae.encode(tensor).latent_dist.mean
+            latents = latents * pipeline.vae.config.scaling_factor
+            for timestep in (250, 750):
+                eps = noise(rt.seed_for("val", row.id, timestep), tuple(latents.shape[1:]))[None]
+                steps = torch.tensor([timestep])
+                noisy = scheduler.add_noise(latents, eps, steps)
+                made = pipeline.unet(noisy, steps, embed(pipeline, [row.caption])).sample
+                losses.append(float((made - eps).square().mean()))
+    return sum(losses) / len(losses)
+
+
+def test_merged_weights_are_the_base_s_plus_b_times_a(
+    tiny_base: Path, trained: tuple[Path, dict[str, float]]
+) -> None:
+    import torch
+
+    base = dict(load_pipeline(tiny_base, "cpu").unet.named_parameters())
+    pipeline = load_pipeline(tiny_base, "cpu", trained[0] / "adapter")
+    pipeline.fuse_lora()
+    pipeline.unload_lora_weights()
+    merged = dict(pipeline.unet.named_parameters())
+    adapter = weights(trained[0])
+    changed = 0
+    for key, down in adapter.items():
+        if "lora_A" in key:
+            up = adapter[key.replace("lora_A", "lora_B")]
+            name = key.removeprefix("unet.").replace(".lora_A", "")
+            delta = (up.flatten(1) @ down.flatten(1)).reshape(base[name].shape)
+            assert torch.allclose(merged[name], base[name] + delta, atol=1e-6), name
+            changed += not torch.equal(merged[name], base[name])
+    assert changed == len(adapter) / 2
+    untouched = "conv_in.weight"
+    assert torch.equal(merged[untouched], base[untouched])
+
+
+def test_what_is_stored_for_an_image_does_not_depend_on_its_batch(
+    tiny_base: Path, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    rows = read_manifest(tiny_dataset / "manifest.jsonl", PreparedImage)
+    cfg = section(ImageTrain, **SMALL)
+    together = encode_split(rows, tiny_dataset, tiny_base, cfg, runtime(tmp_path / "a"))
+    # As after a killed run: some are in the store, one by one.
+    rt = runtime(tmp_path / "b")
+    for some in (rows[3:4], rows[6:8], rows):
+        parts = encode_split(some, tiny_dataset, tiny_base, cfg, rt)
+    assert torch.equal(parts.moments, together.moments)
+    for text, embedding in together.embeddings.items():
+        assert torch.equal(parts.embeddings[text], embedding)
+
+
+class Killed(Exception):
+    """What stands for a kill: nothing after it runs."""
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, method: str, step: int) -> None:
+    original = getattr(Trainer, method)
+
+    def deadly(self: Trainer, *args: Any) -> Any:
+        at = args[0] if method == "_optimize" else self.step
+        if at == step:
+            raise Killed
+        return original(self, *args)
+
+    monkeypatch.setattr(Trainer, method, deadly)
+
+
+@pytest.mark.parametrize(
+    ("method", "step"),
+    [("_optimize", 1), ("_optimize", 3), ("_optimize", 4), ("_evaluate", 4), ("_evaluate", 6)],
+)
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    tiny_base: Path,
+    tiny_dataset: Path,
+    trained: tuple[Path, dict[str, float]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    method: str,
+    step: int,
+) -> None:
+    rt = runtime(tmp_path / "cache")
+    kill_at(monkeypatch, method, step)
+    with pytest.raises(Killed):
+        run(tiny_base, tiny_dataset, tmp_path / "killed", rt)
+    assert not (tmp_path / "killed" / "adapter" / ADAPTER).exists()
+    monkeypatch.undo()
+    capsys.readouterr()
+    metrics = run(tiny_base, tiny_dataset, tmp_path / "resumed", rt)
+    saved = (step - 1) // 2 * 2
+    assert ("goes on from step" in capsys.readouterr().err) == (saved > 0)
+    out, uninterrupted = trained
+    assert metrics == uninterrupted
+    assert files_of(tmp_path / "resumed" / "adapter") == files_of(out / "adapter")
+    assert files_of(tmp_path / "resumed" / "plots") == files_of(out / "plots")
+
+
+def test_a_second_run_gives_the_same_bytes(
+    tiny_base: Path, tiny_dataset: Path, trained: tuple[Path, dict[str, float]], tmp_path: Path
+) -> None:
+    out, metrics = trained
+    # In the same store, whose scratch folder the first run left, and in an empty one.
+    for name, cache in (("same", out / "cache"), ("empty", tmp_path / "cache")):
+        assert run(tiny_base, tiny_dataset, tmp_path / name, runtime(cache)) == metrics
+        assert files_of(tmp_path / name / "adapter") == files_of(out / "adapter")
+        assert files_of(tmp_path / name / "plots") == files_of(out / "plots")
+
+
+def test_another_param_or_seed_starts_anew(
+    tiny_base: Path,
+    tiny_dataset: Path,
+    trained: tuple[Path, dict[str, float]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kill_at(monkeypatch, "_optimize", 6)
+    with pytest.raises(Killed):
+        run(tiny_base, tiny_dataset, tmp_path / "killed", runtime(tmp_path / "cache"))
+    monkeypatch.undo()
+    capsys.readouterr()
+    other = runtime(tmp_path / "cache", seed=8)
+    run(tiny_base, tiny_dataset, tmp_path / "seed", other)
+    run(tiny_base, tiny_dataset, tmp_path / "rate", runtime(tmp_path / "cache"), learning_rate=0.02)
+    assert "goes on" not in capsys.readouterr().err
+    assert not same(weights(tmp_path / "seed"), weights(trained[0]))
+    assert not same(weights(tmp_path / "rate"), weights(trained[0]))
+
+
+def test_wrong_targets_are_one_line(
+    tiny_base: Path, tiny_dataset: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    with pytest.raises(LikenessError, match=r"image_train\.targets: .*to_nothing") as caught:
+        run(tiny_base, tiny_dataset, tmp_path, rt, targets=["to_nothing"])
+    assert "\n" not in str(caught.value)
+
+
+def test_one_wrong_target_among_right_ones_is_one_line(
+    tiny_base: Path, tiny_dataset: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    with pytest.raises(LikenessError, match="to_nothing"):
+        run(tiny_base, tiny_dataset, tmp_path, rt, targets=["to_q", "to_nothing"])
+
+
+def test_a_wrong_base_is_one_line(tiny_dataset: Path, tmp_path: Path, rt: Runtime) -> None:
+    with pytest.raises(LikenessError, match="no Stable Diffusion here"):
+        run(tmp_path / "nowhere", tiny_dataset, tmp_path, rt)
+
+
+def test_training_stops_early(
+    tiny_base: Path,
+    tiny_dataset: Path,
+    tmp_path: Path,
+    rt: Runtime,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    losses = iter([1.0, 0.5, 0.7, 0.6, 0.1, 0.1, 0.1])
+    monkeypatch.setattr(Trainer, "_val_loss", lambda self: next(losses))
+    metrics = run(tiny_base, tiny_dataset, tmp_path, rt, epochs=6, patience=2)
+    assert (metrics["steps"], metrics["best_step"], metrics["val_loss"]) == (6, 2, 0.5)
+    pictures = [name for name in files_of(tmp_path / "adapter") if name.endswith(".png")]
+    assert len(pictures) >= 1
+
+
+def test_the_best_step_s_weights_are_kept(
+    tiny_base: Path,
+    tiny_dataset: Path,
+    trained: tuple[Path, dict[str, float]],
+    tmp_path: Path,
+    rt: Runtime,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The best of three evaluations is step 2: its weights are those of a run that ends there.
+    losses = iter([1.0, 0.1, 0.7, 0.6])
+    monkeypatch.setattr(Trainer, "_val_loss", lambda self: next(losses))
+    run(tiny_base, tiny_dataset, tmp_path / "a", rt, lr_schedule="constant")
+    losses = iter([1.0, 0.1])
+    run(tiny_base, tiny_dataset, tmp_path / "b", rt, lr_schedule="constant", epochs=1)
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert not same(weights(tmp_path / "a"), weights(trained[0]))
+
+
+def test_the_validation_loss_is_the_same_when_computed_twice(
+    tiny_base: Path,
+    tiny_dataset: Path,
+    tmp_path: Path,
+    rt: Runtime,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    original = Trainer._val_loss
+    found: list[tuple[float, float]] = []
+
+    def twice(self: Trainer) -> float:
+        first = original(self)
+        torch.manual_seed(len(found))
+        found.append((first, original(self)))
+        return first
+
+    monkeypatch.setattr(Trainer, "_val_loss", twice)
+    run(tiny_base, tiny_dataset, tmp_path, rt)
+    assert len(found) == 4
+    assert all(first == second for first, second in found)
+    assert len({first for first, _ in found}) == 4
+
+
+def test_the_text_encoder_is_adapted_when_asked_for(
+    tiny_base: Path, tiny_dataset: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    import torch
+
+    run(tiny_base, tiny_dataset, tmp_path, rt, text_encoder=True, epochs=8, evaluate_every=8)
+    found = weights(tmp_path)
+    assert {key.split(".")[0] for key in found} == {"unet", "text_encoder"}
+    assert any(key.startswith("lora_te") for key in weights(tmp_path, "kohya.safetensors"))
+
+    def state(pipeline: Any) -> Any:
+        tokens = pipeline.tokenizer("a red shoe", return_tensors="pt").input_ids
+        with torch.inference_mode():
+            return pipeline.text_encoder(tokens)[0]
+
+    tuned = load_pipeline(tiny_base, "cpu", tmp_path / "adapter")
+    assert not torch.allclose(state(tuned), state(load_pipeline(tiny_base, "cpu")), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ema_decay": 0.0},
+        {"min_snr_gamma": 0.0},
+        {"gradient_checkpointing": True},
+        {"lr_schedule": "linear"},
+        {"caption_dropout": 1.0},
+        {"mixed_precision": "bf16"},
+        {"batch": 3, "accumulation": 1},
+        {"batch": 16, "accumulation": 1},
+    ],
+    ids=str,
+)
+def test_every_option_trains_to_finite_weights(
+    tiny_base: Path,
+    tiny_dataset: Path,
+    trained: tuple[Path, dict[str, float]],
+    tmp_path: Path,
+    rt: Runtime,
+    changes: dict[str, Any],
+) -> None:
+    import torch
+    from accelerate.state import AcceleratorState
+
+    # accelerate keeps the precision for a process's life; a stage is a process of its own.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    run(tiny_base, tiny_dataset, tmp_path, rt, **changes)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    found = weights(tmp_path)
+    assert all(torch.isfinite(tensor).all() for tensor in found.values())
+    if "gradient_checkpointing" not in changes:
+        assert not same(found, weights(trained[0]))
+
+
+def test_every_epoch_sees_every_image(tiny_base: Path, tiny_dataset: Path, rt: Runtime) -> None:
+    trainer = Trainer.__new__(Trainer)
+    trainer.cfg, trainer.rt = section(ImageTrain, **{**SMALL, "batch": 3, "accumulation": 1}), rt
+    trainer.train_split = type("Rows", (), {"rows": list(range(8))})()
+    trainer.steps_per_epoch = 3
+    trainer.accelerator = type("One", (), {"process_index": 0, "num_processes": 1})()
+    epochs = [
+        [row for step in range(at * 3 + 1, at * 3 + 4) for row in trainer._batch(step, 0)]
+        for at in range(2)
+    ]
+    for rows in epochs:
+        assert len(rows) == 9
+        assert set(rows) == set(range(8))
+    assert epochs[0] != epochs[1]

@@ -1,0 +1,18 @@
+"""The model scripts import each other by name, as when they are run."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+MODELS = Path(__file__).resolve().parents[2] / "models"
+sys.path.insert(0, str(MODELS))
+
+
+@pytest.fixture
+def model(request: pytest.FixtureRequest) -> Path:
+    """The folder of a base model that the test names with `indirect`."""
+    folder = MODELS / request.param
+    if not (folder / "README.md").is_file():
+        pytest.skip(f"models/{request.param} is not here; `make repro` fetches it")
+    return folder

@@ -1,0 +1,95 @@
+"""The small Stable Diffusion: its latents, how it loads, and what it can draw."""
+
+import numpy as np
+import pytest
+import torch
+from sd_mini import build_unet, build_vae, normalize_latents, sheet, to_photos
+from settings import ROOT, SCHEMA, SdMini
+
+from likeness.common.io import read_json
+from likeness.common.params import load_params
+
+sd_mini = pytest.mark.parametrize("model", ["sd_mini"], indirect=True)
+
+
+@pytest.fixture
+def cfg():
+    return load_params(ROOT / "models" / "params.yaml", SCHEMA, SdMini)
+
+
+def test_normalized_latents_decode_to_the_same_pixels(cfg):
+    vae = build_vae(cfg).eval().requires_grad_(False)
+    pixels = torch.rand(8, 3, 64, 64) * 2 - 1
+    before = vae.encode(pixels).latent_dist
+    decoded = vae.decode(before.mean).sample
+    normalize_latents(vae, before.mean)
+    after = vae.encode(pixels).latent_dist
+    assert torch.allclose(after.mean.mean(dim=(0, 2, 3)), torch.zeros(4), atol=1e-4)
+    assert torch.allclose(after.mean.std(dim=(0, 2, 3)), torch.ones(4), atol=1e-4)
+    assert torch.allclose(vae.decode(after.mean).sample, decoded, atol=1e-4)
+    deviation = before.mean.std(dim=(0, 2, 3)).view(1, 4, 1, 1)
+    assert torch.allclose(after.std * deviation, before.std, rtol=1e-3)
+
+
+def test_the_denoiser_fits_the_latents(cfg):
+    unet = build_unet(cfg, 128)
+    latents = torch.randn(2, 4, 16, 16)
+    with torch.inference_mode():
+        assert unet(latents, 5, torch.randn(2, 77, 128)).sample.shape == latents.shape
+
+
+def test_photos_are_rounded_and_clipped():
+    pixels = torch.tensor([-2.0, -1.0, 0.0, 2.0]).view(1, 1, 2, 2).repeat(1, 3, 1, 1)
+    assert to_photos(pixels)[0, :, :, 0].tolist() == [[0, 0], [128, 255]]
+
+
+def test_sheet_keeps_the_order(tmp_path):
+    from PIL import Image
+
+    photos = np.stack([np.full((4, 4, 3), 10 * k, np.uint8) for k in range(6)])
+    sheet(photos, tmp_path / "sheet.png", columns=3, rows=2)
+    image = Image.open(tmp_path / "sheet.png")
+    assert image.size == (12, 8)
+    assert image.getpixel((5, 1))[0] == 10
+    assert image.getpixel((1, 5))[0] == 30
+
+
+@sd_mini
+def test_pipeline_draws_from_a_prompt_and_a_seed(model):
+    from diffusers import StableDiffusionPipeline
+
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        model, safety_checker=None, torch_dtype=torch.float32
+    )
+    pipeline.set_progress_bar_config(disable=True)
+
+    def draw():
+        return np.asarray(
+            pipeline(
+                "A product photo of Red Tshirts", num_inference_steps=10,
+                generator=torch.Generator().manual_seed(1),
+            ).images[0]
+        )  # fmt: skip
+
+    photo = draw()
+    assert photo.shape == (64, 64, 3)
+    assert np.array_equal(photo, draw())
+    assert photo[:2].min() > 225
+    red, green, blue = photo[28:36, 28:36].reshape(-1, 3).mean(0)
+    assert red > green + 60
+    assert red > blue + 60
+
+
+@sd_mini
+def test_quality_is_stated_and_good(model):
+    quality = read_json(model / "quality.json")
+    assert quality["prompts_n"] >= 500
+    assert quality["prompts_type_accuracy"] >= 0.9
+    assert quality["prompts_colour_accuracy"] >= 0.85
+
+
+def test_the_mini_models_are_small():
+    files = [
+        path for name in ("sd_mini", "clip_mini") for path in (ROOT / "models" / name).rglob("*")
+    ]
+    assert sum(path.stat().st_size for path in files if path.is_file()) <= 20e6

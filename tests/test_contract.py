@@ -1,0 +1,585 @@
+"""The house: one name everywhere, arrows one way, code as deps. Each rule is shown to be breakable.
+
+A rule is a function that returns what breaks it, so a test can call it with the repository and
+with a broken copy.
+"""
+
+import ast
+import copy
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import packages_distributions
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from likeness.common.closure import import_closure
+from likeness.stage import SCHEMA
+from tests.conftest import ROOT, library_env
+
+SRC = ROOT / "src" / "likeness"
+NOT_STAGES = {"base", "inputs"}
+TEMPLATES = {"report": {"src/likeness/report.html", "src/likeness/model_card.md"}}
+HEAVY = ("torch", "diffusers", "transformers", "peft", "matplotlib")
+
+Pipeline = dict[str, Any]
+
+
+def read_yaml(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def filled(value: Any, params: Any) -> Any:
+    """`value` with every `${dotted.key}` replaced, as DVC does."""
+    if isinstance(value, dict):
+        return {filled(key, params): filled(item, params) for key, item in value.items()}
+    if isinstance(value, list):
+        return [filled(item, params) for item in value]
+    while isinstance(value, str) and "${" in value:
+        before, _, rest = value.partition("${")
+        key, _, after = rest.partition("}")
+        found = params
+        for part in key.split("."):
+            found = found[part]
+        value = f"{before}{found}{after}"
+    return value
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    return filled(read_yaml(ROOT / "dvc.yaml"), read_yaml(ROOT / "params.yaml"))
+
+
+def names(entries: Any) -> set[str]:
+    """The paths of a list of deps, outs, metrics or plots."""
+    return {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries or []}
+
+
+def outputs(stage: Pipeline) -> set[str]:
+    return names(stage.get("outs")) | names(stage.get("metrics")) | names(stage.get("plots"))
+
+
+def flags(stage: Pipeline) -> dict[str, str]:
+    """The path flags of a stage's command."""
+    words = shlex.split(stage["cmd"])
+    return {
+        word.removeprefix("--"): value for word, value in pairwise(words) if word.startswith("--")
+    }
+
+
+# --- one name everywhere --------------------------------------------------------------------------
+
+
+def name_sets(pipeline: Pipeline, params: Any, schema: Any, scripts: Any) -> dict[str, set[str]]:
+    metrics = {
+        Path(path).stem for stage in pipeline["stages"].values() for path in names(stage["metrics"])
+    }
+    return {
+        "dvc.yaml": set(pipeline["stages"]),
+        "stages/": set(scripts),
+        "params.yaml": set(params) - NOT_STAGES,
+        "likeness.stage.SCHEMA": set(schema) - NOT_STAGES,
+        "metrics/, and report": metrics | {"report"},
+    }
+
+
+def unequal(sets: dict[str, set[str]]) -> list[str]:
+    everywhere = set.intersection(*sets.values())
+    return [f"{where}: {name}" for where, found in sets.items() for name in found - everywhere]
+
+
+def current_sets(pipeline: Pipeline) -> dict[str, set[str]]:
+    for stage in pipeline["stages"].values():
+        stage.setdefault("metrics", [])
+    scripts = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__"}
+    return name_sets(pipeline, read_yaml(ROOT / "params.yaml"), SCHEMA, scripts)
+
+
+def test_a_stage_has_one_name_everywhere(pipeline: Pipeline) -> None:
+    sets = current_sets(pipeline)
+    assert len(sets["dvc.yaml"]) >= 7
+    assert unequal(sets) == []
+
+
+@pytest.mark.parametrize(
+    "where", ["dvc.yaml", "stages/", "params.yaml", "likeness.stage.SCHEMA", "metrics/, and report"]
+)
+def test_a_name_that_is_missing_somewhere_is_found(pipeline: Pipeline, where: str) -> None:
+    sets = current_sets(pipeline)
+    sets[where] = sets[where] - {"image_train"}
+    assert len(unequal(sets)) == 4
+
+
+def wrong_files(stage: str, entry: Pipeline, root: Path) -> list[str]:
+    """Files and folders that the stage's name asks for and that are not there."""
+    if stage == "report":
+        wanted = ["src/likeness/report.py", "tests/test_report.py"]
+        paths: set[str] = set()
+    else:
+        lane, _, verb = stage.partition("_")
+        wanted = [f"src/likeness/{lane}/{verb}.py", f"tests/{lane}/test_{verb}.py"]
+        paths = {f"data/{stage}", f"metrics/{stage}.json", f"plots/{stage}"}
+    missing = [path for path in wanted if not (root / path).is_file()]
+    return missing + sorted(paths - outputs(entry))
+
+
+def test_modules_tests_and_outputs_carry_the_stage_s_name(pipeline: Pipeline) -> None:
+    for stage, entry in pipeline["stages"].items():
+        assert wrong_files(stage, entry, ROOT) == [], stage
+
+
+def test_a_stage_without_its_files_is_found(pipeline: Pipeline, tmp_path: Path) -> None:
+    entry = pipeline["stages"]["image_train"]
+    assert len(wrong_files("image_train", entry, tmp_path)) == 2
+    assert len(wrong_files("image_training", entry, ROOT)) == 5
+
+
+# --- path flags -----------------------------------------------------------------------------------
+
+
+def is_code(path: str) -> bool:
+    return path.startswith(("src/", "stages/"))
+
+
+def covers(folder: str, path: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
+
+
+def loose_paths(stage: Pipeline, top_level: set[str]) -> list[str]:
+    """Flags that DVC does not know of, and paths that DVC knows of but the command does not name."""
+    known = names(stage["deps"]) | outputs(stage) | top_level
+    passed = set(flags(stage).values())
+    unknown = [path for path in passed if not any(covers(path, other) for other in known)]
+    data = {path for path in names(stage["deps"]) | outputs(stage) if not is_code(path)}
+    unused = [path for path in data if not any(covers(other, path) for other in passed)]
+    return sorted(unknown + unused)
+
+
+def top_level(pipeline: Pipeline) -> set[str]:
+    found = set(pipeline.get("metrics", []))
+    for entry in pipeline.get("plots", []):
+        for settings in entry.values():
+            axis = settings.get("y") if isinstance(settings, dict) else None
+            found |= set(axis) if isinstance(axis, dict) else set()
+    return found
+
+
+def test_every_path_of_a_command_is_known_to_dvc_and_the_other_way(pipeline: Pipeline) -> None:
+    for name, stage in pipeline["stages"].items():
+        assert len(flags(stage)) >= 5, name
+        assert loose_paths(stage, top_level(pipeline)) == [], name
+
+
+def forget(key: str, path: str) -> Callable[[Pipeline], None]:
+    def change(stage: Pipeline) -> None:
+        stage[key] = [entry for entry in stage[key] if path not in names([entry])]
+
+    return change
+
+
+def rename(old: str, new: str) -> Callable[[Pipeline], None]:
+    def change(stage: Pipeline) -> None:
+        stage["cmd"] = stage["cmd"].replace(old, new)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (forget("deps", "data/image_prepare"), ["data/image_prepare"]),
+        (forget("outs", "data/image_train"), ["data/image_train"]),
+        (forget("metrics", "metrics/image_train.json"), ["metrics/image_train.json"]),
+        (rename("plots/image_train", "plots/other"), ["plots/image_train", "plots/other"]),
+        (rename("timings/image_train", "timings/other"), ["timings/other"]),
+    ],
+)
+def test_a_loose_path_is_found(
+    pipeline: Pipeline, change: Callable[[Pipeline], None], found: list[str]
+) -> None:
+    stage = copy.deepcopy(pipeline["stages"]["image_train"])
+    change(stage)
+    assert loose_paths(stage, top_level(pipeline)) == found
+
+
+def parsed_flags(script: str) -> set[str]:
+    """The flags that a stage's script parses: the names in its call of `begin`."""
+    for node in ast.walk(ast.parse(script)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "begin":
+            return {str(ast.literal_eval(arg)).replace("_", "-") for arg in node.args[3:]}
+    return set()
+
+
+def test_a_command_has_just_the_flags_that_its_script_parses(pipeline: Pipeline) -> None:
+    for name, stage in pipeline["stages"].items():
+        assert stage["cmd"].split()[:3] == ["python", "-m", f"stages.{name}"]
+        script = (ROOT / "stages" / f"{name}.py").read_text()
+        assert set(flags(stage)) == parsed_flags(script), name
+
+
+def test_parsed_flags_are_read_from_the_script() -> None:
+    script = 'def main(argv):\n    args, cfg, rt = begin(__doc__, argv, Train, "base", "out_dir")\n'
+    assert parsed_flags(script) == {"base", "out-dir"}
+
+
+def test_a_stage_s_script_is_short() -> None:
+    for path in (ROOT / "stages").glob("*.py"):
+        assert len(path.read_text().splitlines()) <= 45, f"{path}: work belongs to src"
+
+
+# --- code is a dep --------------------------------------------------------------------------------
+
+
+def relative(paths: Any) -> set[str]:
+    return {path.relative_to(ROOT).as_posix() for path in paths}
+
+
+def needed_code(stage: str) -> set[str]:
+    """What the stage's work is made of. `likeness.stage` knows every stage, so it is no one's dep."""
+    lane, _, verb = stage.partition("_")
+    module = SRC / "report.py" if stage == "report" else SRC / lane / f"{verb}.py"
+    lane_files = {
+        path
+        for path in relative(import_closure(module))
+        if not path.startswith("src/likeness/common/")
+    }
+    script = {f"stages/{stage}.py", "src/likeness/common"}
+    return lane_files | script | TEMPLATES.get(stage, set())
+
+
+def code_differences(stage: str, entry: Pipeline) -> list[str]:
+    listed = {path for path in names(entry["deps"]) if is_code(path)}
+    needed = needed_code(stage)
+    return [f"missing {path}" for path in sorted(needed - listed)] + [
+        f"superfluous {path}" for path in sorted(listed - needed)
+    ]
+
+
+def test_a_stage_s_code_is_its_dep(pipeline: Pipeline) -> None:
+    for stage, entry in pipeline["stages"].items():
+        assert code_differences(stage, entry) == [], stage
+
+
+@pytest.mark.parametrize(
+    "path", ["src/likeness/image/diffusion.py", "src/likeness/common", "stages/image_train.py"]
+)
+def test_a_forgotten_module_is_found(pipeline: Pipeline, path: str) -> None:
+    entry = copy.deepcopy(pipeline["stages"]["image_train"])
+    forget("deps", path)(entry)
+    assert code_differences("image_train", entry) == [f"missing {path}"]
+
+
+def test_a_superfluous_module_is_found(pipeline: Pipeline) -> None:
+    entry = copy.deepcopy(pipeline["stages"]["image_train"])
+    entry["deps"].append("src/likeness/image/failures.py")
+    assert code_differences("image_train", entry) == ["superfluous src/likeness/image/failures.py"]
+
+
+def test_templates_are_the_files_that_the_report_loads() -> None:
+    text = (SRC / "report.py").read_text()
+    loaded = {f"src/likeness/{name}" for name in ("report.html", "model_card.md") if name in text}
+    beside = {
+        path.relative_to(ROOT).as_posix()
+        for path in SRC.iterdir()
+        if path.is_file() and path.suffix != ".py"
+    }
+    assert loaded == beside == TEMPLATES["report"]
+
+
+MODELS = ROOT / "models"
+needs_models = pytest.mark.skipif(
+    not (MODELS / "dvc.yaml").is_file(), reason="models/dvc.yaml is not here"
+)
+
+
+def model_code(script: Path) -> set[str]:
+    """The scripts of models/ and the library files that a script of models/ is made of."""
+    seen: set[Path] = set()
+    todo = [script]
+    while todo:
+        current = todo.pop()
+        if current not in seen:
+            seen.add(current)
+            todo += [
+                MODELS / f"{name}.py"
+                for name in imported(ast.parse(current.read_text()))
+                if (MODELS / f"{name}.py").is_file()
+            ]
+    library = {path for local in seen for path in import_closure(local)} - seen
+    common = SRC / "common"
+    found = {
+        f"../{path}" for path in relative(path for path in library if common not in path.parents)
+    }
+    return {path.name for path in seen} | found | {"../src/likeness/common"}
+
+
+def model_differences(entry: Pipeline) -> list[str]:
+    script = MODELS / shlex.split(entry["cmd"])[1]
+    listed = {path for path in names(entry["deps"]) if path.endswith(".py") or "/src/" in path}
+    needed = model_code(script)
+    return [f"missing {path}" for path in sorted(needed - listed)] + [
+        f"superfluous {path}" for path in sorted(listed - needed)
+    ]
+
+
+@needs_models
+def test_a_model_s_code_is_its_dep() -> None:
+    for name, entry in read_yaml(MODELS / "dvc.yaml")["stages"].items():
+        assert model_differences(entry) == [], name
+
+
+@needs_models
+def test_a_model_s_forgotten_module_is_found() -> None:
+    entry = read_yaml(MODELS / "dvc.yaml")["stages"]["sd_mini"]
+    for path in ("fitting.py", "../src/likeness/image/render.py"):
+        broken = copy.deepcopy(entry)
+        forget("deps", path)(broken)
+        assert model_differences(broken) == [f"missing {path}"]
+
+
+@needs_models
+def test_paths_of_a_model_s_command_are_known_to_dvc() -> None:
+    for name, stage in read_yaml(MODELS / "dvc.yaml")["stages"].items():
+        data = {
+            path for path in names(stage["deps"]) if not path.endswith(".py") and "src/" not in path
+        }
+        # A real base has no outs, as DVC would miss folders that were never fetched.
+        made = outputs(stage) or {name}
+        assert outputs(stage) or stage["frozen"], name
+        assert set(flags(stage).values()) == data | made, name
+
+
+# --- arrows point one way -------------------------------------------------------------------------
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """The dotted name of everything that a module imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield module
+            if not node.level:
+                yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def wrong_imports(path: str, text: str) -> list[str]:
+    """Imports that a file of src/likeness may not have, by its path under it."""
+    part = path.split("/")[0] if "/" in path else ""
+    found = []
+    for name in imported(ast.parse(text)):
+        words = name.split(".")
+        if name.startswith("."):
+            found.append(name)
+        elif words[0] in ("stages", "tests") or (words[0] == "likeness" and len(words) > 1):
+            target = words[1] if len(words) > 1 else ""
+            allowed = {"common"} if part in ("common", "") else {"common", part}
+            if path == "stage.py":
+                allowed = {"common", "voice", "image", "report"}
+            if words[0] != "likeness" or target not in allowed:
+                found.append(name)
+    return sorted(set(found))
+
+
+def test_imports_point_one_way() -> None:
+    paths = sorted(SRC.rglob("*.py"))
+    assert len(paths) > 20
+    for path in paths:
+        name = path.relative_to(SRC).as_posix()
+        assert wrong_imports(name, path.read_text()) == [], name
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "found"),
+    [
+        (
+            "common/io.py",
+            "from likeness.image import rows",
+            ["likeness.image", "likeness.image.rows"],
+        ),
+        ("image/a.py", "def f():\n    import likeness.voice.clips", ["likeness.voice.clips"]),
+        (
+            "image/a.py",
+            "from likeness.stage import begin",
+            ["likeness.stage", "likeness.stage.begin"],
+        ),
+        ("report.py", "import likeness.image.rows", ["likeness.image.rows"]),
+        ("image/a.py", "from . import rows", ["."]),
+        ("image/a.py", "import stages.report", ["stages.report"]),
+        ("image/a.py", "from likeness.image.rows import Product\nimport likeness.common.io", []),
+    ],
+)
+def test_a_wrong_import_is_found(path: str, text: str, found: list[str]) -> None:
+    assert wrong_imports(path, text) == found
+
+
+AMBIENT = {
+    "sys.argv",
+    "os.environ",
+    "os.environb",
+    "os.getenv",
+    "os.putenv",
+    "os.getcwd",
+    "os.chdir",
+    "Path.cwd",
+    "Path.home",
+}
+MAY_READ_ARGV = {"stage.py", "common/cli.py"}
+
+
+def ambient(path: str, text: str) -> list[str]:
+    """Uses of the command line, the environment and the working directory."""
+    tree = ast.parse(text)
+    found = {
+        name for node in ast.walk(tree) if isinstance(node, ast.Attribute)
+        if (name := ast.unparse(node)) in AMBIENT
+    }  # fmt: skip
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module in ("os", "sys"):
+            found |= {
+                name for alias in node.names if (name := f"{node.module}.{alias.name}") in AMBIENT
+            }
+    return sorted(found - ({"sys.argv"} if path in MAY_READ_ARGV else set()))
+
+
+def test_src_reads_no_command_line_environment_or_working_directory() -> None:
+    for path in sorted(SRC.rglob("*.py")):
+        name = path.relative_to(SRC).as_posix()
+        assert ambient(name, path.read_text()) == [], name
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "found"),
+    [
+        ("image/a.py", "import sys\nx = sys.argv[1:]", ["sys.argv"]),
+        ("common/cli.py", "import sys\nx = sys.argv[1:]", []),
+        ("common/cli.py", "import os\nx = os.environ['HOME']", ["os.environ"]),
+        ("stage.py", "from pathlib import Path\nroot = Path.cwd()", ["Path.cwd"]),
+        ("image/a.py", "from os import getenv", ["os.getenv"]),
+        ("image/a.py", "text = 'sys.argv'  # os.environ", []),
+    ],
+)
+def test_ambient_input_is_found(path: str, text: str, found: list[str]) -> None:
+    assert ambient(path, text) == found
+
+
+def test_every_package_file_holds_only_a_docstring() -> None:
+    paths = sorted(SRC.rglob("__init__.py"))
+    assert len(paths) >= 3
+    for path in paths:
+        assert only_docstring(path.read_text()), path
+
+
+def only_docstring(text: str) -> bool:
+    body = ast.parse(text).body
+    return len(body) == 1 and ast.get_docstring(ast.parse(text)) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "fine"), [('"""A."""\n', True), ("", False), ('"""A."""\nimport os\n', False)]
+)
+def test_a_package_file_with_code_is_found(text: str, fine: bool) -> None:
+    assert only_docstring(text) == fine
+
+
+# --- imports are light ----------------------------------------------------------------------------
+
+
+def heavy_after(code: str) -> list[str]:
+    """Which heavy packages a Python process has loaded after running some code."""
+    script = f"{code}\nimport sys\nprint(*[name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, env=library_env()
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_importing_every_module_loads_nothing_heavy() -> None:
+    modules = [
+        ".".join(path.relative_to(folder.parent).with_suffix("").parts).removesuffix(".__init__")
+        for folder in (SRC, ROOT / "stages")
+        for path in sorted(folder.rglob("*.py"))
+    ]
+    assert len(modules) > 30
+    assert heavy_after("\n".join(f"import {name}" for name in modules)) == []
+
+
+def test_a_heavy_import_is_found() -> None:
+    assert heavy_after("import matplotlib") == ["matplotlib"]
+
+
+# --- params.yaml explains itself ------------------------------------------------------------------
+
+
+def unexplained(text: str) -> list[str]:
+    """Keys without a comment on their line or on the line above."""
+    lines = text.splitlines()
+    found: list[str] = []
+
+    def visit(node: Any, path: str) -> None:
+        for key, value in node.value:
+            name = f"{path}{key.value}"
+            line = key.start_mark.line
+            above = lines[line - 1].strip() if line else ""
+            if isinstance(value, yaml.MappingNode) and value.value:
+                visit(value, f"{name}.")
+            elif " #" not in lines[line] and not above.startswith("#"):
+                found.append(name)
+
+    visit(yaml.compose(text), "")
+    return found
+
+
+def test_every_param_has_a_comment() -> None:
+    assert unexplained((ROOT / "params.yaml").read_text()) == []
+
+
+def test_a_param_without_a_comment_is_found() -> None:
+    text = "a:\n  b: 1 # pixels\n  # why\n  c: 2\n  d: 3\n  e: {}\n"
+    assert unexplained(text) == ["a.d", "a.e"]
+
+
+# --- what is imported is pinned -------------------------------------------------------------------
+
+
+def unpinned(files: dict[str, str], requirements: str) -> list[str]:
+    """Third-party packages that some file imports and no line of requirements names."""
+    listed = {
+        re.split(r"[=<>\[ ]", line)[0].lower().replace("_", "-")
+        for line in requirements.splitlines()
+        if line and not line.startswith("#")
+    }
+    own = {"likeness", "stages", "tests"} | {Path(name).stem for name in files}
+    providers = packages_distributions()
+    found: set[str] = set()
+    for text in files.values():
+        for name in imported(ast.parse(text)):
+            top = name.split(".")[0]
+            if top and top not in own and top not in sys.stdlib_module_names:
+                dists = {dist.lower().replace("_", "-") for dist in providers.get(top, [top])}
+                if not dists & listed:
+                    found.add(top)
+    return sorted(found)
+
+
+def test_every_imported_package_is_a_direct_requirement() -> None:
+    paths = [path for folder in (SRC, ROOT / "stages", MODELS) for path in folder.rglob("*.py")]
+    files = {path.relative_to(ROOT).as_posix(): path.read_text() for path in paths}
+    assert unpinned(files, (ROOT / "requirements.txt").read_text()) == []
+
+
+def test_an_unpinned_package_is_found() -> None:
+    files = {
+        "a.py": "import yaml\nfrom PIL import Image\nimport os, b\n",
+        "b.py": "import numpy as np",
+    }
+    assert unpinned(files, "pyyaml==6\n# pillow\nnumpy\n") == ["PIL"]
+    assert unpinned(files, "PyYAML>=6\npillow\nnumpy\n") == []

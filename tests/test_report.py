@@ -1,0 +1,164 @@
+"""One page that needs nothing else, and a model card."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from likeness.common.errors import LikenessError
+from likeness.common.runtime import Runtime
+from likeness.report import FIRST, Report, comparison, write_report
+from tests.conftest import files_of, photo, section
+
+STAGES = ("analyze", "prepare", "train", "generate", "evaluate", "failures")
+INTERVALS = {
+    "tuned_frechet": {"value": 12.3456, "low": 11.0, "high": 13.5, "n": 40},
+    "base_frechet": {"value": 120.0, "low": 110.0, "high": 130.0, "n": 40},
+    "floor_frechet": {"value": 8.0, "low": 7.0, "high": 9.0, "n": 40},
+    "tuned_clip": {"value": 31.0, "low": 30.0, "high": 32.0, "n": 300},
+    "real_clip": {"value": 33.0, "low": 32.0, "high": 34.0, "n": 90},
+    "shuffled_clip": {"value": 22.0, "low": 21.0, "high": 23.0, "n": 90},
+    "trained_on_real_accuracy": {"value": 0.9, "low": 0.8, "high": 0.95, "n": 90},
+    "trained_on_synthetic_accuracy": {"value": 0.8, "low": 0.7, "high": 0.9, "n": 90},
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "metrics").mkdir()
+    for verb in STAGES:
+        values: dict[str, Any] = {"n": 3, f"{verb}_figure": 0.25}
+        if verb == "generate":
+            values |= {"kept": 300, "drawn": 320, "rejected_share": 0.0625}
+        if verb == "evaluate":
+            values |= {"extractor": "efficientnet_lite0", "clip_model": "clip_mini"}
+        (tmp_path / "metrics" / f"image_{verb}.json").write_text(json.dumps(values))
+        (tmp_path / "plots" / f"image_{verb}").mkdir(parents=True)
+        photo(1).save(tmp_path / "plots" / f"image_{verb}" / "one.png")
+    for name in FIRST:
+        photo(2).save(tmp_path / "plots" / name)
+    for name, text in (
+        ("image_analyze/analysis.md", "# Found\n\n| a | b |\n| --- | --- |\n| x <y> | 1 |\n"),
+        ("image_failures/failures.md", "# Failed\n\nRed, *blurred*.\n"),
+        ("image_evaluate/intervals.json", json.dumps(INTERVALS)),
+        ("report/model_card.md", "# The last report's own card\n"),
+    ):
+        path = tmp_path / "reports" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def run(folder: Path, adapter: Path, rt: Runtime, title: str = "Likeness") -> Path:
+    write_report(
+        section(Report, title=title),
+        metrics_dir=folder / "metrics",
+        plots_dir=folder / "plots",
+        reports_dir=folder / "reports",
+        adapter=adapter,
+        out_dir=folder / "reports" / "report",
+        rt=rt,
+    )
+    return folder / "reports" / "report"
+
+
+def test_a_figure_s_columns_stand_in_one_row() -> None:
+    rows = dict(comparison(INTERVALS))
+    assert rows["frechet"] == {
+        "tuned": "12.3 (11 to 13.5; n 40)",
+        "base": "120 (110 to 130; n 40)",
+        "real": "8 (7 to 9; n 40)",
+    }
+    assert set(rows["shuffled clip"]) == {"real"}, "its images are real"
+    assert set(rows["trained on real accuracy"]) == {"real"}
+    assert set(rows["trained on synthetic accuracy"]) == {"tuned"}
+
+
+def test_each_cell_says_its_own_n() -> None:
+    # The tuned set has 300 images and the real one 90: one number cannot stand for both.
+    cells = dict(comparison(INTERVALS))["clip"]
+    assert set(cells) == {"tuned", "real"}
+    assert "n 300" in cells["tuned"]
+    assert "n 90" in cells["real"]
+
+
+class References(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.found += [value or "" for name, value in attrs if name in ("src", "href", "srcset")]
+
+
+def test_the_page_needs_nothing_else(folder: Path, tiny_adapter: Path, rt: Runtime) -> None:
+    page = (run(folder, tiny_adapter, rt) / "index.html").read_text()
+    parser = References()
+    parser.feed(page)
+    pictures = len(STAGES) + 2 * len(FIRST)
+    assert len(parser.found) == pictures
+    assert all(value.startswith("data:image/png;base64,") for value in parser.found)
+    assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", page)
+    assert "@import" not in page
+    assert "url(" not in page
+    assert not {"script", "link", "iframe"} & set(parser.tags)
+    assert str(folder) not in page
+
+
+def test_the_page_holds_every_stage_s_figures_tables_and_texts(
+    folder: Path, tiny_adapter: Path, rt: Runtime
+) -> None:
+    page = (run(folder, tiny_adapter, rt) / "index.html").read_text()
+    for verb in STAGES:
+        assert f"<summary>image_{verb}</summary>" in page
+        assert f"{verb}_figure" in page
+    assert "<h1>Found</h1>" in page
+    assert "<em>blurred</em>" in page
+    assert "12.3 (11 to 13.5; n 40)" in page
+    assert "The last report" not in page
+    assert "dvc exp run" in page
+
+
+def test_a_title_is_text(folder: Path, tiny_adapter: Path, rt: Runtime) -> None:
+    page = (run(folder, tiny_adapter, rt, "Shoes <b>& more") / "index.html").read_text()
+    assert "<title>Shoes &lt;b&gt;&amp; more</title>" in page
+
+
+def test_the_model_card_has_a_header_and_the_figures(
+    folder: Path, tiny_adapter: Path, rt: Runtime
+) -> None:
+    card = (run(folder, tiny_adapter, rt) / "model_card.md").read_text()
+    _, header, body = card.split("---\n", 2)
+    values = yaml.safe_load(header)
+    assert values["base_model"] == "tiny_base"
+    assert values["library_name"] == "diffusers"
+    assert "lora" in values["tags"]
+    assert "rank 2" in body
+    cells = ("frechet", "120 (110 to 130; n 40)", "12.3 (11 to 13.5; n 40)", "8 (7 to 9; n 40)")
+    assert f"| {' | '.join(cells)} |" in body
+    assert "&" not in body, "a card is no HTML"
+
+
+def test_the_report_is_a_function_of_its_input(
+    folder: Path, tiny_adapter: Path, rt: Runtime
+) -> None:
+    first = files_of(run(folder, tiny_adapter, rt))
+    assert set(first) == {"index.html", "model_card.md"}
+    assert files_of(run(folder, tiny_adapter, rt)) == first
+
+
+@pytest.mark.parametrize(
+    "name", ["metrics/image_evaluate.json", "reports/image_evaluate/intervals.json"]
+)
+def test_a_missing_input_is_one_line(
+    folder: Path, tiny_adapter: Path, rt: Runtime, name: str
+) -> None:
+    (folder / name).unlink()
+    with pytest.raises(LikenessError, match="image_evaluate"):
+        run(folder, tiny_adapter, rt)
