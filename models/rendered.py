@@ -9,7 +9,7 @@ from settings import Captions, Renders, code_key
 
 from likeness.common.io import atomic_path
 from likeness.common.runtime import Runtime
-from likeness.image import articles, render, shapes
+from likeness.image import articles, pixels, render, shapes
 from likeness.image.captions import caption
 from likeness.image.pixels import fit_square
 from likeness.image.render import CATEGORIES, Product, draw_product, sample_products
@@ -29,10 +29,12 @@ def rendered(cfg: Renders, rt: Runtime, *, part: int = 0) -> tuple[list[Product]
     """
     seed = cfg.seed + 1_000_000 * part
     products = sample_products(cfg.count, seed, known_types(cfg), balanced=True)
-    source = [_text(module) for module in (shapes, articles, render)]
-    path = rt.scratch("rendered", code_key(seed, cfg.count, cfg.size, cfg.without, *source))
+    source = [_text(module) for module in (shapes, articles, render, pixels)]
+    path = rt.scratch(
+        "rendered", code_key(seed, cfg.count, cfg.size, cfg.margin, cfg.without, *source)
+    )
     if not (path / "photos.npy").exists():
-        jobs = [(product, seed, cfg.size) for product in products]
+        jobs = [(product, seed, cfg.size, cfg.margin) for product in products]
         with ProcessPoolExecutor(rt.workers, mp_context=get_context("spawn")) as pool:
             drawn = pool.map(_draw, jobs, chunksize=50)
             photos = np.stack(list(rt.progress(drawn, "render", total=len(jobs))))
@@ -41,10 +43,10 @@ def rendered(cfg: Renders, rt: Runtime, *, part: int = 0) -> tuple[list[Product]
     return products, np.load(path / "photos.npy")
 
 
-def _draw(job: tuple[Product, int, int]) -> np.ndarray:
-    product, seed, size = job
+def _draw(job: tuple[Product, int, int, float]) -> np.ndarray:
+    product, seed, size, margin = job
     # The reduction to `size` smooths the lines, so they need not be drawn larger first.
-    return np.asarray(fit_square(draw_product(product, seed, supersample=1), size))
+    return np.asarray(fit_square(draw_product(product, seed, supersample=1), size, margin))
 
 
 def _text(module: object) -> str:

@@ -56,6 +56,7 @@ def build_vae(cfg: SdMini) -> Any:
         layers_per_block=cfg.vae.layers,
         latent_channels=cfg.vae.latent,
         norm_num_groups=16,
+        mid_block_add_attention=False,
         sample_size=cfg.renders.size,
         scaling_factor=1.0,
     )
@@ -153,13 +154,14 @@ def build_unet(cfg: SdMini, text_width: int) -> Any:
     from diffusers import UNet2DConditionModel
 
     torch.manual_seed(cfg.renders.seed)
-    levels = len(cfg.unet.channels)
+    down = ["CrossAttnDownBlock2D" if here else "DownBlock2D" for here in cfg.unet.attention]
+    up = ["CrossAttnUpBlock2D" if here else "UpBlock2D" for here in cfg.unet.attention[::-1]]
     return UNet2DConditionModel(
         sample_size=latent_size(cfg)[0],
         in_channels=cfg.vae.latent,
         out_channels=cfg.vae.latent,
-        down_block_types=("CrossAttnDownBlock2D",) * levels,
-        up_block_types=("CrossAttnUpBlock2D",) * levels,
+        down_block_types=tuple(down),
+        up_block_types=tuple(up),
         block_out_channels=tuple(cfg.unet.channels),
         layers_per_block=cfg.unet.layers,
         attention_head_dim=cfg.unet.heads,

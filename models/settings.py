@@ -58,6 +58,7 @@ class Renders(Section):
     seed: Annotated[int, Field(ge=0)]
     count: Count
     size: Count
+    margin: Annotated[float, Field(ge=0, le=1)]
     without: list[str]
     captions: Captions
 
@@ -99,6 +100,7 @@ class Unet(Section):
     """The denoiser of sd_mini."""
 
     channels: list[int]
+    attention: list[bool]
     layers: Count
     heads: Count
     batch: Count

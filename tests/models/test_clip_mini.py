@@ -61,7 +61,7 @@ def test_it_knows_type_and_colour_of_new_photos(model):
     network = CLIPModel.from_pretrained(model, dtype=torch.float32).eval()
     processor = CLIPProcessor.from_pretrained(model)
     products = sample_products(20, seed=999, balanced=True)
-    photos = [fit_square(draw_product(p, 999, supersample=1), 64) for p in products]
+    photos = [fit_square(draw_product(p, 999, supersample=1), 64, 0.1) for p in products]
     texts = [f"A photo of {p.baseColour} {p.articleType}, {p.gender}" for p in products]
     names = sorted(set(texts))
     inputs = processor(text=names, images=photos, return_tensors="pt", padding=True)

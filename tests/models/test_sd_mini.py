@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from sd_mini import build_unet, build_vae, normalize_latents, sheet, to_photos
+from sd_mini import build_unet, build_vae, latent_size, normalize_latents, sheet, to_photos
 from settings import ROOT, SCHEMA, SdMini
 
 from likeness.common.io import read_json
@@ -24,16 +24,16 @@ def test_normalized_latents_decode_to_the_same_pixels(cfg):
     decoded = vae.decode(before.mean).sample
     normalize_latents(vae, before.mean)
     after = vae.encode(pixels).latent_dist
-    assert torch.allclose(after.mean.mean(dim=(0, 2, 3)), torch.zeros(4), atol=1e-4)
-    assert torch.allclose(after.mean.std(dim=(0, 2, 3)), torch.ones(4), atol=1e-4)
+    assert torch.allclose(after.mean.mean(dim=(0, 2, 3)), torch.zeros(cfg.vae.latent), atol=1e-4)
+    assert torch.allclose(after.mean.std(dim=(0, 2, 3)), torch.ones(cfg.vae.latent), atol=1e-4)
     assert torch.allclose(vae.decode(after.mean).sample, decoded, atol=1e-4)
-    deviation = before.mean.std(dim=(0, 2, 3)).view(1, 4, 1, 1)
+    deviation = before.mean.std(dim=(0, 2, 3)).view(1, cfg.vae.latent, 1, 1)
     assert torch.allclose(after.std * deviation, before.std, rtol=1e-3)
 
 
 def test_the_denoiser_fits_the_latents(cfg):
     unet = build_unet(cfg, 128)
-    latents = torch.randn(2, 4, 16, 16)
+    latents = torch.randn(2, cfg.vae.latent, *latent_size(cfg))
     with torch.inference_mode():
         assert unet(latents, 5, torch.randn(2, 77, 128)).sample.shape == latents.shape
 

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 WHITE = (255, 255, 255)
+ITEM = 16  # 8-bit levels by which an item's pixel differs from the background
 
 
 class UnreadableImage(ValueError):
@@ -74,12 +75,35 @@ def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image.convert("RGB")
 
 
-def fit_square(image: Image.Image, size: int) -> Image.Image:
-    """The whole photo in a `size` x `size` square: aspect kept, padded with its background colour."""
+def fit_square(image: Image.Image, size: int, margin: float | None = None) -> Image.Image:
+    """The photo in a `size` x `size` square: aspect kept, padded with its background colour.
+
+    With a `margin`, what is fitted is the item and that share of its longer side round it, so that
+    an item is as large whatever the photo's frame was: small squares have no pixels to waste.
+    """
+    if margin is not None:
+        image = _crop_to_item(image, margin)
     fitted = ImageOps.contain(image, (size, size), Image.Resampling.LANCZOS)
     square = Image.new("RGB", (size, size), background(image))
     square.paste(fitted, ((size - fitted.width) // 2, (size - fitted.height) // 2))
     return square
+
+
+def _crop_to_item(image: Image.Image, margin: float) -> Image.Image:
+    """The bounding box of what differs from the background; the whole photo where nothing does."""
+    item = np.abs(np.asarray(image, np.int16) - background(image)).max(2) > ITEM
+    rows, columns = np.flatnonzero(item.any(1)), np.flatnonzero(item.any(0))
+    if not len(rows):
+        return image
+    left, top, right, bottom = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    more = round(margin * max(right - left, bottom - top))
+    box = (
+        max(0, left - more),
+        max(0, top - more),
+        min(image.width, right + more),
+        min(image.height, bottom + more),
+    )
+    return image.crop(tuple(map(int, box)))
 
 
 def background(image: Image.Image) -> tuple[int, int, int]:

@@ -38,6 +38,7 @@ REASONS = ("not_an_image", "truncated", "too_small", "too_large", "duplicate", "
 class ImagePrepare(Section):
     resolution: Annotated[int, Field(ge=32, le=2048, multiple_of=8)]
     min_side: Annotated[int, Field(ge=1)]
+    margin: Annotated[float, Field(ge=0, le=1)] | None
     duplicate_difference: Annotated[float, Field(ge=0, le=255)]
     near_hash_bits: Annotated[int, Field(ge=0, le=256)]
     near_cosine: Annotated[float, Field(ge=0, le=1)]
@@ -74,7 +75,9 @@ def prepare(
             f"(got {cfg.train_share} + {cfg.val_share}); make their sum less than 1"
         )
     rows = {row.id: row for row in read_manifest(products / "manifest.jsonl", Product)}
-    convert = partial(convert_photos, resolution=cfg.resolution, min_side=cfg.min_side)
+    convert = partial(
+        convert_photos, resolution=cfg.resolution, min_side=cfg.min_side, margin=cfg.margin
+    )
     paths = {name: image_path(catalog, name) for name in rows}
     stored, rejected = map_items(
         convert, paths, what="image_prepare", rt=rt, batch=8, workers=rt.workers
@@ -126,7 +129,7 @@ def prepare(
 
 
 def convert_photos(
-    paths: Sequence[Path], *, resolution: int, min_side: int
+    paths: Sequence[Path], *, resolution: int, min_side: int, margin: float | None
 ) -> list[Result | Rejected]:
     """`image.png` (`resolution` squared, sRGB) and its perceptual hash for each photo."""
     import imagehash
@@ -134,7 +137,7 @@ def convert_photos(
     outcomes: list[Result | Rejected] = []
     for path in paths:
         try:
-            image = fit_square(open_rgb(path, min_side), resolution)
+            image = fit_square(open_rgb(path, min_side), resolution, margin)
         except UnreadableImage as error:
             limit = min_side if error.reason == "too_small" else None
             outcomes.append(Rejected(error.reason, error.value, limit))
