@@ -159,6 +159,27 @@ def test_a_square_keeps_the_aspect_and_pads_with_the_background(
     assert dark.any(0).sum() == dark.any(1).sum() == pytest.approx(32, abs=1)
 
 
+@pytest.mark.parametrize(
+    "box", [(10, 40, 50, 60), (100, 100, 120, 180), (0, 0, 30, 20), (150, 90, 200, 130)]
+)
+def test_a_margin_makes_every_item_as_large(box: tuple[int, int, int, int]) -> None:
+    page = square(200, box=box)
+    fitted = np.asarray(fit_square(page, 96, margin=0.25))
+    item = fitted[..., 1] < 128
+    longest = max(item.any(0).sum(), item.any(1).sum())
+    # 1 / (1 + 2 * 0.25) of the side; more where the photo ends sooner than the margin.
+    inside = box[0] > 10 and box[2] < 190
+    assert longest == pytest.approx(64, abs=2) if inside else 63 <= longest <= 96
+    height, width = box[3] - box[1], box[2] - box[0]
+    assert item.any(0).sum() / item.any(1).sum() == pytest.approx(width / height, rel=0.08)
+
+
+def test_a_margin_leaves_a_photo_without_an_item_whole() -> None:
+    blank = Image.new("RGB", (60, 80), (250, 250, 250))
+    blank.putpixel((30, 30), (240, 240, 240))
+    assert apart(fit_square(blank, 32, margin=0.1), fit_square(blank, 32)) == 0
+
+
 def test_the_background_is_the_border_s_median() -> None:
     page = square(paper=(250, 251, 252), box=(0, 0, 10, 32))
     assert background(page) == (250, 251, 252)

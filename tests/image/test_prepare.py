@@ -365,7 +365,7 @@ def test_converting_counts_as_its_own_params(tmp_path: Path, rt: Runtime) -> Non
     (tmp_path / "a.jpg").write_bytes(encoded(photo(1)))
     items = {"a": tmp_path / "a.jpg"}
     for resolution in (32, 64):
-        convert = partial(convert_photos, resolution=resolution, min_side=8)
+        convert = partial(convert_photos, resolution=resolution, min_side=8, margin=None)
         found, _ = map_items(convert, items, what="image_prepare", rt=rt)
         with Image.open(found["a"].folder / "image.png") as image:
             assert image.size == (resolution, resolution)

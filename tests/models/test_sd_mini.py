@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 import torch
-from sd_mini import build_unet, build_vae, latent_size, normalize_latents, sheet, to_photos
+from fitting import to_pixels
+from sd_mini import (
+    build_unet,
+    build_vae,
+    encode,
+    latent_size,
+    normalize_latents,
+    sheet,
+    to_photos,
+    train_decoder,
+)
 from settings import ROOT, SCHEMA, SdMini
 
 from likeness.common.io import read_json
@@ -29,6 +39,26 @@ def test_normalized_latents_decode_to_the_same_pixels(cfg):
     assert torch.allclose(vae.decode(after.mean).sample, decoded, atol=1e-4)
     deviation = before.mean.std(dim=(0, 2, 3)).view(1, cfg.vae.latent, 1, 1)
     assert torch.allclose(after.std * deviation, before.std, rtol=1e-3)
+
+
+def test_training_the_decoder_leaves_the_latents_as_they_are(cfg, rt, monkeypatch):
+    photos = np.zeros((12, 64, 64, 3), np.uint8)
+    photos[:, 16:48, 8:56] = np.random.default_rng(0).integers(60, 256, (12, 1, 1, 3))
+    monkeypatch.setattr("sd_mini.rendered", lambda *_: ([], photos))
+    small = cfg.model_copy(
+        update={
+            "vae": cfg.vae.model_copy(update={"channels": [16, 16], "batch": 4}),
+            "decoder": cfg.decoder.model_copy(update={"steps": 40}),
+        }
+    )
+    vae = build_vae(small).eval().requires_grad_(False)
+    latents = encode(vae, photos, rt)
+    before = vae.decode(latents).sample
+    train_decoder(small, vae, rt)
+    assert torch.equal(encode(vae, photos, rt), latents)
+    after, meant = vae.decode(latents).sample, to_pixels(photos)
+    assert (after - meant).abs().mean() < 0.8 * (before - meant).abs().mean()
+    assert not any(parameter.requires_grad for parameter in vae.parameters())
 
 
 def test_the_denoiser_fits_the_latents(cfg):
