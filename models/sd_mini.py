@@ -1,4 +1,4 @@
-"""Train a small Stable Diffusion on rendered products: autoencoder, then denoiser, then measure.
+"""Train a small Stable Diffusion on rendered products: autoencoder, denoiser, decoder; and measure it.
 
 `StableDiffusionPipeline.from_pretrained` loads the folder that this writes. Its text encoder is
 clip_mini's, unchanged.
@@ -27,10 +27,13 @@ def main(argv: Sequence[str]) -> None:
     args, cfg, rt = begin(__doc__, argv, SdMini, "clip", "out_dir")
     vae, vae_seconds = train_vae(cfg, rt)
     unet, unet_seconds = train_unet(cfg, vae, args.clip, rt)
+    decoder_seconds = train_decoder(cfg, vae, rt)
     save(cfg, vae, unet, args.clip, args.out_dir)
     quality = {
         "vae_steps": cfg.vae.steps,
         "vae_seconds": round(vae_seconds),
+        "decoder_steps": cfg.decoder.steps,
+        "decoder_seconds": round(decoder_seconds),
         "unet_steps": cfg.unet.steps,
         "unet_seconds": round(unet_seconds),
         **measure_vae(cfg, vae, rt),
@@ -89,6 +92,35 @@ def train_vae(cfg: SdMini, rt: Runtime) -> tuple[Any, float]:
     vae.eval().requires_grad_(False)
     normalize_latents(vae, encode(vae, photos[:2000], rt))
     return vae, seconds
+
+
+def train_decoder(cfg: SdMini, vae: Any, rt: Runtime) -> float:
+    """Train the decoder on, for latents that stay as the denoiser knows them; returns the seconds.
+
+    A step costs half of one of the whole autoencoder, and sharp pixels are the decoder's work. The
+    noise on the latents stands for what a denoiser leaves in them.
+    """
+    import torch
+
+    _, photos = rendered(cfg.renders, rt)
+    latents = encode(vae, photos, rt)
+    decoder = torch.nn.Sequential(vae.post_quant_conv, vae.decoder).train().requires_grad_(True)
+
+    def loss(rng: np.random.Generator) -> "torch.Tensor":
+        at = rng.integers(len(photos), size=cfg.vae.batch)
+        noise = torch.from_numpy(rng.normal(size=(cfg.vae.batch, *latents.shape[1:]))).float()
+        with torch.autocast("cpu", torch.bfloat16):
+            decoded = decoder(latents[at] + cfg.decoder.noise * noise)
+        return likeness_loss(decoded.float(), to_pixels(photos[at]), cfg.vae)
+
+    key = code_key(train_decoder, train_vae, likeness_loss, cfg.decoder, cfg.vae, cfg.renders)
+    seconds = fit(
+        "decoder", {"decoder": decoder}, loss, steps=cfg.decoder.steps, lr=cfg.vae.lr,
+        decay=0.0, seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_decoder", key),
+        save_seconds=cfg.save_seconds, rt=rt,
+    )  # fmt: skip
+    vae.eval().requires_grad_(False)
+    return seconds
 
 
 def latent_size(cfg: SdMini) -> tuple[int, int]:
@@ -390,8 +422,9 @@ the lane's adapter teaches it, and knows nothing outside this catalogue.
 
 - Data: {cfg.renders.count} photos drawn by `likeness.image.render` (seed {cfg.renders.seed}), nine
   article types, ten colours, each as often. Not the photos of the sample catalogue.
-- Autoencoder: {q[vae_steps]} steps of {cfg.vae.batch} in {q[vae_seconds]} s. On {q[vae_n]} unseen
-  photos: PSNR of the item {q[vae_item_psnr]} dB, median colour drift {q[vae_colour_drift]} (CIE76).
+- Autoencoder: {q[vae_steps]} steps of {cfg.vae.batch} in {q[vae_seconds]} s, then its decoder alone:
+  {q[decoder_steps]} steps in {q[decoder_seconds]} s. On {q[vae_n]} unseen photos: PSNR of the item
+  {q[vae_item_psnr]} dB, median colour drift {q[vae_colour_drift]} (CIE76).
 - Denoiser: {q[unet_steps]} steps of {cfg.unet.batch} in {q[unet_seconds]} s, 10 % empty captions,
   moving average. Text encoder: clip_mini's, frozen. All on two CPU cores, from scratch.
 - {q[prompts_n]} prompts, {cfg.test_steps} DDIM steps, guidance {cfg.test_guidance}:

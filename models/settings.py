@@ -96,6 +96,13 @@ class Vae(Section):
     edges: Annotated[float, Field(ge=0)]
 
 
+class Decoder(Section):
+    """What the autoencoder's decoder is trained on with, for latents that stay."""
+
+    steps: Count
+    noise: Annotated[float, Field(ge=0, le=1)]
+
+
 class Unet(Section):
     """The denoiser of sd_mini."""
 
@@ -117,6 +124,7 @@ class SdMini(Section):
     renders: Renders
     vae: Vae
     unet: Unet
+    decoder: Decoder
     test_prompts: Count
     test_steps: Count
     test_guidance: Annotated[float, Field(ge=1)]

@@ -131,19 +131,25 @@ def prepare(
 def convert_photos(
     paths: Sequence[Path], *, resolution: int, min_side: int, margin: float | None
 ) -> list[Result | Rejected]:
-    """`image.png` (`resolution` squared, sRGB) and its perceptual hash for each photo."""
+    """`image.png` (`resolution` squared, sRGB) for each photo, and what copies are known by.
+
+    That is the `whole.png` that nothing was cropped from, and its perceptual hash: where a crop
+    falls can differ by a pixel between two encodings of one photo.
+    """
     import imagehash
 
     outcomes: list[Result | Rejected] = []
     for path in paths:
         try:
-            image = fit_square(open_rgb(path, min_side), resolution, margin)
+            photo = open_rgb(path, min_side)
         except UnreadableImage as error:
             limit = min_side if error.reason == "too_small" else None
             outcomes.append(Rejected(error.reason, error.value, limit))
             continue
-        record = {"hash": str(imagehash.phash(image, hash_size=16))}
-        outcomes.append(Result(record, {"image.png": png_bytes(image)}))
+        image, whole = fit_square(photo, resolution, margin), fit_square(photo, resolution)
+        record = {"hash": str(imagehash.phash(whole, hash_size=16))}
+        files = {"image.png": png_bytes(image), "whole.png": png_bytes(whole)}
+        outcomes.append(Result(record, files))
     return outcomes
 
 
@@ -208,9 +214,9 @@ def close_pairs(hashes: Array, bits: int) -> Array:
 
 
 def _difference(left: Stored, right: Stored) -> float:
-    """Mean absolute difference of two converted photos, in 8-bit levels."""
+    """Mean absolute difference of two whole photos, in 8-bit levels."""
     a, b = (
-        np.asarray(Image.open(BytesIO(stored.read("image.png"))), np.float64)
+        np.asarray(Image.open(BytesIO(stored.read("whole.png"))), np.float64)
         for stored in (left, right)
     )
     return float(np.abs(a - b).mean())
