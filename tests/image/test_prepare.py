@@ -153,6 +153,19 @@ def test_close_pairs_cross_the_blocks_of_the_search() -> None:
     assert close_pairs(hashes, 2).tolist() == [[5, 2090], [2098, 2099]]
 
 
+def test_copies_are_told_by_the_whole_photo(
+    tmp_path: Path, tiny_extractor: Path, rt: Runtime
+) -> None:
+    folder = write_inputs(tmp_path)
+    run(folder, tiny_extractor, rt, out="whole")
+    run(folder, tiny_extractor, rt, out="cropped", margin=0.1)
+    whole, cropped = ((folder / out / "rejected.jsonl").read_text() for out in ("whole", "cropped"))
+    assert whole == cropped
+    images = [folder / out / "train" for out in ("whole", "cropped")]
+    name = next(images[0].glob("*.png")).name
+    assert (images[0] / name).read_bytes() != (images[1] / name).read_bytes()
+
+
 def test_one_photo_has_no_pairs() -> None:
     assert close_pairs(np.ones((1, 64), bool), 64).shape == (0, 2)
 
@@ -186,8 +199,9 @@ def write_inputs(folder: Path, count: int = 30) -> Path:
 def run(folder: Path, extractor: Path, rt: Runtime, out: str = "out", **changes: Any) -> Any:
     options = {
         "resolution": 32,
+        "margin": None,
         "duplicate_difference": 3.0,
-        "near_hash_bits": 60,
+        "near_hash_bits": 30,
         "near_cosine": 0.5,
         "max_rejected_share": 0.3,
         "subset": 0,
@@ -242,6 +256,7 @@ def test_a_catalogue_becomes_a_dataset(tmp_path: Path, tiny_extractor: Path, rt:
         "rejected_not_an_image": 2,
         "rejected_truncated": 1,
         "rejected_too_small": 1,
+        "rejected_too_large": 0,
         "rejected_duplicate": 2,
         "rejected_error": 0,
         **{f"imbalance_{part}": imbalance(rows, part) for part in SHARES},
