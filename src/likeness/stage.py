@@ -19,6 +19,9 @@ from likeness.image.generate import ImageGenerate
 from likeness.image.prepare import ImagePrepare
 from likeness.image.train import ImageTrain
 from likeness.report import Report
+from likeness.voice.download import VoiceDownload
+from likeness.voice.segment import VoiceSegment
+from likeness.voice.transcribe import VoiceTranscribe
 
 S = TypeVar("S", bound=Section)
 
@@ -32,6 +35,8 @@ class Inputs(Section):
     diffusion: str
     clip: str
     extractor: str
+    recordings: str
+    asr: str
 
 
 SCHEMA: dict[str, type[Section]] = {
@@ -43,6 +48,9 @@ SCHEMA: dict[str, type[Section]] = {
     "image_generate": ImageGenerate,
     "image_evaluate": ImageEvaluate,
     "image_failures": ImageFailures,
+    "voice_download": VoiceDownload,
+    "voice_segment": VoiceSegment,
+    "voice_transcribe": VoiceTranscribe,
     "report": Report,
 }
 
