@@ -83,7 +83,7 @@ def segment(
         if original != name:
             rejected.append(Rejection(id=name, reason="duplicate", value=original))
             continue
-        source = _relative(sources[name], recordings, downloads)
+        source = _source(sources[name], recordings, downloads)
         file_name = f"audio/{name}.flac"
         item.link("audio.flac", out_dir / file_name)
         kept.append(Recording(id=name, file_name=file_name, source=source, **record))
@@ -119,24 +119,28 @@ def list_recordings(recordings: Path, downloads: Path) -> dict[str, Path]:
     """
     if not recordings.is_dir():
         raise LikenessError(f"{recordings}: no such folder; inputs.recordings names it")
-    paths = [path for path in recordings.rglob("*") if path.is_file() and path.name != SCRIPT]
-    paths += [
-        downloads / row.file_name for row in read_manifest(downloads / "manifest.jsonl", Download)
-    ]
-    if not paths:
+    stems = {
+        path: path.relative_to(recordings).with_suffix("").as_posix()
+        for path in recordings.rglob("*")
+        if path.is_file() and path.name != SCRIPT
+    }
+    fetched = read_manifest(downloads / "manifest.jsonl", Download)
+    stems |= {downloads / row.file_name: row.id for row in fetched}
+    if not stems:
         raise LikenessError(f"{recordings}: no files; put recordings there, of any audio format")
-    relative = {path: _relative(path, recordings, downloads) for path in paths}
-    slugs = {path: _slug(Path(name).with_suffix("").as_posix()) for path, name in relative.items()}
+    slugs = {path: _slug(stem) for path, stem in stems.items()}
     shared = Counter(slugs.values())
     named: dict[str, Path] = {}
     for path, slug in slugs.items():
         # `a.wav` and `a.mp3` are two recordings.
-        mark = f"-{sha256(relative[path].encode()).hexdigest()[:6]}" if shared[slug] > 1 else ""
+        source = _source(path, recordings, downloads)
+        mark = f"-{sha256(source.encode()).hexdigest()[:6]}" if shared[slug] > 1 else ""
         named[slug + mark] = path
     return dict(sorted(named.items()))
 
 
-def _relative(path: Path, recordings: Path, downloads: Path) -> str:
+def _source(path: Path, recordings: Path, downloads: Path) -> str:
+    """The path under whichever of the folders it is in."""
     folder = recordings if path.is_relative_to(recordings) else downloads
     return path.relative_to(folder).as_posix()
 
