@@ -54,8 +54,8 @@ def test_neighbours_share_a_window_up_to_the_limit() -> None:
     rows = regions((0, 10), (20, 30), (31, 39), (50, 51), (60, 95), (96, 97))
     groups = group_regions(rows, 28.0)
     assert [[row.id[-1] for row in group] for group in groups] == [
-        ["1", "2"],
-        ["3", "4"],
+        ["1", "2", "3"],
+        ["4"],
         ["5"],
         ["6"],
     ]
