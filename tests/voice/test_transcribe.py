@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -237,9 +238,7 @@ def run(
     **changes: Any,
 ) -> Mapping[str, Any]:
     return transcribe(
-        section(
-            VoiceTranscribe, **{"window_seconds": 8.0, "beam_size": 2, "rounds": 50, **changes}
-        ),
+        section(VoiceTranscribe, **{"window_seconds": 8.0, "rounds": 50, "parallel": 1, **changes}),
         segments=segments,
         recordings=recordings or segments,
         asr=asr,
@@ -276,13 +275,28 @@ def test_files_and_metrics(segments: Path, whisper: Path, tmp_path: Path, rt: Ru
     assert read_manifest(tmp_path / "out" / "data" / "rejected.jsonl", Rejection) == []
 
 
-def test_batch_workers_and_order_change_nothing(
+def test_the_number_of_threads_changes_nothing(
     segments: Path, whisper: Path, tmp_path: Path
 ) -> None:
-    for name, workers, batch in (("a", 0, 4), ("b", 0, 1), ("c", 2, 1)):
-        rt = runtime(tmp_path / f"cache{name}", workers=workers)
-        run(segments, whisper, tmp_path / name, rt, batch=batch)
-    assert compared(tmp_path / "a") == compared(tmp_path / "b") == compared(tmp_path / "c")
+    for name, parallel in (("a", 1), ("b", 3)):
+        run(segments, whisper, tmp_path / name, runtime(tmp_path / f"c{name}"), parallel=parallel)
+    assert compared(tmp_path / "a") == compared(tmp_path / "b")
+
+
+def test_company_changes_nothing(segments: Path, whisper: Path, tmp_path: Path) -> None:
+    rows = {"a": tmp_path / "a.flac", "b": tmp_path / "b.flac", "c": tmp_path / "c.flac"}
+    jobs = []
+    for seed, path in enumerate(rows.values()):
+        write(path, encode(babble(4.0 + seed, RATE, seed), RATE, "FLAC"))
+        jobs.append({"audio": path, "language": "en"})
+    listen = partial(
+        transcribe_windows, asr=whisper, device="cpu", compute_type="default", beam_size=5
+    )
+    together = listen([*jobs, jobs[-1], jobs[-1]])
+    assert [one.record for one in together[3:]] == [together[2].record] * 2
+    alone = [listen([job])[0].record for job in jobs]
+    assert [one.record for one in together[:3]] == alone
+    assert any(record["words"] for record in alone)
 
 
 def stored(rt: Runtime, what: str) -> set[Path]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -39,15 +40,14 @@ SCRIPT = "script.jsonl"
 RATE = 16000  # Hz, what Whisper hears
 FILES = ("config.json", "model.bin", "tokenizer.json")
 LISTENED = 3  # windows of a recording from which its language is told
-SLOT = 60  # seconds of the time line that a window of a batch gets
-FRAMES = 100  # of Whisper's spectrogram in a second
+WINDOWS = 4  # for each thread in a call, so that a slow one holds up no other
 
 
 class VoiceTranscribe(Section):
     language: Annotated[str, Field(pattern=r"^(auto|[a-z]{2,3})$")]
     window_seconds: Annotated[float, Field(ge=5, le=30)]
     beam_size: Annotated[int, Field(ge=1, le=20)]
-    batch: Annotated[int, Field(ge=1)]
+    parallel: Annotated[int, Field(ge=0)]
     compute_type: Literal["default", "int8", "int8_float16", "float16", "bfloat16", "float32"]
     normalizer: Normalizer
     rounds: Annotated[int, Field(ge=10, le=10000)]
@@ -104,8 +104,7 @@ def transcribe(
         jobs,
         what="voice_transcribe",
         rt=rt,
-        batch=cfg.batch,
-        workers=rt.workers if rt.device == "cpu" else 0,
+        batch=WINDOWS * (cfg.parallel or rt.workers),
     )
     wall = time.monotonic() - started
     transcripts = [
@@ -263,7 +262,7 @@ def detect_languages(
     payloads: Sequence[Sequence[Path]], *, asr: Path, device: str, compute_type: str
 ) -> list[Result]:
     """The language with the highest mean probability over a recording's windows."""
-    model = _load(asr, device, compute_type)
+    model = _load(asr, device, compute_type, workers=1)
     results: list[Result] = []
     for paths in payloads:
         if not model.model.is_multilingual:
@@ -287,52 +286,42 @@ def transcribe_windows(
     compute_type: str,
     beam_size: int,
 ) -> list[Result]:
-    """Text, words and Whisper's scores of each window; times are the window's.
+    """Words and Whisper's scores of each window; times are the window's.
 
-    Temperature is 0 and stays there: what is decoded by chance would differ from run to run. Windows
-    that loop or are not speech carry their scores, by which voice_clips rejects them.
+    Windows are decoded side by side by threads that share the model, not as one batch: there CTranslate2
+    gives a window other last digits, and sometimes another comma, with other company. Temperature is 0
+    and stays there, as what is decoded by chance differs from run to run. Windows that loop or are
+    not speech carry their scores, by which voice_clips rejects them.
     """
+    threads = -(-len(payloads) // WINDOWS)
+    model = _load(asr, device, compute_type, threads)
+    # A batch that was filled up holds its last window several times.
+    distinct = list(dict.fromkeys((one["audio"], one["language"]) for one in payloads))
+    with ThreadPoolExecutor(threads) as pool:
+        records = pool.map(lambda one: _record(model, *one, beam_size=beam_size), distinct)
+        found = dict(zip(distinct, records, strict=True))
+    return [Result(found[one["audio"], one["language"]]) for one in payloads]
+
+
+def _record(model: Any, audio: Path, language: str, beam_size: int) -> dict[str, Any]:
     from faster_whisper import BatchedInferencePipeline
 
-    pipeline = BatchedInferencePipeline(_load(asr, device, compute_type))
-    records: dict[int, dict[str, Any]] = {}
-    for language in sorted({payload["language"] for payload in payloads}):
-        chosen = [at for at, one in enumerate(payloads) if one["language"] == language]
-        line, spans = _time_line([read(payloads[at]["audio"])[0] for at in chosen])
-        segments, _ = pipeline.transcribe(
-            line,
-            language=language,
-            beam_size=beam_size,
-            temperature=0.0,
-            word_timestamps=True,
-            clip_timestamps=spans,
-            batch_size=len(chosen),
-        )
-        for segment in segments:
-            slot = int(segment.seek) // (SLOT * FRAMES) - 1
-            records[chosen[slot]] = _record(segment, spans[slot]["start"])
-    return [Result(records[at]) for at in range(len(payloads))]
-
-
-def _time_line(windows: Sequence[Array]) -> tuple[Array, list[dict[str, float]]]:
-    """Windows of a batch, each in a slot of its own on one line of samples, and their spans.
-
-    faster-whisper corrects a window's first word by the end of the window before it. With so much
-    silence between them that correction is the same whatever else is in the batch.
-    """
-    line = np.zeros((len(windows) + 1) * SLOT * RATE, np.float32)
-    spans = []
-    for slot, samples in enumerate(windows, start=1):
-        start = slot * SLOT
-        line[start * RATE : start * RATE + len(samples)] = samples
-        spans.append({"start": float(start), "end": start + len(samples) / RATE})
-    return line, spans
-
-
-def _record(segment: Any, start: float) -> dict[str, Any]:
+    samples, rate = read(audio)
+    # Of faster-whisper's two decoders the one that takes a window as it is: the other looks on its own
+    # for pieces in it, and decodes what is left after the last word once more.
+    segments, _ = BatchedInferencePipeline(model).transcribe(
+        samples,
+        language=language,
+        beam_size=beam_size,
+        temperature=0.0,
+        word_timestamps=True,
+        clip_timestamps=[{"start": 0.0, "end": len(samples) / rate}],
+        batch_size=1,
+    )
+    (segment,) = segments
     return {
         "words": [
-            [word.word.strip(), word.start - start, word.end - start, float(word.probability)]
+            [word.word.strip(), word.start, word.end, float(word.probability)]
             for word in segment.words
             if word.word.strip()
         ],
@@ -343,8 +332,8 @@ def _record(segment: Any, start: float) -> dict[str, Any]:
 
 
 @cache
-def _load(asr: Path, device: str, compute_type: str) -> Any:
-    """The model, once a process. On a CPU each process has one thread, as there is one for each."""
+def _load(asr: Path, device: str, compute_type: str, workers: int) -> Any:
+    """The model, for calls by `workers` threads at a time with one thread of work each."""
     from faster_whisper import WhisperModel
 
     return WhisperModel(
@@ -352,6 +341,7 @@ def _load(asr: Path, device: str, compute_type: str) -> Any:
         device="cuda" if device == "cuda" else "cpu",
         compute_type=compute_type,
         cpu_threads=1,
+        num_workers=workers,
         local_files_only=True,
     )
 
