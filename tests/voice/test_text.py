@@ -1,5 +1,6 @@
 """What is written is what is spoken, by a table for each language."""
 
+import random
 import re
 
 import pytest
@@ -150,6 +151,16 @@ def test_no_digit_and_no_sign_is_left(language: str) -> None:
     spoken = normalize(everything, language)
     assert not re.search(r"[\d|$€%&+=@#°/<>\\\n]", spoken)
     assert "  " not in spoken
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_nothing_that_is_written_is_too_odd(language: str) -> None:
+    draw = random.Random(1)
+    for _ in range(2000):
+        text = "".join(draw.choices("0123456789,.:/-$€%x hkgsºª ", k=draw.randint(1, 12)))
+        spoken = normalize(text, language)
+        assert not re.search(r"\d", spoken), text
+        assert bool(re.search(r"\d", text)) <= bool(re.search(r"[^\W\d]", spoken)), text
 
 
 @pytest.mark.parametrize("language", ["pt", "pt-BR", "pt_br", "PT"])

@@ -430,7 +430,8 @@ def _rules(table: Language) -> list[Rule]:
     speak = _Speaker(table)
     mark, group = re.escape(table.decimal), re.escape(table.thousands)
     # A point of another language's decimals is read too, where it cannot mean thousands.
-    number = rf"(?:\d{{1,3}}(?:{group}\d{{3}})+|\d+)(?:{mark}\d+|\.\d{{1,2}}(?!\d))?"
+    grouped = rf"\d{{1,3}}(?:{group}\d{{3}})+(?:{mark}\d+)?"
+    number = rf"(?:{grouped}|\d+(?:{mark}\d+|\.\d{{1,2}}(?!\d))?)"
     money = "|".join(re.escape(sign) for sign in table.currencies)
     units = "|".join(re.escape(unit) for unit in sorted(table.units, key=len, reverse=True))
     large = "|".join(table.magnitudes)
