@@ -6,38 +6,22 @@ between; where it begins and ends is read off the energy of the recording.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
+from likeness.common.params import Section
+from likeness.voice.levels import HOP, Pause
 from likeness.voice.rows import Word
 from likeness.voice.text import ABBREVIATIONS
 
-Array = np.ndarray
-
-HOP = 0.01  # seconds between frames
-WINDOW = 0.03  # seconds of a frame
-FLOOR = -70.0  # dB of full scale; what is quieter is silence, however quiet
-NEIGHBOURHOOD = 4.0  # seconds to either side within which noise and speech levels are taken
-QUIET = 0.3  # of the way from the noise level up to the speech level, in dB, a pause begins
 DRIFT = 0.3  # seconds by which a pause may miss the gap between two words' times
 COMMA = 0.15  # seconds that a comma is worth when the longest pause of a sentence is sought
 
 SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
 CLAUSE_ENDS = (",", ";", ":", "—", "–")
 CLOSING = "\"'”’»)]"
-
-
-@dataclass(frozen=True)
-class Pause:
-    """A stretch without speech, and where in it to cut; seconds in the recording."""
-
-    start: float
-    end: float
-    cut: float
-
-    @property
-    def seconds(self) -> float:
-        return self.end - self.start
 
 
 @dataclass(frozen=True)
@@ -54,125 +38,111 @@ class Span:
         return self.end - self.start
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a clip may be; seconds.
+class Limits(Section):
+    """What a clip may be; all in seconds.
 
     Attributes:
         min_seconds, max_seconds: length of a clip.
         join_seconds: a sentence shorter than this is joined with a neighbour.
+        min_pause: a shorter pause is not cut.
         max_pause: a longer pause is always cut.
         padding: most silence that is left before the first word and after the last.
     """
 
-    min_seconds: float
-    max_seconds: float
-    join_seconds: float
-    max_pause: float
-    padding: float
+    min_seconds: Annotated[float, Field(gt=0)]
+    max_seconds: Annotated[float, Field(gt=0, le=30)]
+    join_seconds: Annotated[float, Field(ge=0)]
+    min_pause: Annotated[float, Field(gt=0)]
+    max_pause: Annotated[float, Field(gt=0)]
+    padding: Annotated[float, Field(ge=0)]
 
 
-def frame_levels(samples: Array, rate: int) -> Array:
-    """Level of each frame in dB of full scale, not below `FLOOR`; frame i is centred at i * `HOP`."""
-    size, hop = round(WINDOW * rate), round(HOP * rate)
-    half = size // 2
-    total = np.concatenate([[0.0], np.cumsum(np.pad(samples.astype(np.float64), half) ** 2)])
-    at = np.arange(0, len(samples), hop)
-    power = (total[at + 2 * half] - total[at]) / (2 * half)
-    return np.asarray(10 * np.log10(np.maximum(power, 10 ** (FLOOR / 10))))
+@dataclass(frozen=True)
+class Gap:
+    """What lies between two neighbouring words: a pause that ends one and a pause before the other.
 
-
-def find_pauses(levels: Array, min_pause: float) -> list[Pause]:
-    """Stretches of at least `min_pause` seconds that are quiet beside what is around them.
-
-    The limit between quiet and loud follows the noise (5th percentile of the neighbourhood) and the
-    speech (90th), so that a pause is found in a noisy recording as well.
+    Mostly the same pause. Where they are two, a sound without words is between them.
     """
-    if not len(levels):
-        return []
-    noise, speech = _local_levels(levels)
-    quiet = levels < noise + QUIET * np.maximum(speech - noise, 0)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]]).astype(np.int8)))
-    pauses = []
-    for first, after in edges.reshape(-1, 2):
-        if (after - first) * HOP >= min_pause:
-            pauses.append(Pause(first * HOP, after * HOP, _quietest(levels, first, after) * HOP))
-    return pauses
+
+    after: Pause
+    before: Pause
+
+    @property
+    def seconds(self) -> float:
+        return self.before.end - self.after.start
 
 
-def _local_levels(levels: Array) -> tuple[Array, Array]:
-    """Noise and speech level around each frame, (N,) each, read every second and interpolated."""
-    half, step = round(NEIGHBOURHOOD / HOP), round(1 / HOP)
-    centres = np.arange(0, len(levels) + step, step)
-    around = [levels[max(0, at - half) : at + half] for at in centres]
-    around = [some if len(some) else levels for some in around]
-    low, high = np.array([np.percentile(some, [5, 90]) for some in around]).T
-    frames = np.arange(len(levels))
-    return np.interp(frames, centres, low), np.interp(frames, centres, high)
+def find_gaps(words: Sequence[Word], pauses: Sequence[Pause], seconds: float) -> dict[int, Gap]:
+    """The gap after word i, by i, wherever there is a pause; that before the first word is -1.
 
+    A pause belongs to the pair of words that it lies between by their times, or is nearest to if
+    within `DRIFT`. Of several, the longest counts on either side. What is left over is a stop
+    inside a word.
 
-def _quietest(levels: Array, first: int, after: int) -> float:
-    """The frame to cut at: the quietest 50 ms of a pause's middle half, or else its middle."""
-    middle = (first + after - 1) / 2
-    quarter = (after - first) / 4
-    smooth = np.convolve(np.pad(levels[first:after], 2, "edge"), np.full(5, 0.2), "valid")
-    at = np.arange(first, after)
-    inside = np.abs(at - middle) <= quarter
-    # Half a decibel counts as equal, so that the middle is left only for something to avoid.
-    best = smooth[inside].min() + 0.5
-    candidates = at[inside & (smooth <= best)]
-    return float(candidates[np.abs(candidates - middle).argmin()])
-
-
-def place_pauses(words: Sequence[Word], pauses: Sequence[Pause]) -> dict[int, Pause]:
-    """The pause after word i, by i, for each gap between words that has one.
-
-    A pause belongs to the gap that its middle is nearest to by the words' times, if within `DRIFT`;
-    of several in one gap the longest counts. What is left over is a stop inside a word.
+    Args:
+        words: the words of a recording, in order.
+        pauses: its pauses.
+        seconds: its length.
     """
-    if len(words) < 2:
+    if not words:
         return {}
-    starts = np.array([word.end for word in words[:-1]])
-    ends = np.maximum(np.array([word.start for word in words[1:]]), starts)
-    placed: dict[int, Pause] = {}
+    starts = np.array([0.0, *(word.end for word in words)])
+    ends = np.array([*(word.start for word in words), seconds])
+    ends = np.maximum(ends, starts)
+    there: dict[int, list[Pause]] = {}
     for pause in pauses:
         apart = np.maximum(np.maximum(starts - pause.end, pause.start - ends), 0)
         centre = (pause.start + pause.end) / 2
-        # Among gaps that it overlaps, the one with a sentence's end, then the nearest.
-        order = sorted(
-            np.flatnonzero(apart <= apart.min() + HOP),
-            key=lambda at: (
-                not ends_sentence(words[at].word),
-                abs((starts[at] + ends[at]) / 2 - centre),
-            ),
-        )
-        at = int(order[0])
-        if apart[at] <= DRIFT and (at not in placed or pause.seconds > placed[at].seconds):
-            placed[at] = pause
-    return _in_order(placed)
+
+        def rank(at: int, centre: float = centre) -> tuple[bool, float]:
+            sentence = at == 0 or ends_sentence(words[at - 1].word)
+            return not sentence, abs((starts[at] + ends[at]) / 2 - centre)
+
+        if apart.min() <= DRIFT:
+            at = min(np.flatnonzero(apart <= apart.min() + HOP).tolist(), key=rank)
+            there.setdefault(at - 1, []).append(pause)
+    found = {
+        at: Gap(_longest(some, starts[at + 1]), _longest(some, ends[at + 1]))
+        for at, some in there.items()
+    }
+    return _in_order(found)
 
 
-def _in_order(placed: Mapping[int, Pause]) -> dict[int, Pause]:
-    """Pauses whose order is that of their words; of two that cross, the longer stays."""
-    kept: list[tuple[int, Pause]] = []
-    for at, pause in sorted(placed.items()):
-        while kept and pause.start < kept[-1][1].end and pause.seconds > kept[-1][1].seconds:
+def _longest(pauses: Sequence[Pause], time: float) -> Pause:
+    """The longest pause that is within `DRIFT` of a word's end or start, or else of all."""
+    near = [one for one in pauses if max(one.start - time, time - one.end) <= DRIFT]
+    return max(near or pauses, key=lambda pause: pause.seconds)
+
+
+def _in_order(gaps: Mapping[int, Gap]) -> dict[int, Gap]:
+    """Gaps whose order in time is that of their words; of two that cross, the longer stays."""
+    kept: list[tuple[int, Gap]] = []
+    for at, gap in sorted(gaps.items()):
+        if gap.before.end < gap.after.start:
+            continue
+        while (
+            kept and gap.after.start < kept[-1][1].before.end and gap.seconds > kept[-1][1].seconds
+        ):
             kept.pop()
-        if not kept or pause.start >= kept[-1][1].end:
-            kept.append((at, pause))
+        if not kept or gap.after.start >= kept[-1][1].before.end:
+            kept.append((at, gap))
     return dict(kept)
 
 
-def refine(words: Sequence[Word], pauses: Mapping[int, Pause]) -> list[Word]:
-    """The words with the times beside a pause moved to where speech ends and begins."""
+def refine(words: Sequence[Word], gaps: Mapping[int, Gap]) -> list[Word]:
+    """The words with their times beside a pause moved to where speech ends and begins."""
     refined = []
     for at, word in enumerate(words):
-        start = pauses[at - 1].end if at - 1 in pauses else word.start
-        end = pauses[at].start if at in pauses else word.end
-        refined.append(
-            word.model_copy(update={"start": round(start, 3), "end": round(max(start, end), 3)})
-        )
+        start = gaps[at - 1].before.end if at - 1 in gaps else word.start
+        end = gaps[at].after.start if at in gaps else word.end
+        times = {"start": round(start, 3), "end": round(max(start, end), 3)}
+        refined.append(word.model_copy(update=times))
     return refined
+
+
+def spoken_text(words: Sequence[Word]) -> str:
+    """The words as one text."""
+    return " ".join(word.word.strip() for word in words)
 
 
 def ends_sentence(word: str) -> bool:
@@ -196,10 +166,10 @@ class Cutter:
     """
 
     def __init__(
-        self, words: Sequence[Word], pauses: Mapping[int, Pause], seconds: float, limits: Limits
+        self, words: Sequence[Word], gaps: Mapping[int, Gap], seconds: float, limits: Limits
     ) -> None:
-        """Args: refined words, the pause after each word that has one, the recording's length."""
-        self._words, self._pauses, self._limits = words, pauses, limits
+        """Args: refined words, the gaps that were found, the recording's length, the limits."""
+        self._words, self._gaps, self._limits = words, gaps, limits
         self._seconds = seconds
 
     def spans(self) -> list[Span]:
@@ -214,10 +184,10 @@ class Cutter:
         return spans
 
     def _must_cut(self, at: int) -> bool:
-        return at in self._pauses and self._pauses[at].seconds > self._limits.max_pause
+        return at in self._gaps and self._gaps[at].seconds > self._limits.max_pause
 
     def _ends_sentence(self, at: int) -> bool:
-        return at in self._pauses and ends_sentence(self._words[at].word)
+        return at in self._gaps and ends_sentence(self._words[at].word)
 
     @staticmethod
     def _split_where(first: int, last: int, cut: Callable[[int], bool]) -> list[tuple[int, int]]:
@@ -227,8 +197,8 @@ class Cutter:
     def _span(self, first: int, last: int) -> Span:
         """The clip of some words: out to the cuts around them, with no more than the padding."""
         start, end = self._words[first].start, self._words[last].end
-        before = self._pauses[first - 1].cut if first - 1 in self._pauses else 0.0
-        after = self._pauses[last].cut if last in self._pauses else self._seconds
+        before = self._gaps[first - 1].before.cut if first - 1 in self._gaps else 0.0
+        after = self._gaps[last].after.cut if last in self._gaps else self._seconds
         padding = self._limits.padding
         return Span(
             first,
@@ -242,7 +212,7 @@ class Cutter:
         whole = self._span(first, last)
         if whole.seconds <= self._limits.max_seconds:
             return [whole]
-        inside = [at for at in range(first, last) if at in self._pauses]
+        inside = [at for at in range(first, last) if at in self._gaps]
         if not inside:
             return [whole]
 
@@ -250,7 +220,7 @@ class Cutter:
             parts = self._span(first, at), self._span(at + 1, last)
             usable = min(part.seconds for part in parts) >= self._limits.min_seconds
             comma = COMMA if ends_clause(self._words[at].word) else 0.0
-            return usable, self._pauses[at].seconds + comma
+            return usable, self._gaps[at].seconds + comma
 
         at = max(inside, key=worth)
         return self._divide(first, at) + self._divide(at + 1, last)
@@ -260,7 +230,7 @@ class Cutter:
         pieces = list(pieces)
         while True:
             options = [
-                (piece.seconds, self._pauses[pieces[left].last].seconds, left)
+                (piece.seconds, self._gaps[pieces[left].last].seconds, left)
                 for number, piece in enumerate(pieces)
                 if piece.seconds < self._limits.join_seconds
                 for left in (number - 1, number)
