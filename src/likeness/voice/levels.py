@@ -28,10 +28,11 @@ class Pause:
 
 def frame_levels(samples: Array, rate: int) -> Array:
     """Level of each frame in dB of full scale, not below `FLOOR`; frame i is centred at i * `HOP`."""
-    half, hop = round(WINDOW * rate / 2), round(HOP * rate)
+    half = round(WINDOW * rate / 2)
     energy = np.pad(samples.astype(np.float64), half) ** 2
     total = np.concatenate([[0.0], np.cumsum(energy)])
-    at = np.arange(0, len(samples), hop)
+    # Not a fixed number of samples a frame: 220 in place of 220.5 is 8 s late after an hour.
+    at = np.arange(0, len(samples), HOP * rate).astype(int)
     # Differences of a long sum can be a rounding error below zero.
     power = np.maximum(total[at + 2 * half] - total[at], 0) / (2 * half)
     return np.asarray(10 * np.log10(np.maximum(power, 10 ** (FLOOR / 10))))
