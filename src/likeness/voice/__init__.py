@@ -1,1 +1,1 @@
-"""The voice lane: from recordings to a tuned voice and its metrics."""
+"""The voice lane: raw recordings to a speech dataset, a LoRA, synthetic speech and its metrics."""
