@@ -19,6 +19,8 @@ from likeness.image.generate import ImageGenerate
 from likeness.image.prepare import ImagePrepare
 from likeness.image.train import ImageTrain
 from likeness.report import Report
+from likeness.voice.clips import VoiceClips
+from likeness.voice.dataset import VoiceDataset
 
 S = TypeVar("S", bound=Section)
 
@@ -32,6 +34,8 @@ class Inputs(Section):
     diffusion: str
     clip: str
     extractor: str
+    speaker: str
+    mos: str
 
 
 SCHEMA: dict[str, type[Section]] = {
@@ -43,6 +47,8 @@ SCHEMA: dict[str, type[Section]] = {
     "image_generate": ImageGenerate,
     "image_evaluate": ImageEvaluate,
     "image_failures": ImageFailures,
+    "voice_clips": VoiceClips,
+    "voice_dataset": VoiceDataset,
     "report": Report,
 }
 

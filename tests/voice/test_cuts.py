@@ -1,6 +1,7 @@
 """Clips begin and end in pauses: whole words, all of them, and never a length that was cut to."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,9 @@ def wrong_texts(spoken: Spoken, spans: Sequence[Span]) -> list[str]:
 
 
 def test_clips_are_sentences() -> None:
-    spoken = speak("One two three four five six. ____ Seven eight nine ten eleven twelve! ____ Thirteen.")
+    spoken = speak(
+        "One two three four five six. ____ Seven eight nine ten eleven twelve! ____ Thirteen."
+    )
     _, spans = cut(spoken, join_seconds=0.0, min_seconds=0.1)
     assert texts(spoken, spans) == [
         "One two three four five six.",
@@ -164,7 +167,7 @@ def test_no_boundary_is_inside_a_word_and_the_text_is_what_is_spoken(seed: int) 
     assert (spans[0].first, spans[-1].last) == (0, len(spoken.words) - 1)
     assert inside_words(spoken, spans) == []
     assert wrong_texts(spoken, spans) == []
-    assert all(before.end <= after.start for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before.end <= after.start for before, after in pairwise(spans))
 
 
 def test_a_blind_cut_is_found_by_this_check() -> None:
@@ -210,6 +213,19 @@ def test_without_words_or_pauses_there_is_nothing_to_cut() -> None:
     assert Cutter(words, {}, 1.0, limits()).spans() == [Span(0, 0, 0.05, 0.65)]
 
 
+def test_pieces_of_a_written_word_stay_together() -> None:
+    spoken = speak("costs _____ nineteen ___ ninety today.")
+    parts = [" costs", " $19", ".99", " today."]
+    words = [
+        word.model_copy(update={"word": part})
+        for word, part in zip(spoken.words, parts, strict=True)
+    ]
+    assert spoken_text(words) == "costs $19.99 today."
+    pauses = find_pauses(frame_levels(spoken.samples, RATE), 0.15)
+    assert sorted(find_gaps(words, pauses, spoken.seconds)) == [0]
+    assert sorted(find_gaps(spoken.words, pauses, spoken.seconds)) == [0, 1]
+
+
 # --- what ends a sentence -------------------------------------------------------------------------
 
 
@@ -219,7 +235,9 @@ def test_a_sentence_ends(word: str) -> None:
     assert ends_clause(word)
 
 
-@pytest.mark.parametrize("word", ["Mr.", "dr.", "Sra.", "St.", "J.", "e.g.", "one", "one,", "3.5", ""])
+@pytest.mark.parametrize(
+    "word", ["Mr.", "dr.", "Sra.", "St.", "J.", "e.g.", "one", "one,", "3.5", ""]
+)
 def test_a_sentence_goes_on(word: str) -> None:
     assert not ends_sentence(word)
 

@@ -48,7 +48,9 @@ def test_pauses_are_found_in_noise_and_at_any_level(snr: float, gain: float) -> 
     speech = speech_level(frame_levels(spoken.samples, RATE))
     samples = spoken.samples + noise(spoken.seconds, speech - snr)[: len(spoken.samples)]
     levels = frame_levels(samples * 10 ** (gain / 20), RATE)
-    inner = [pause for pause in find_pauses(levels, 0.15) if 0.2 < pause.start < spoken.seconds - 0.2]
+    inner = [
+        pause for pause in find_pauses(levels, 0.15) if 0.2 < pause.start < spoken.seconds - 0.2
+    ]
     assert len(inner) == 2
     for pause, at in zip(inner, (2, 5), strict=True):
         assert pause.start == pytest.approx(spoken.words[at].end, abs=0.04)

@@ -21,7 +21,7 @@ from likeness.common.manifest import (
     write_manifest,
 )
 from likeness.common.runtime import Runtime
-from likeness.voice.audio import encode, read_audio
+from likeness.voice.audio import encode, read
 from likeness.voice.cuts import Cutter, Limits, find_gaps, refine, spoken_text
 from likeness.voice.levels import HOP, Pause, find_pauses, frame_levels, speech_level
 from likeness.voice.mos import predict_mos
@@ -238,7 +238,7 @@ def cut_recordings(payloads: Sequence[Mapping[str, Any]], *, limits: Limits) -> 
 
 
 def _cut_recording(audio: Path, regions: Sequence[Mapping[str, Any]], limits: Limits) -> Result:
-    samples, rate = read_audio(audio)
+    samples, rate = read(audio)
     levels = frame_levels(samples, rate)
     seconds = len(samples) / rate
     heard = [region["transcript"] for region in regions if region["transcript"]]
@@ -357,7 +357,7 @@ def measure_clips(
     """
     results = []
     for payload in payloads:
-        samples, rate = read_audio(payload["audio"])
+        samples, rate = read(payload["audio"])
         windows = embed_windows(samples, rate, speaker)
         mean = windows.mean(0)
         record = {
@@ -365,7 +365,7 @@ def measure_clips(
             "silence_ratio": round(silence_ratio(samples, rate, payload["level"]), 4),
             "clipped_share": round(clipped_share(samples), 5),
             "speaker_spread": round(spread(windows), 4),
-            "dnsmos": round(predict_mos(samples, rate, mos), 3),
+            "dnsmos": round(predict_mos(samples, rate, mos).ovrl, 3),
         }
         vector = (mean / np.linalg.norm(mean)).astype(np.float32)
         results.append(Result(record, {"speaker.f32": vector.tobytes()}))

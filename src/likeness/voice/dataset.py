@@ -22,7 +22,7 @@ from likeness.common.manifest import (
 )
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
-from likeness.voice.audio import encode, read_audio
+from likeness.voice.audio import encode, read, resample
 from likeness.voice.augment import augment
 from likeness.voice.rows import Clip, Utterance
 from likeness.voice.text import check_language, normalize
@@ -198,7 +198,7 @@ def split_units(
 
 def convert_clips(paths: Sequence[Path], *, sample_rate: int) -> list[Result]:
     """`audio.wav` (16-bit mono) and its length in seconds for each clip."""
-    return [_result(*read_audio(path, sample_rate)) for path in paths]
+    return [_result(_at(path, sample_rate), sample_rate) for path in paths]
 
 
 def augment_clips(
@@ -212,12 +212,21 @@ def augment_clips(
     """The same for a varied copy of each `audio`, drawn with its `seed`."""
     results = []
     for payload in payloads:
-        samples, rate = read_audio(payload["audio"], sample_rate)
         varied = augment(
-            samples, rate, seed=payload["seed"], speed=speed, noise_db=noise_db, gain_db=gain_db
+            _at(payload["audio"], sample_rate),
+            sample_rate,
+            seed=payload["seed"],
+            speed=speed,
+            noise_db=noise_db,
+            gain_db=gain_db,
         )
-        results.append(_result(varied, rate))
+        results.append(_result(varied, sample_rate))
     return results
+
+
+def _at(path: Path, sample_rate: int) -> np.ndarray:
+    samples, rate = read(path)
+    return samples if rate == sample_rate else resample(samples, rate, sample_rate)
 
 
 def _result(samples: np.ndarray, rate: int) -> Result:

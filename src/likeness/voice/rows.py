@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from likeness.common.manifest import Row
+from likeness.common.manifest import Rejection, Row
 
 
 class Download(Row):
@@ -114,6 +114,21 @@ class Clip(Row):
     confidence: float
     compression_ratio: float
     repeated: float
+
+
+class RejectedClip(Rejection):
+    """A stretch of a recording that was cut as a clip and set aside.
+
+    Attributes:
+        measure: the field of `Clip` that broke the rule, or what else was measured; empty for an
+            error. `value` is what was found.
+    """
+
+    recording: str
+    start: float
+    end: float
+    text: str
+    measure: str
 
 
 class Utterance(Row):
