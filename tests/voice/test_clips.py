@@ -1,6 +1,5 @@
 """Recordings become clips; each flaw is set aside for its true reason, and nothing else is."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,15 +8,16 @@ import numpy as np
 import pytest
 
 from likeness.common.errors import LikenessError
-from likeness.common.io import write_bytes, write_jsonl
+from likeness.common.io import write_bytes
 from likeness.common.manifest import read_manifest, write_manifest
 from likeness.common.runtime import Runtime
 from likeness.voice import clips as module
 from likeness.voice.audio import encode, read
-from likeness.voice.clips import REASONS, VoiceClips, make_clips
+from likeness.voice.clips import VoiceClips, make_clips
 from likeness.voice.mos import Mos
 from likeness.voice.rows import Clip, Recording, Region, RejectedClip, Transcript, Word
-from tests.conftest import ROOT, files_of, runtime, section
+from likeness.voice.rules import REASONS
+from tests.conftest import files_of, runtime, section
 from tests.voice.spoken import RATE, Spoken, sentences, speak
 
 Array = np.ndarray
@@ -278,8 +278,8 @@ def doubled(row: Transcript) -> Transcript:
     if not row.id.endswith("0002"):
         return row
     words = [
-        word.model_copy(update={"word": f"{word.word.rstrip('.,')} more or{end}"})
-        for word, end in zip(row.words, ["", *[""] * (len(row.words) - 2), "."], strict=True)
+        word.model_copy(update={"word": f"{word.word} extra{at} more{at}"})
+        for at, word in enumerate(row.words)
     ]
     return row.model_copy(update={"words": words})
 
@@ -287,12 +287,12 @@ def doubled(row: Transcript) -> Transcript:
 @pytest.mark.parametrize(
     ("change", "reason", "measure"),
     [
-        (changed(2, language="pt"), "language", "language"),
+        (changed(2, language="pt"), "language", "language_probability"),
         (changed(2, language_probability=0.3), "language", "language_probability"),
         (changed(2, compression_ratio=5.0), "repetition", "compression_ratio"),
         (unsure, "confidence", "confidence"),
         (doubled, "speaking_rate", "words_per_second"),
-        (changed(2, words=[]), "no_words", "seconds"),
+        (changed(2, words=[]), "no_words", "words"),
     ],
 )
 def test_a_transcript_that_cannot_be_trusted_is_set_aside(
