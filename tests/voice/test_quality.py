@@ -51,6 +51,13 @@ def test_clean_speech_is_apart_from_noisy_speech_at_any_level() -> None:
         assert snr_db(0.05 * noisy(voice(seed), 12), RATE) < 14
 
 
+def test_noise_in_one_part_counts() -> None:
+    samples = voice()
+    half = len(samples) // 2
+    partly = np.concatenate([samples, noisy(samples, 10)[:half], samples])
+    assert snr_db(partly, RATE) < 14
+
+
 def test_silence_has_no_signal() -> None:
     assert snr_db(np.zeros(RATE), RATE) < 0
 
@@ -97,14 +104,19 @@ def test_clipping_is_seen_whatever_was_done_after_it(db: float, after: str) -> N
         soundfile.write(buffer, samples / np.abs(samples).max() * 0.9, RATE, format="MP3")
         buffer.seek(0)
         samples, _ = soundfile.read(buffer)
-    assert clipped_share(samples) > 2 * clipped_share(voice())
-    assert clipped_share(samples) > 0.025
+    assert clipped_share(samples, RATE) > 2 * clipped_share(voice(), RATE)
+    assert clipped_share(samples, RATE) > 0.025
+
+
+def test_clipping_in_one_part_counts() -> None:
+    partly = np.concatenate([voice(1), clipped(voice(), 12), voice(2)])
+    assert clipped_share(partly, RATE) > 0.05
 
 
 def test_more_clipping_is_a_larger_share() -> None:
-    shares = [clipped_share(clipped(voice(), db)) for db in (0, 3, 6, 12, 20)]
+    shares = [clipped_share(clipped(voice(), db), RATE) for db in (0, 3, 6, 12, 20)]
     assert shares == sorted(shares)
-    assert clipped_share(np.zeros(100)) == 0
+    assert clipped_share(np.zeros(100), RATE) == 0
 
 
 # --- repetition -----------------------------------------------------------------------------------

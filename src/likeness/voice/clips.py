@@ -164,7 +164,7 @@ def measure_clips(
         record = {
             "snr_db": round(snr_db(samples, rate), 2),
             "silence_ratio": round(silence_ratio(samples, rate, payload["level"]), 4),
-            "clipped_share": round(clipped_share(samples), 5),
+            "clipped_share": round(clipped_share(samples, rate), 5),
             "speaker_spread": round(spread(windows), 4),
             "dnsmos": round(predict_mos(samples, rate, mos).ovrl, 3),
         }
