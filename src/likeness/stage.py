@@ -21,6 +21,9 @@ from likeness.image.train import ImageTrain
 from likeness.report import Report
 from likeness.voice.clips import VoiceClips
 from likeness.voice.dataset import VoiceDataset
+from likeness.voice.download import VoiceDownload
+from likeness.voice.segment import VoiceSegment
+from likeness.voice.transcribe import VoiceTranscribe
 
 S = TypeVar("S", bound=Section)
 
@@ -34,6 +37,8 @@ class Inputs(Section):
     diffusion: str
     clip: str
     extractor: str
+    recordings: str
+    asr: str
     speaker: str
     mos: str
 
@@ -47,6 +52,9 @@ SCHEMA: dict[str, type[Section]] = {
     "image_generate": ImageGenerate,
     "image_evaluate": ImageEvaluate,
     "image_failures": ImageFailures,
+    "voice_download": VoiceDownload,
+    "voice_segment": VoiceSegment,
+    "voice_transcribe": VoiceTranscribe,
     "voice_clips": VoiceClips,
     "voice_dataset": VoiceDataset,
     "report": Report,

@@ -170,7 +170,7 @@ def resample(samples: Array, source: int, target: int) -> Array:
     return soxr.resample(samples.astype(np.float32), source, target)
 
 
-def loudness(samples: Array, rate: int) -> float:
+def integrated_loudness(samples: Array, rate: int) -> float:
     """Integrated loudness in LUFS (ITU-R BS.1770-4); -inf for silence and for less than 0.4 s."""
     import pyloudnorm
 
