@@ -15,12 +15,11 @@ from likeness.voice.cuts import (
     ends_sentence,
     find_gaps,
     refine,
-    spoken_text,
 )
 from likeness.voice.levels import find_pauses, frame_levels
 from likeness.voice.rows import Word
 from tests.conftest import section
-from tests.voice.spoken import RATE, Spoken, sentences, speak
+from tests.voice.spoken import RATE, Spoken, joined, sentences, speak
 
 
 def limits(**changes: Any) -> Limits:
@@ -41,7 +40,7 @@ def cut(spoken: Spoken, drift: float = 0.0, **changes: Any) -> tuple[list[Word],
 
 
 def texts(spoken: Spoken, spans: Sequence[Span]) -> list[str]:
-    return [spoken_text(spoken.words[span.first : span.last + 1]) for span in spans]
+    return [joined(spoken.words[span.first : span.last + 1]) for span in spans]
 
 
 def inside_words(spoken: Spoken, spans: Sequence[Span]) -> list[tuple[float, Word]]:
@@ -58,7 +57,7 @@ def inside_words(spoken: Spoken, spans: Sequence[Span]) -> list[tuple[float, Wor
 def wrong_texts(spoken: Spoken, spans: Sequence[Span]) -> list[str]:
     """Clips whose text is not what is spoken between their boundaries."""
     return [
-        spoken_text(spoken.words[span.first : span.last + 1])
+        joined(spoken.words[span.first : span.last + 1])
         for span in spans
         if [word for word in spoken.words if span.start < (word.start + word.end) / 2 < span.end]
         != spoken.words[span.first : span.last + 1]
@@ -211,19 +210,6 @@ def test_without_words_or_pauses_there_is_nothing_to_cut() -> None:
     words = [Word(word="one", start=0.2, end=0.5, probability=1.0)]
     assert find_gaps(words, [], 1.0) == {}
     assert Cutter(words, {}, 1.0, limits()).spans() == [Span(0, 0, 0.05, 0.65)]
-
-
-def test_pieces_of_a_written_word_stay_together() -> None:
-    spoken = speak("costs _____ nineteen ___ ninety today.")
-    parts = [" costs", " $19", ".99", " today."]
-    words = [
-        word.model_copy(update={"word": part})
-        for word, part in zip(spoken.words, parts, strict=True)
-    ]
-    assert spoken_text(words) == "costs $19.99 today."
-    pauses = find_pauses(frame_levels(spoken.samples, RATE), 0.15)
-    assert sorted(find_gaps(words, pauses, spoken.seconds)) == [0]
-    assert sorted(find_gaps(spoken.words, pauses, spoken.seconds)) == [0, 1]
 
 
 # --- what ends a sentence -------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from likeness.voice.transcribe import (
     sentence_errors,
     transcribe,
     transcribe_windows,
+    whole_words,
 )
 from likeness.voice.wer import Sentence, WordErrors
 from tests.conftest import files_of, runtime, section
@@ -101,6 +103,27 @@ def test_no_word_is_lost_or_doubled() -> None:
 def test_a_region_without_words_has_a_row() -> None:
     (row,) = place_words(regions((0.0, 2.0)), record(), ("en", 1.0))
     assert (row.text, row.words) == ("", [])
+
+
+@pytest.mark.parametrize(
+    ("pieces", "words"),
+    [
+        ([" It", " costs", " $19", ".99", " now."], ["It", "costs", "$19.99", "now."]),
+        ([" twenty", "-one", "-two", " "], ["twenty-one-two"]),
+        (["今", "天"], ["今", "天"]),
+        ([], []),
+    ],
+)
+def test_a_written_word_is_one_word(pieces: list[str], words: list[str]) -> None:
+    found = whole_words(
+        [
+            SimpleNamespace(word=piece, start=float(at), end=at + 1.0, probability=1 - at / 10)
+            for at, piece in enumerate(pieces)
+        ]
+    )
+    assert [text for text, *_ in found] == words
+    if "$19.99" in words:
+        assert found[2] == ("$19.99", 2.0, 4.0, 0.7)
 
 
 def test_windows_hold_their_regions_one_after_the_other(tmp_path: Path) -> None:

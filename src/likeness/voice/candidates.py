@@ -13,7 +13,7 @@ from likeness.common.items import Result, map_items
 from likeness.common.manifest import read_manifest
 from likeness.common.runtime import Runtime
 from likeness.voice.audio import encode, read
-from likeness.voice.cuts import Cutter, Limits, find_gaps, refine, spoken_text
+from likeness.voice.cuts import Cutter, Limits, find_gaps, refine
 from likeness.voice.levels import HOP, Pause, find_pauses, frame_levels, speech_level
 from likeness.voice.quality import compression_ratio
 from likeness.voice.rows import Recording, Region, RejectedClip, Transcript, Word
@@ -172,7 +172,7 @@ def _values(
     start: float, end: float, words: Sequence[Word], origin: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """The fields of a `Candidate` that do not depend on its place among others."""
-    text = spoken_text(words)
+    text = " ".join(word.word for word in words)
     ratios = [compression_ratio(text), *(one["compression_ratio"] for one in origin)]
     languages = [one["language"] for one in origin]
     return {

@@ -89,7 +89,6 @@ def find_gaps(words: Sequence[Word], pauses: Sequence[Pause], seconds: float) ->
     starts = np.array([0.0, *(word.end for word in words)])
     ends = np.array([*(word.start for word in words), seconds])
     ends = np.maximum(ends, starts)
-    pieces = [*is_piece(words), False]
     there: dict[int, list[Pause]] = {}
     for pause in pauses:
         apart = np.maximum(np.maximum(starts - pause.end, pause.start - ends), 0)
@@ -105,7 +104,6 @@ def find_gaps(words: Sequence[Word], pauses: Sequence[Pause], seconds: float) ->
     found = {
         at: Gap(_longest(some, starts[at + 1]), _longest(some, ends[at + 1]))
         for at, some in there.items()
-        if not pieces[at + 1]
     }
     return _in_order(found)
 
@@ -140,25 +138,6 @@ def refine(words: Sequence[Word], gaps: Mapping[int, Gap]) -> list[Word]:
         times = {"start": round(start, 3), "end": round(max(start, end), 3)}
         refined.append(word.model_copy(update=times))
     return refined
-
-
-def spoken_text(words: Sequence[Word]) -> str:
-    """The words as one text, pieces of one written word together."""
-    pieces = is_piece(words)
-    return "".join(
-        word.word.strip() if piece else f" {word.word.strip()}"
-        for word, piece in zip(words, pieces, strict=True)
-    ).strip()
-
-
-def is_piece(words: Sequence[Word]) -> list[bool]:
-    """Whether each word is a part of the written word before it.
-
-    Whisper's words begin with their blank, and " $19" and ".99" are two of them. Where no word has
-    one, every word is whole.
-    """
-    blanks = any(word.word.startswith(" ") for word in words)
-    return [blanks and not word.word.startswith(" ") for word in words]
 
 
 def ends_sentence(word: str) -> bool:
