@@ -3,14 +3,17 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from settings import XttsMini
-from spoken import RATE, Corpus
-from xtts_nets import LANGUAGE
+from spoken import INPUT_RATE, RATE, Corpus
+from xtts_nets import CODEBOOK, CODES, HIDDEN, LANGUAGE, build_dvae
 
 from likeness.common.runtime import Runtime
+
+if TYPE_CHECKING:
+    import torch
 
 ASR_RATE = 16000  # Hz, of Whisper and of the speaker encoder
 
@@ -29,17 +32,48 @@ def load_xtts(folder: Path) -> Any:
 
 def speak(
     cfg: XttsMini, model: Any, texts: Sequence[str], voices: Sequence[str], rt: Runtime
-) -> list[np.ndarray]:
-    """Each text in the voice of that name, samples at RATE, by the folder's own settings."""
+) -> tuple[list[np.ndarray], list["torch.Tensor"]]:
+    """Each text in the voice of that name, by the folder's own settings: samples at RATE, and codes."""
     import torch
 
-    waves = []
+    waves, codes = [], []
+    generate = model.gpt.generate
+
+    def record(**options: Any) -> "torch.Tensor":
+        codes.append(generate(**options))
+        return codes[-1]
+
+    model.gpt.generate = record  # `inference` does not give the codes
     pairs = zip(texts, voices, strict=True)
     for number, (text, voice) in enumerate(rt.progress(pairs, "speak", total=len(texts))):
         torch.manual_seed(rt.seed_for("speak", number))
         latents, embedding = model.speaker_manager.speakers[voice].values()
         settings = cfg.inference.model_dump()
         waves.append(model.inference(text, LANGUAGE, latents, embedding, **settings)["wav"])
+    model.gpt.generate = generate
+    return waves, [own[0][own[0] < CODES] for own in codes]
+
+
+def griffin_lim(folder: Path, codes: Sequence["torch.Tensor"]) -> list[np.ndarray]:
+    """The codes as the DVAE alone decodes them, samples at INPUT_RATE.
+
+    What this says, the decoder had to say: it tells the language model's faults from the decoder's.
+    """
+    import torch
+    from torchaudio.functional import melscale_fbanks
+    from torchaudio.transforms import GriffinLim
+
+    dvae = build_dvae(HIDDEN, CODEBOOK)
+    dvae.load_state_dict(torch.load(folder / "dvae.pth", weights_only=True))
+    mel_stats = torch.load(folder / "mel_stats.pth", weights_only=True)
+    bands = melscale_fbanks(513, 0.0, 8000.0, 80, INPUT_RATE, norm="slaney")
+    inverse = torch.linalg.pinv(bands.T)
+    invert = GriffinLim(1024, hop_length=256, power=2, rand_init=False)
+    waves = []
+    with torch.inference_mode():
+        for own in codes:
+            mel = dvae.eval().decode(own[None])[0][0] * mel_stats[:, None]
+            waves.append(invert((inverse @ mel.exp()).clamp(min=1e-8)).numpy())
     return waves
 
 
@@ -76,14 +110,15 @@ def measure(
         rt: for progress.
 
     Returns:
-        Word error rates; mean cosines to the centroid of a voice's own readings: of what is spoken
-        in this voice, of the readings (each against the others), and of other voices' readings.
+        Word error rates, also of the same codes without the decoder; mean cosines to the centroid
+        of a voice's own readings: of what is spoken in this voice, of the readings (each against
+        the others), and of other voices' readings.
     """
     from likeness.voice.speaker import embed
 
     names = [cfg.speech.voices[voice].name for voice in test.voices]
     started = time.monotonic()
-    made = speak(cfg, load_xtts(folder), test.texts, names, rt)
+    made, codes = speak(cfg, load_xtts(folder), test.texts, names, rt)
     seconds = time.monotonic() - started
     real = [wave.astype(np.float32) / 32768 for wave in test.waves]
     spoken, read = (
@@ -94,6 +129,9 @@ def measure(
         "test_n": len(test.texts),
         "asr": asr.name,
         "wer": round(word_error_rate(test.texts, made, RATE, asr, rt), 4),
+        "wer_griffin_lim": round(
+            word_error_rate(test.texts, griffin_lim(folder, codes), INPUT_RATE, asr, rt), 4
+        ),
         "wer_voices": round(word_error_rate(test.texts, real, RATE, asr, rt), 4),
         "similarity": round(centroid_similarity(spoken, read, same), 4),
         "similarity_voices": round(

@@ -565,10 +565,12 @@ and numbers; others it spells, and says badly.
 - Decoder: a HiFi-GAN of {cfg.decoder.width} channels, spectral losses only, {cfg.decoder.steps}
   steps on the language model's latents: {q[decoder_seconds]} s. All on two CPU cores, from scratch.
 - {q[test_n]} unseen sentences in these voices, by stock `Xtts.inference` with the settings of
-  `config.json`: word error rate {q[wer]:.1%} by `{q[asr]}`; the voices' own readings have
-  {q[wer_voices]:.1%}. Similarity to the voice {q[similarity]} (`speaker_encoder`, cosine to the mean
-  of its readings); its own readings have {q[similarity_voices]}, other voices'
-  {q[similarity_others]}. {q[seconds_per_second]} s for a second of speech.
+  `config.json` (the default repetition penalty of `inference`, 10, does not suit it): word error
+  rate {q[wer]:.1%} by `{q[asr]}`; {q[wer_griffin_lim]:.1%} where the DVAE and Griffin-Lim decode the
+  same codes; the voices' own readings have {q[wer_voices]:.1%}. Similarity to the voice
+  {q[similarity]} (`speaker_encoder`, cosine to the mean of its readings); its own readings have
+  {q[similarity_voices]}, other voices' {q[similarity_others]}. {q[seconds_per_second]} s for a
+  second of speech.
 - Weights are in half precision, in compressed archives. The decoder, the speaker encoder and the
   DVAE stand in the leading channels of Coqui's sizes; their other channels are zero.
 """

@@ -9,7 +9,7 @@ from sentences import TEMPLATES, WORDS, number, sentences
 from settings import ROOT, SCHEMA, XttsMini
 from spoken import CODE, RATE, Corpus, arrange, script
 from torch.nn import functional
-from xtts_measure import centroid_similarity, load_xtts
+from xtts_measure import centroid_similarity, griffin_lim, load_xtts, speak
 from xtts_mini import (
     Batch,
     excerpt,
@@ -193,7 +193,7 @@ def test_spelt_words_decode_to_the_same_text(tokenizer):
 
 def test_kmeans_finds_separate_clusters():
     centres = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
-    vectors = centres.repeat(50, 1) + 0.1 * torch.randn(150, 2)
+    vectors = centres.repeat_interleave(50, 0) + 0.1 * torch.randn(150, 2)
     found, counts = kmeans(vectors, 3)
     assert counts.tolist() == [50, 50, 50]
     assert torch.cdist(found, centres).min(dim=1).values.max() < 0.1
@@ -388,6 +388,18 @@ def test_stock_xtts_speaks_and_leaves_every_file_as_it_was(cfg, folder):
     assert np.isfinite(wave).all()
     assert 0 < len(wave) <= 10 * CODE * RATE / 22050
     assert {path.name: digest(path) for path in folder.iterdir()} == before
+
+
+def test_codes_are_kept_as_they_are_spoken(cfg, folder, rt):
+    model = load_xtts(folder)
+    model.gpt.max_gen_mel_tokens = 8
+    waves, codes = speak(cfg, model, ["A red hat.", "A belt."], ["rms", "jf_alpha"], rt)
+    alone = griffin_lim(folder, codes)
+    for wave, own, other in zip(waves, codes, alone, strict=True):
+        assert own.max() < CODES
+        assert len(wave) == pytest.approx(len(own) * CODE * RATE / 22050, abs=1.1 * CODE + 256)
+        assert len(other) == (4 * len(own) - 1) * 256
+        assert np.isfinite(other).all()
 
 
 def test_the_same_weights_are_the_same_bytes(cfg, folder, tokenizer, gpt, decoder, dvae, tmp_path):
