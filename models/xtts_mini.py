@@ -4,6 +4,7 @@
 """
 
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ def main(argv: Sequence[str]) -> None:
     save_speakers(cfg, args.out_dir, corpus)
     quality = {
         "utterances": len(corpus.texts),
-        "words": len({word for text in corpus.texts for word in text.lower().strip(".").split()}),
+        "words": len(set(re.findall("[a-z]+", " ".join(corpus.texts).lower()))),
         "hours": round(sum(map(len, corpus.waves)) / RATE / 3600, 2),
         "dvae_seconds": round(dvae_seconds),
         "speaker_seconds": round(speaker_seconds),
@@ -548,14 +549,14 @@ library_name: coqui-tts
 
 A small XTTS that reads a fashion catalogue aloud in English. Coqui's own classes load it
 (`Xtts.load_checkpoint`) and speak with it (`Xtts.inference`). It stands in for XTTS-v2 where no model
-hub can be reached, so that the whole lane runs and learns on a CPU. It knows some two hundred words
-and numbers; others it spells, and says badly.
+hub can be reached, so that the whole lane runs and learns on a CPU. It knows {q[words]} words; others
+it spells, and says badly.
 
-- Data: {q[utterances]} sentences ({q[hours]} hours, {q[words]} words) of the grammar in
-  `sentences.py`, read by {voices}. Kokoro-82M and its voices are under the Apache License 2.0 (its
-  Japanese voices, given English phonemes), eSpeak NG, which gives the phonemes, under the GPL 3;
-  Flite and its voices are free software (CMU, BSD-like). The voice of the sample narration is not
-  among them.
+- Data: {q[utterances]} sentences ({q[hours]} hours) of the sample narration's grammar
+  (`narration.py`, with another seed), read by {voices}.
+  Kokoro-82M and its voices, Japanese ones given English phonemes, are under the Apache License 2.0;
+  eSpeak NG, which gives the phonemes, is under the GPL 3; Flite and its voices are free software
+  (CMU, BSD-like). The voice of the sample narration is not among them.
 - Codes: a DVAE of {cfg.dvae.hidden} channels, {cfg.dvae.plain_steps} steps as an autoencoder, its
   codebook started by k-means, {cfg.dvae.steps} steps with codes: {q[dvae_seconds]} s.
 - Speaker encoder: tells the voices apart, each at several speeds of playback, {cfg.speakers.steps}

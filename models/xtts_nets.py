@@ -11,8 +11,8 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentences import sentences
 from settings import XttsMini
+from spoken import script
 
 from likeness.common.io import write_bytes
 
@@ -41,7 +41,7 @@ def build_tokenizer(cfg: XttsMini, path: Path) -> Any:
         initial_alphabet=[*string.ascii_lowercase, *",.!?'-"],
         show_progress=False,
     )
-    texts = (text.lower() for text in sentences(4000, cfg.speech.seed))
+    texts = (text.lower() for text, _ in script(cfg.speech, 0))
     tokenizer.train_from_iterator(texts, trainer)
     path.parent.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(path))

@@ -1,0 +1,1 @@
+"""The voice lane: from recordings to a tuned voice and its metrics."""
