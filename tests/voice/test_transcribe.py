@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from likeness.voice.rows import Recording, Region, Transcript, Word
 from likeness.voice.segment import VoiceSegment, segment
 from likeness.voice.transcribe import (
     RATE,
+    Piece,
     VoiceTranscribe,
     check_model,
     cut_windows,
-    group_regions,
+    group,
+    pad,
     place_words,
     sentence_errors,
     transcribe,
@@ -51,56 +54,79 @@ def record(*words: tuple[str, float, float]) -> dict[str, Any]:
     }
 
 
+def pieces(*spans: tuple[float, float], padding: float = 0.0) -> list[Piece]:
+    return pad(regions(*spans), padding, 1000.0)
+
+
+def test_padding_takes_silence_but_no_sound_twice() -> None:
+    rows = regions((0.1, 2.0), (2.3, 4.0), (4.0, 5.0), (9.0, 9.9))
+    found = pad(rows, 0.2, 10.0)
+    assert [piece.region for piece in found] == rows
+    heard = [(round(piece.start, 3), round(piece.end, 3)) for piece in found]
+    assert heard == [(0.0, 2.15), (2.15, 4.0), (4.0, 5.2), (8.8, 10.0)]
+
+
 def test_neighbours_share_a_window_up_to_the_limit() -> None:
-    rows = regions((0, 10), (20, 30), (31, 39), (50, 51), (60, 95), (96, 97))
-    groups = group_regions(rows, 28.0)
-    assert [[row.id[-1] for row in group] for group in groups] == [
+    rows = pieces((0, 10), (20, 30), (31, 39), (50, 51), (60, 95), (96, 97))
+    windows = group(rows, 28.0)
+    assert [[piece.region.id[-1] for piece in window] for window in windows] == [
         ["1", "2", "3"],
         ["4"],
         ["5"],
         ["6"],
     ]
-    assert [row for group in groups for row in group] == rows
+    assert [piece for window in windows for piece in window] == rows
 
 
 def test_words_move_to_the_recording() -> None:
-    # In the window the second region begins where the first ends: at 2 seconds.
-    rows = regions((10.0, 12.0), (20.0, 23.0))
-    first, second = place_words(
-        rows, record(("One", 0.2, 0.8), ("two.", 1.0, 1.9), ("Three.", 2.5, 3.0)), ("en", 1.0)
+    # In the window, the second region is heard from 2 + 2 * 0.2 seconds on.
+    rows = pieces((10.0, 12.0), (20.0, 23.0), padding=0.2)
+    spoken = record(
+        ("One", 0.9, 1.2), ("two.", 1.2, 1.5), ("Three.", 3.4, 4.0), ("Four.", 4.0, 4.9)
     )
-    assert (first.text, second.text) == ("One two.", "Three.")
+    first, second = place_words(rows, spoken, ("en", 1.0))
+    assert (first.text, second.text) == ("One two.", "Three. Four.")
     times = [(word.start, word.end) for word in first.words + second.words]
-    assert times == [(10.2, 10.8), (11.0, 11.9), (20.5, 21.0)]
+    assert times == [(10.7, 11.0), (11.0, 11.3), (20.8, 21.4), (21.4, 22.3)]
     assert (first.id, second.id) == ("a-0001", "a-0002")
     assert first.compression_ratio == second.compression_ratio == 1.2
 
 
-def test_a_word_over_an_edge_belongs_to_one_region_and_ends_there() -> None:
-    rows = regions((10.0, 12.0), (20.0, 23.0))
-    first, second = place_words(rows, record(("over", 1.5, 2.2), ("late", 4.9, 5.4)), ("en", 1.0))
-    (over,), (late,) = first.words, second.words
-    assert (over.start, over.end) == (11.5, 12.0)
-    assert (late.start, late.end) == (22.9, 23.0)
+def test_words_near_the_edge_of_a_region_stand_there() -> None:
+    rows = pieces((10.0, 12.0), (20.0, 23.0), padding=0.2)
+    spoken = record(("One", 0.5, 1.0), ("two.", 1.0, 2.0), ("Three.", 2.2, 5.9))
+    first, second = place_words(rows, spoken, ("en", 1.0))
+    times = [(word.start, word.end) for word in first.words + second.words]
+    assert times == [(10.0, 10.8), (10.8, 12.0), (20.0, 23.0)]
+
+
+def test_a_word_over_an_edge_belongs_to_the_region_that_has_most_of_it() -> None:
+    rows = pieces((10.0, 12.0), (20.0, 23.0))
+    spoken = record(("one", 1.2, 1.6), ("over", 1.6, 2.2), ("next", 2.2, 3.0))
+    first, second = place_words(rows, spoken, ("en", 1.0))
+    assert [word.word for word in first.words] == ["one", "over"]
+    assert first.words[-1].end == 12.0
+    assert [word.word for word in second.words] == ["next"]
 
 
 def test_no_word_is_lost_or_doubled() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         edges = np.cumsum(rng.uniform(0.3, 4.0, 12))
-        rows = regions(*[(float(a), float(b)) for a, b in edges.reshape(-1, 2)])
+        rows = pieces(*[(float(a), float(b)) for a, b in edges.reshape(-1, 2)], padding=0.2)
         times = np.sort(rng.uniform(0, sum(row.end - row.start for row in rows) + 1, 41))
         spoken = [(str(at), float(times[at]), float(times[at + 1])) for at in range(40)]
         placed = place_words(rows, record(*spoken), ("en", 1.0))
         words = [word for row in placed for word in row.words]
         assert [word.word for word in words] == [word for word, _, _ in spoken]
-        assert all(word.start <= word.end for word in words)
-        for row, transcript in zip(rows, placed, strict=True):
-            assert all(row.start <= word.start <= word.end <= row.end for word in transcript.words)
+        assert all(left.end <= right.start for left, right in pairwise(words))
+        for piece, transcript in zip(rows, placed, strict=True):
+            start, end = round(piece.region.start, 3), round(piece.region.end, 3)
+            assert all(start <= word.start <= word.end <= end for word in transcript.words)
 
 
 def test_a_region_without_words_has_a_row() -> None:
-    (row,) = place_words(regions((0.0, 2.0)), record(), ("en", 1.0))
+    (row,) = place_words(pieces((0.0, 2.0)), record(), ("en", 1.0))
     assert (row.text, row.words) == ("", [])
 
 
@@ -135,17 +161,17 @@ def transcript(spoken: list[Word], recording: str = "a") -> Transcript:
 
 def test_words_count_for_the_sentence_that_they_are_nearest_to() -> None:
     script = [
-        Sentence(file="a.wav", start=0.0, end=2.0, text="One two."),
-        Sentence(file="a.wav", start=3.0, end=5.0, text="Three four.", flaw="noise"),
-        Sentence(file="a.wav", start=6.0, end=8.0, text="Five six."),
-        Sentence(file="b.wav", start=0.0, end=2.0, text="Seven."),
+        Sentence(file="a.wav", start=0.0, end=2.0, text="Red shoes."),
+        Sentence(file="a.wav", start=3.0, end=5.0, text="Green hats.", flaw="noise"),
+        Sentence(file="a.wav", start=6.0, end=8.0, text="Blue bags."),
+        Sentence(file="b.wav", start=0.0, end=2.0, text="Socks."),
     ]
     spoken = words(
-        ("One", 0.1, 0.5),
-        ("two.", 1.5, 2.6),
-        ("tree", 3.0, 4.0),
-        ("Five", 6.0, 6.5),
-        ("uh", 9, 9.4),
+        ("Red", 0.1, 0.5),
+        ("shoes.", 1.5, 2.6),
+        ("green", 3.0, 4.0),
+        ("Blue", 6.0, 6.5),
+        ("beg", 9, 9.4),
     )
     found = sentence_errors(script, {"a.wav": "a"}, [transcript(spoken)], "english")
     # The noisy sentence does not count, the recording without a transcript neither; of the last
