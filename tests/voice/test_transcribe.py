@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from likeness.voice.transcribe import (
     sentence_errors,
     transcribe,
     transcribe_windows,
+    whole_words,
 )
 from likeness.voice.wer import Sentence, WordErrors
 from tests.conftest import files_of, runtime, section
@@ -123,6 +125,22 @@ def test_no_word_is_lost_or_doubled() -> None:
         for piece, transcript in zip(rows, placed, strict=True):
             start, end = round(piece.region.start, 3), round(piece.region.end, 3)
             assert all(start <= word.start <= word.end <= end for word in transcript.words)
+
+
+def test_what_is_split_is_put_together() -> None:
+    spoken = [
+        SimpleNamespace(word=text, start=float(at), end=at + 1.0, probability=probability)
+        for at, (text, probability) in enumerate(
+            [(" Pre", 1.0), ("-paid", 0.5), (" 1", 1.0), (",000", 1.0), (" ", 1.0), (" it's.", 0.9)]
+        )
+    ]
+    assert whole_words(spoken) == [
+        ["Pre-paid", 0.0, 2.0, 0.75],
+        ["1,000", 2.0, 4.0, 1.0],
+        ["it's.", 5.0, 6.0, 0.9],
+    ]
+    chinese = [SimpleNamespace(word=w, start=0.0, end=1.0, probability=1.0) for w in "你好"]
+    assert [word for word, *_ in whole_words(chinese)] == ["你", "好"]
 
 
 def test_a_region_without_words_has_a_row() -> None:

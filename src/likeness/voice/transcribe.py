@@ -356,15 +356,29 @@ def _record(model: Any, audio: Path, language: str, beam_size: int) -> dict[str,
     )
     (segment,) = segments
     return {
-        "words": [
-            [word.word.strip(), word.start, word.end, float(word.probability)]
-            for word in segment.words
-            if word.word.strip()
-        ],
+        "words": whole_words(segment.words),
         "avg_logprob": round(segment.avg_logprob, 4),
         "no_speech_prob": round(segment.no_speech_prob, 4),
         "compression_ratio": round(segment.compression_ratio, 3),
     }
+
+
+def whole_words(words: Sequence[Any]) -> list[list[Any]]:
+    """Text, start, end and probability of faster-whisper's words, what it splits put together.
+
+    It makes two words of "pre-paid", " pre" and "-paid", and of "1,000"; a space before tells where a
+    word really begins. Languages without spaces keep their words, as those begin with a letter.
+    """
+    whole: list[list[Any]] = []
+    for word in words:
+        text = word.word.strip()
+        if whole and text and not word.word.startswith(" ") and not text[0].isalnum():
+            before = whole[-1]
+            sure = (before[3] + float(word.probability)) / 2
+            whole[-1] = [before[0] + text, before[1], word.end, sure]
+        elif text:
+            whole.append([text, word.start, word.end, float(word.probability)])
+    return whole
 
 
 @cache
