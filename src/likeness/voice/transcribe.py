@@ -507,7 +507,9 @@ def _draw(
         right.hist(seconds, bins=np.linspace(0, 1.5, 41), color=figures.ACCENT)
         right.set(xlabel="seconds (1.5 and more in the last)", title="Length of the words")
     shares = {
-        name: 100 * sum(one.errors for one in found) / max(1, sum(one.words for one in found))
+        name: round(
+            100 * sum(one.errors for one in found) / max(1, sum(one.words for one in found)), 1
+        )
         for name, found in errors.items()
     }
     with figures.figure(plots_dir / "wer.png", size=(7, 0.3 * len(shares) + 1.2)) as axis:
