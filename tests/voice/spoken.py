@@ -54,11 +54,11 @@ def speak(script: str, *, rate: float = 0.06, pitch: float = 120.0, seed: int = 
 
 
 def _burst(seconds: float, pitch: float, rng: np.random.Generator) -> Array:
-    """Harmonics under a syllable's envelope, loud from its first to its last 20 ms."""
+    """Harmonics that rise and fall with five syllables a second."""
     time = np.arange(round(seconds * RATE)) / RATE
     tones = [np.sin(2 * np.pi * pitch * k * time + rng.uniform(0, 6.28)) / k for k in range(1, 12)]
     edge = np.minimum(1, np.minimum(time, seconds - time) / 0.02)
-    syllables = 0.6 + 0.4 * np.cos(2 * np.pi * 5 * time)
+    syllables = 0.5 + 0.5 * np.cos(2 * np.pi * 5 * time)
     return np.asarray(0.15 * sum(tones) * edge * syllables)
 
 

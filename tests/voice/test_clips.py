@@ -151,6 +151,7 @@ def run(folder: Path, rt: Runtime, out: str = "out", **changes: Any) -> dict[str
     options = {
         "max_rejected_share": 0.9,
         "min_snr_db": 18.0,
+        "min_bandwidth_hz": 0.0,
         "max_speaker_distance": 0.3,
         **changes,
     }

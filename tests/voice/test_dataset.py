@@ -43,6 +43,7 @@ def clip(recording: str, number: int, **changes: Any) -> Clip:
         "snr_db": 40.0,
         "silence_ratio": 0.1,
         "clipped_share": 0.01,
+        "bandwidth_hz": 8000.0,
         "speaker_spread": 0.1,
         "speaker_distance": 0.1,
         "dnsmos": 3.2,

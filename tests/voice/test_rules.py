@@ -12,6 +12,7 @@ CFG = section(
     max_seconds=10.0,
     max_clipped_share=0.02,
     min_snr_db=18.0,
+    min_bandwidth_hz=4000.0,
     max_rate_ratio=2.0,
 )
 FINE = {
@@ -20,6 +21,7 @@ FINE = {
     "silence_ratio": 0.1,
     "clipped_share": 0.01,
     "snr_db": 40.0,
+    "bandwidth_hz": 8000.0,
     "speaker_distance": 0.0,
     "speaker_spread": 0.0,
     "dnsmos": 5.0,
@@ -55,7 +57,7 @@ def test_a_clip_within_all_bounds_breaks_none() -> None:
         # What spoils other measures is the reason, not what it spoils.
         ({"snr_db": 3.0, "dnsmos": 1.0, "speaker_distance": 0.9}, "snr", 18.0),
         ({"clipped_share": 0.2, "snr_db": 3.0}, "clipping", 0.02),
-        ({"words": 0, "seconds": 30.0}, "no_words", 1),
+        ({"words": 0, "speaker_distance": 0.9}, "several_speakers", CFG.max_speaker_distance),
     ],
 )
 def test_the_first_rule_that_is_broken_counts(

@@ -19,6 +19,7 @@ from likeness.voice.candidates import Candidate, cut_all
 from likeness.voice.cuts import Limits
 from likeness.voice.mos import predict_mos
 from likeness.voice.quality import (
+    bandwidth_hz,
     centroid,
     clipped_share,
     repeated_share,
@@ -72,15 +73,15 @@ def make_clips(
     limits = Limits(**cfg.model_dump(include=set(Limits.model_fields)))
     candidates, rejected = cut_all(limits, recordings=recordings, transcripts=transcripts, rt=rt)
     total = len(candidates) + len(rejected)
-    lengths = {one.id: {"words": len(one.words), "seconds": one.seconds} for one in candidates}
+    lengths = {one.id: {"seconds": one.seconds} for one in candidates}
     fit, broken = _judge(candidates, lengths, cut_rules(limits))
     rejected += broken
     clips, failed = _measure(cfg, {one.id: one for one in fit}, speaker, mos, rt)
     rejected += failed
     measured = [one for one in fit if one.id in clips]
     values = {one.id: _values(cfg, one, clips[one.id]) for one in measured}
-    typical = np.median([clip.words_per_second for clip in clips.values()]) if clips else 0.0
-    rules = measured_rules(cfg, float(typical))
+    rates = [clip.words_per_second for clip in clips.values() if clip.words]
+    rules = measured_rules(cfg, float(np.median(rates)) if rates else 0.0)
     whole, broken = _judge(measured, values, rules)
     rejected += broken
     kept = [clips[one.id] for one in whole]
@@ -129,7 +130,9 @@ def _measure(
         candidate, measured = candidates[name], found.record
         spoken = candidate.seconds * (1 - measured["silence_ratio"])
         rate = count_words(candidate.text, cfg.language) / max(spoken, 0.01)
-        confidence = np.mean([word.probability for word in candidate.words])
+        confidence = sum(word.probability for word in candidate.words) / max(
+            1, len(candidate.words)
+        )
         clips[name] = Clip(
             id=name,
             file_name=f"clips/{name}.flac",
@@ -141,7 +144,7 @@ def _measure(
             language=candidate.language,
             speaker_distance=round(distances[name], 4),
             words_per_second=round(rate, 3),
-            confidence=round(float(confidence), 4),
+            confidence=round(confidence, 4),
             compression_ratio=candidate.compression_ratio,
             repeated=round(repeated_share(candidate.text), 4),
             **measured,
@@ -165,6 +168,7 @@ def measure_clips(
             "snr_db": round(snr_db(samples, rate), 2),
             "silence_ratio": round(silence_ratio(samples, rate, payload["level"]), 4),
             "clipped_share": round(clipped_share(samples, rate), 5),
+            "bandwidth_hz": round(bandwidth_hz(samples, rate), 1),
             "speaker_spread": round(spread(windows), 4),
             "dnsmos": round(predict_mos(samples, rate, mos).ovrl, 3),
         }
@@ -196,7 +200,7 @@ def _distances(
 def _values(cfg: VoiceClips, candidate: Candidate, clip: Clip) -> dict[str, Any]:
     """What the rules look at. Another language is one that ours has no probability beside."""
     sure = candidate.language_probability if clip.language == cfg.language else 0.0
-    return {**clip.model_dump(), "language_probability": sure}
+    return {**clip.model_dump(), "words": len(clip.words), "language_probability": sure}
 
 
 def _judge(

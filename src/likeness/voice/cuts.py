@@ -109,9 +109,13 @@ def find_gaps(words: Sequence[Word], pauses: Sequence[Pause], seconds: float) ->
 
 
 def _longest(pauses: Sequence[Pause], time: float) -> Pause:
-    """The longest pause that is within `DRIFT` of a word's end or start, or else of all."""
-    near = [one for one in pauses if max(one.start - time, time - one.end) <= DRIFT]
-    return max(near or pauses, key=lambda pause: pause.seconds)
+    """The longest pause that is within `DRIFT` of a word's end or start, or else the nearest."""
+
+    def apart(pause: Pause) -> float:
+        return max(pause.start - time, time - pause.end, 0.0)
+
+    near = [pause for pause in pauses if apart(pause) <= DRIFT]
+    return max(near, key=lambda pause: pause.seconds) if near else min(pauses, key=apart)
 
 
 def _in_order(gaps: Mapping[int, Gap]) -> dict[int, Gap]:

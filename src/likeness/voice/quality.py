@@ -10,11 +10,14 @@ from likeness.voice.levels import frame_levels, speech_level
 
 Array = np.ndarray
 
-SILENT = 30.0  # dB below the recording's speech level, from which on a frame is silence
-PART = 3.0  # seconds of a clip that are looked at together
+SILENT = 35.0  # dB below the recording's speech level, from which on a frame is silence
+PART = 2.0  # seconds of a clip that are looked at together
 PAUSE_SHARE = 0.1  # of a part's frames, the quietest, that are taken for its noise
 PEAK = 0.001  # share of samples that are above the peak level
 NEAR_PEAK = 0.8  # of the peak level, from which on a sample is at the top
+FRAME = 0.023  # seconds of a spectrum
+LOUD_SHARE = 0.05  # of the spectra, in which a frequency must be heard
+HEARD = 40.0  # dB below the loudest frequency, down to which another one is heard
 REPEATS = 3  # occurrences from which on an n-gram is repeated
 LENGTHS = range(2, 6)  # words of an n-gram
 
@@ -63,6 +66,23 @@ def _near_peak(samples: Array) -> float:
     loud = np.abs(samples)
     peak = np.quantile(loud, 1 - PEAK)
     return float((loud >= NEAR_PEAK * peak).mean()) if peak > 0 else 0.0
+
+
+def bandwidth_hz(samples: Array, rate: int) -> float:
+    """The highest frequency that is heard in speech: a telephone's is 3.4 kHz at any sample rate.
+
+    Speech is heard above that only in its hisses, so a frequency counts by the loudest twentieth of
+    its moments.
+    """
+    size = round(FRAME * rate)
+    frames = np.lib.stride_tricks.sliding_window_view(
+        np.pad(samples, (0, max(0, size - len(samples)))), size
+    )[:: size // 2]
+    power = np.abs(np.fft.rfft(frames * np.hanning(size), axis=1)) ** 2
+    loud = np.quantile(power, 1 - LOUD_SHARE, axis=0)
+    smooth = np.convolve(loud, np.full(5, 0.2), "same")
+    heard = np.flatnonzero(smooth >= smooth.max() * 10 ** (-HEARD / 10))
+    return float(heard[-1] * rate / size)
 
 
 def repeated_share(text: str) -> float:

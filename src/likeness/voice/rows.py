@@ -91,6 +91,7 @@ class Clip(Row):
         silence_ratio, clipped_share: shares of the clip, 0 to 1.
         speaker_spread: the largest cosine distance between windows inside the clip.
         speaker_distance: cosine distance to the centroid of the recording's clips.
+        bandwidth_hz: the highest frequency that is heard in it.
         dnsmos: DNSMOS P.835's overall score, 1 to 5.
         confidence: mean probability of the words.
         compression_ratio: of the text, by zlib; loops compress well.
@@ -107,6 +108,7 @@ class Clip(Row):
     snr_db: float
     silence_ratio: float
     clipped_share: float
+    bandwidth_hz: float
     speaker_spread: float
     speaker_distance: float
     dnsmos: float

@@ -12,14 +12,15 @@ from likeness.voice.cuts import Limits
 # In the order in which they are looked at: what spoils the measures that follow comes first.
 REASONS = (
     "error",
-    "no_words",
     "too_short",
     "too_long",
     "silence",
     "clipping",
     "snr",
+    "narrowband",
     "several_speakers",
     "dnsmos",
+    "no_words",
     "language",
     "repetition",
     "confidence",
@@ -33,6 +34,7 @@ class Thresholds(Section):
     max_silence_ratio: Annotated[float, Field(ge=0, le=1)]
     max_clipped_share: Annotated[float, Field(ge=0, le=1)]
     min_snr_db: float
+    min_bandwidth_hz: Annotated[float, Field(ge=0)]
     max_speaker_distance: Annotated[float, Field(ge=0, le=2)]
     max_speaker_spread: Annotated[float, Field(ge=0, le=2)]
     min_dnsmos: Annotated[float, Field(ge=0, le=5)]
@@ -67,7 +69,6 @@ class Rule:
 def cut_rules(limits: Limits) -> list[Rule]:
     """What is known once a recording is cut."""
     return [
-        Rule("no_words", "words", least=1),
         Rule("too_short", "seconds", least=limits.min_seconds),
         Rule("too_long", "seconds", most=limits.max_seconds),
     ]
@@ -79,9 +80,11 @@ def measured_rules(cfg: Thresholds, rate: float) -> list[Rule]:
         Rule("silence", "silence_ratio", most=cfg.max_silence_ratio),
         Rule("clipping", "clipped_share", most=cfg.max_clipped_share),
         Rule("snr", "snr_db", least=cfg.min_snr_db),
+        Rule("narrowband", "bandwidth_hz", least=cfg.min_bandwidth_hz),
         Rule("several_speakers", "speaker_distance", most=cfg.max_speaker_distance),
         Rule("several_speakers", "speaker_spread", most=cfg.max_speaker_spread),
         Rule("dnsmos", "dnsmos", least=cfg.min_dnsmos),
+        Rule("no_words", "words", least=1),
         Rule("language", "language_probability", least=cfg.min_language_probability),
         Rule("repetition", "repeated", most=cfg.max_repeated),
         Rule("repetition", "compression_ratio", most=cfg.max_compression_ratio),
