@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 from scipy.signal import lfilter
@@ -79,22 +80,23 @@ def file_bytes(samples: Array, rate: int, form: str, channels: int = 1, **option
     container_name, codec = CODECS[form]
     layout = "stereo" if channels == 2 else "mono"
     coded_rate = {"libopus": 48000, "g722": 16000}.get(codec, rate)
-    with av.open(buffer, "w", format=container_name, options=options) as container:
-        stream = container.add_stream(codec, rate=coded_rate, layout=layout)
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(wide.reshape(1, -1)), format="flt", layout=layout
-        )
-        frame.sample_rate = rate
-        context = stream.codec_context
-        context.open(strict=False)
-        fitting = av.AudioResampler(
-            format=context.format, layout=layout, rate=coded_rate, frame_size=context.frame_size
-        )
-        for part in [*fitting.resample(frame), *fitting.resample(None)]:
-            part.pts = None
-            container.mux(stream.encode(part))
-        container.mux(stream.encode(None))
-    return buffer.getvalue()
+    with NamedTemporaryFile() as file:  # not a buffer: faststart reads what was written
+        with av.open(file.name, "w", format=container_name, options=options) as container:
+            stream = container.add_stream(codec, rate=coded_rate, layout=layout)
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(wide.reshape(1, -1)), format="flt", layout=layout
+            )
+            frame.sample_rate = rate
+            context = stream.codec_context
+            context.open(strict=False)
+            fitting = av.AudioResampler(
+                format=context.format, layout=layout, rate=coded_rate, frame_size=context.frame_size
+            )
+            for part in [*fitting.resample(frame), *fitting.resample(None)]:
+                part.pts = None
+                container.mux(stream.encode(part))
+            container.mux(stream.encode(None))
+        return Path(file.name).read_bytes()
 
 
 def write(path: Path, data: bytes) -> Path:

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,10 +19,12 @@ from likeness.voice.rows import Recording, Region, Transcript, Word
 from likeness.voice.segment import VoiceSegment, segment
 from likeness.voice.transcribe import (
     RATE,
+    Piece,
     VoiceTranscribe,
     check_model,
     cut_windows,
-    group_regions,
+    group,
+    pad,
     place_words,
     sentence_errors,
     transcribe,
@@ -52,78 +56,96 @@ def record(*words: tuple[str, float, float]) -> dict[str, Any]:
     }
 
 
+def pieces(*spans: tuple[float, float], padding: float = 0.0) -> list[Piece]:
+    return pad(regions(*spans), padding, 1000.0)
+
+
+def test_padding_takes_silence_but_no_sound_twice() -> None:
+    rows = regions((0.1, 2.0), (2.3, 4.0), (4.0, 5.0), (9.0, 9.9))
+    found = pad(rows, 0.2, 10.0)
+    assert [piece.region for piece in found] == rows
+    heard = [(round(piece.start, 3), round(piece.end, 3)) for piece in found]
+    assert heard == [(0.0, 2.15), (2.15, 4.0), (4.0, 5.2), (8.8, 10.0)]
+
+
 def test_neighbours_share_a_window_up_to_the_limit() -> None:
-    rows = regions((0, 10), (20, 30), (31, 39), (50, 51), (60, 95), (96, 97))
-    groups = group_regions(rows, 28.0)
-    assert [[row.id[-1] for row in group] for group in groups] == [
+    rows = pieces((0, 10), (20, 30), (31, 39), (50, 51), (60, 95), (96, 97))
+    windows = group(rows, 28.0)
+    assert [[piece.region.id[-1] for piece in window] for window in windows] == [
         ["1", "2", "3"],
         ["4"],
         ["5"],
         ["6"],
     ]
-    assert [row for group in groups for row in group] == rows
+    assert [piece for window in windows for piece in window] == rows
 
 
 def test_words_move_to_the_recording() -> None:
-    # In the window the second region begins where the first ends: at 2 seconds.
-    rows = regions((10.0, 12.0), (20.0, 23.0))
-    first, second = place_words(
-        rows, record(("One", 0.2, 0.8), ("two.", 1.0, 1.9), ("Three.", 2.5, 3.0)), ("en", 1.0)
+    # In the window, the second region is heard from 2 + 2 * 0.2 seconds on.
+    rows = pieces((10.0, 12.0), (20.0, 23.0), padding=0.2)
+    spoken = record(
+        ("One", 0.9, 1.2), ("two.", 1.2, 1.5), ("Three.", 3.4, 4.0), ("Four.", 4.0, 4.9)
     )
-    assert (first.text, second.text) == ("One two.", "Three.")
+    first, second = place_words(rows, spoken, ("en", 1.0))
+    assert (first.text, second.text) == ("One two.", "Three. Four.")
     times = [(word.start, word.end) for word in first.words + second.words]
-    assert times == [(10.2, 10.8), (11.0, 11.9), (20.5, 21.0)]
+    assert times == [(10.7, 11.0), (11.0, 11.3), (20.8, 21.4), (21.4, 22.3)]
     assert (first.id, second.id) == ("a-0001", "a-0002")
     assert first.compression_ratio == second.compression_ratio == 1.2
 
 
-def test_a_word_over_an_edge_belongs_to_one_region_and_ends_there() -> None:
-    rows = regions((10.0, 12.0), (20.0, 23.0))
-    first, second = place_words(rows, record(("over", 1.5, 2.2), ("late", 4.9, 5.4)), ("en", 1.0))
-    (over,), (late,) = first.words, second.words
-    assert (over.start, over.end) == (11.5, 12.0)
-    assert (late.start, late.end) == (22.9, 23.0)
+def test_words_near_the_edge_of_a_region_stand_there() -> None:
+    rows = pieces((10.0, 12.0), (20.0, 23.0), padding=0.2)
+    spoken = record(("One", 0.5, 1.0), ("two.", 1.0, 2.0), ("Three.", 2.2, 5.9))
+    first, second = place_words(rows, spoken, ("en", 1.0))
+    times = [(word.start, word.end) for word in first.words + second.words]
+    assert times == [(10.0, 10.8), (10.8, 12.0), (20.0, 23.0)]
+
+
+def test_a_word_over_an_edge_belongs_to_the_region_that_has_most_of_it() -> None:
+    rows = pieces((10.0, 12.0), (20.0, 23.0))
+    spoken = record(("one", 1.2, 1.6), ("over", 1.6, 2.2), ("next", 2.2, 3.0))
+    first, second = place_words(rows, spoken, ("en", 1.0))
+    assert [word.word for word in first.words] == ["one", "over"]
+    assert first.words[-1].end == 12.0
+    assert [word.word for word in second.words] == ["next"]
 
 
 def test_no_word_is_lost_or_doubled() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         edges = np.cumsum(rng.uniform(0.3, 4.0, 12))
-        rows = regions(*[(float(a), float(b)) for a, b in edges.reshape(-1, 2)])
+        rows = pieces(*[(float(a), float(b)) for a, b in edges.reshape(-1, 2)], padding=0.2)
         times = np.sort(rng.uniform(0, sum(row.end - row.start for row in rows) + 1, 41))
         spoken = [(str(at), float(times[at]), float(times[at + 1])) for at in range(40)]
         placed = place_words(rows, record(*spoken), ("en", 1.0))
         words = [word for row in placed for word in row.words]
         assert [word.word for word in words] == [word for word, _, _ in spoken]
-        assert all(word.start <= word.end for word in words)
-        for row, transcript in zip(rows, placed, strict=True):
-            assert all(row.start <= word.start <= word.end <= row.end for word in transcript.words)
+        assert all(left.end <= right.start for left, right in pairwise(words))
+        for piece, transcript in zip(rows, placed, strict=True):
+            start, end = round(piece.region.start, 3), round(piece.region.end, 3)
+            assert all(start <= word.start <= word.end <= end for word in transcript.words)
+
+
+def test_what_is_split_is_put_together() -> None:
+    spoken = [
+        SimpleNamespace(word=text, start=float(at), end=at + 1.0, probability=probability)
+        for at, (text, probability) in enumerate(
+            [(" Pre", 1.0), ("-paid", 0.5), (" 1", 1.0), (",000", 1.0), (" ", 1.0), (" it's.", 0.9)]
+        )
+    ]
+    assert whole_words(spoken) == [
+        ["Pre-paid", 0.0, 2.0, 0.75],
+        ["1,000", 2.0, 4.0, 1.0],
+        ["it's.", 5.0, 6.0, 0.9],
+    ]
+    chinese = [SimpleNamespace(word=w, start=0.0, end=1.0, probability=1.0) for w in "你好"]
+    assert [word for word, *_ in whole_words(chinese)] == ["你", "好"]
 
 
 def test_a_region_without_words_has_a_row() -> None:
-    (row,) = place_words(regions((0.0, 2.0)), record(), ("en", 1.0))
+    (row,) = place_words(pieces((0.0, 2.0)), record(), ("en", 1.0))
     assert (row.text, row.words) == ("", [])
-
-
-@pytest.mark.parametrize(
-    ("pieces", "words"),
-    [
-        ([" It", " costs", " $19", ".99", " now."], ["It", "costs", "$19.99", "now."]),
-        ([" twenty", "-one", "-two", " "], ["twenty-one-two"]),
-        (["今", "天"], ["今", "天"]),
-        ([], []),
-    ],
-)
-def test_a_written_word_is_one_word(pieces: list[str], words: list[str]) -> None:
-    found = whole_words(
-        [
-            SimpleNamespace(word=piece, start=float(at), end=at + 1.0, probability=1 - at / 10)
-            for at, piece in enumerate(pieces)
-        ]
-    )
-    assert [text for text, *_ in found] == words
-    if "$19.99" in words:
-        assert found[2] == ("$19.99", 2.0, 4.0, 0.7)
 
 
 def test_windows_hold_their_regions_one_after_the_other(tmp_path: Path) -> None:
@@ -157,17 +179,17 @@ def transcript(spoken: list[Word], recording: str = "a") -> Transcript:
 
 def test_words_count_for_the_sentence_that_they_are_nearest_to() -> None:
     script = [
-        Sentence(file="a.wav", start=0.0, end=2.0, text="One two."),
-        Sentence(file="a.wav", start=3.0, end=5.0, text="Three four.", flaw="noise"),
-        Sentence(file="a.wav", start=6.0, end=8.0, text="Five six."),
-        Sentence(file="b.wav", start=0.0, end=2.0, text="Seven."),
+        Sentence(file="a.wav", start=0.0, end=2.0, text="Red shoes."),
+        Sentence(file="a.wav", start=3.0, end=5.0, text="Green hats.", flaw="noise"),
+        Sentence(file="a.wav", start=6.0, end=8.0, text="Blue bags."),
+        Sentence(file="b.wav", start=0.0, end=2.0, text="Socks."),
     ]
     spoken = words(
-        ("One", 0.1, 0.5),
-        ("two.", 1.5, 2.6),
-        ("tree", 3.0, 4.0),
-        ("Five", 6.0, 6.5),
-        ("uh", 9, 9.4),
+        ("Red", 0.1, 0.5),
+        ("shoes.", 1.5, 2.6),
+        ("green", 3.0, 4.0),
+        ("Blue", 6.0, 6.5),
+        ("beg", 9, 9.4),
     )
     found = sentence_errors(script, {"a.wav": "a"}, [transcript(spoken)], "english")
     # The noisy sentence does not count, the recording without a transcript neither; of the last
@@ -260,9 +282,7 @@ def run(
     **changes: Any,
 ) -> Mapping[str, Any]:
     return transcribe(
-        section(
-            VoiceTranscribe, **{"window_seconds": 8.0, "beam_size": 2, "rounds": 50, **changes}
-        ),
+        section(VoiceTranscribe, **{"window_seconds": 8.0, "rounds": 50, "parallel": 1, **changes}),
         segments=segments,
         recordings=recordings or segments,
         asr=asr,
@@ -299,13 +319,28 @@ def test_files_and_metrics(segments: Path, whisper: Path, tmp_path: Path, rt: Ru
     assert read_manifest(tmp_path / "out" / "data" / "rejected.jsonl", Rejection) == []
 
 
-def test_batch_workers_and_order_change_nothing(
+def test_the_number_of_threads_changes_nothing(
     segments: Path, whisper: Path, tmp_path: Path
 ) -> None:
-    for name, workers, batch in (("a", 0, 4), ("b", 0, 1), ("c", 2, 1)):
-        rt = runtime(tmp_path / f"cache{name}", workers=workers)
-        run(segments, whisper, tmp_path / name, rt, batch=batch)
-    assert compared(tmp_path / "a") == compared(tmp_path / "b") == compared(tmp_path / "c")
+    for name, parallel in (("a", 1), ("b", 3)):
+        run(segments, whisper, tmp_path / name, runtime(tmp_path / f"c{name}"), parallel=parallel)
+    assert compared(tmp_path / "a") == compared(tmp_path / "b")
+
+
+def test_company_changes_nothing(segments: Path, whisper: Path, tmp_path: Path) -> None:
+    rows = {"a": tmp_path / "a.flac", "b": tmp_path / "b.flac", "c": tmp_path / "c.flac"}
+    jobs = []
+    for seed, path in enumerate(rows.values()):
+        write(path, encode(babble(4.0 + seed, RATE, seed), RATE, "FLAC"))
+        jobs.append({"audio": path, "language": "en"})
+    listen = partial(
+        transcribe_windows, asr=whisper, device="cpu", compute_type="default", beam_size=5
+    )
+    together = listen([*jobs, jobs[-1], jobs[-1]])
+    assert [one.record for one in together[3:]] == [together[2].record] * 2
+    alone = [listen([job])[0].record for job in jobs]
+    assert [one.record for one in together[:3]] == alone
+    assert any(record["words"] for record in alone)
 
 
 def stored(rt: Runtime, what: str) -> set[Path]:

@@ -252,23 +252,22 @@ def seconds_to_wait(failure: Failure, attempt: int, cfg: VoiceDownload) -> float
 
 def understand(error: BaseException) -> Failure:
     """What kind of failure an error of yt-dlp's is, from the errors that it wraps."""
-    from yt_dlp.networking.exceptions import HTTPError
+    from yt_dlp.networking.exceptions import HTTPError, TransportError
     from yt_dlp.utils import ExtractorError
 
     chain = _chain(error)
     message = COLOURS.sub("", str(error)).removeprefix("ERROR: ").strip().splitlines()[0]
     answer = next((one for one in chain if isinstance(one, HTTPError)), None)
-    if (answer is not None and answer.status == 429) or RATE_LIMIT.search(message):
-        asked = answer.response.headers.get("Retry-After") if answer is not None else None
-        return Failure("rate_limited", message, _retry_after(asked))
-    if answer is not None and answer.status >= 500:
-        return Failure(
-            "connection", message, _retry_after(answer.response.headers.get("Retry-After"))
-        )
-    expected = any(isinstance(one, ExtractorError) and one.expected for one in chain)
-    if answer is not None or expected:
-        return Failure("unavailable", message, None)
-    return Failure("connection", message, None)
+    wait = _retry_after(answer.response.headers.get("Retry-After")) if answer else None
+    if (answer and answer.status == 429) or RATE_LIMIT.search(message):
+        return Failure("rate_limited", message, wait)
+    if answer:
+        passes = answer.status >= 500
+    elif any(isinstance(one, TransportError) for one in chain):
+        passes = True  # yt-dlp calls these expected too
+    else:
+        passes = not any(isinstance(one, ExtractorError) and one.expected for one in chain)
+    return Failure("connection" if passes else "unavailable", message, wait)
 
 
 def _chain(error: BaseException) -> list[BaseException]:

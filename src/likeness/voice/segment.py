@@ -43,8 +43,7 @@ class VoiceSegment(Section):
     vad_threshold: Annotated[float, Field(gt=0, lt=1)]
     min_speech_seconds: Annotated[float, Field(ge=0)]
     min_silence_seconds: Annotated[float, Field(ge=0)]
-    padding_seconds: Annotated[float, Field(ge=0)]
-    max_seconds: Annotated[float, Field(ge=2, le=30)]
+    max_seconds: Annotated[float, Field(ge=2, le=29)]
     max_rejected_share: Annotated[float, Field(ge=0, le=1)]
 
 
@@ -159,7 +158,6 @@ def segment_recordings(
     vad_threshold: float,
     min_speech_seconds: float,
     min_silence_seconds: float,
-    padding_seconds: float,
     max_seconds: float,
 ) -> list[Result | Rejected]:
     """`audio.flac`, what it was, and the regions of speech in it, for each file."""
@@ -185,7 +183,6 @@ def segment_recordings(
             threshold=vad_threshold,
             min_speech_seconds=min_speech_seconds,
             min_silence_seconds=min_silence_seconds,
-            padding_seconds=padding_seconds,
         )
         if not spans:
             outcomes.append(Rejected("no_speech", 0.0, min_speech_seconds))
@@ -221,7 +218,6 @@ def speech_regions(
     threshold: float,
     min_speech_seconds: float,
     min_silence_seconds: float,
-    padding_seconds: float,
 ) -> list[Span]:
     """Stretches of speech in (N,) samples at `VAD_RATE`, by Silero VAD.
 
@@ -229,7 +225,6 @@ def speech_regions(
         threshold: probability of speech, 0 to 1, from which a stretch begins; it ends 0.15 lower.
         min_speech_seconds: shorter stretches are dropped.
         min_silence_seconds: shorter silences do not end a stretch.
-        padding_seconds: added on both sides, up to the middle of the silence between two.
     """
     from faster_whisper.vad import VadOptions, get_speech_timestamps
 
@@ -237,7 +232,7 @@ def speech_regions(
         threshold=threshold,
         min_speech_duration_ms=round(1000 * min_speech_seconds),
         min_silence_duration_ms=round(1000 * min_silence_seconds),
-        speech_pad_ms=round(1000 * padding_seconds),
+        speech_pad_ms=0,
     )
     found = get_speech_timestamps(samples, options)
     return [(span["start"] / VAD_RATE, span["end"] / VAD_RATE) for span in found]

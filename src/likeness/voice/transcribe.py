@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -38,16 +40,26 @@ Array = np.ndarray
 SCRIPT = "script.jsonl"
 RATE = 16000  # Hz, what Whisper hears
 FILES = ("config.json", "model.bin", "tokenizer.json")
+NEAR = 0.5  # seconds from a region's edge at which its first or last word is taken to stand there
 LISTENED = 3  # windows of a recording from which its language is told
-SLOT = 60  # seconds of the time line that a window of a batch gets
-FRAMES = 100  # of Whisper's spectrogram in a second
+WINDOWS = 4  # for each thread in a call, so that a slow one holds up no other
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What Whisper hears of a region: `start` to `end` of the recording, some silence included."""
+
+    region: Region
+    start: float
+    end: float
 
 
 class VoiceTranscribe(Section):
     language: Annotated[str, Field(pattern=r"^(auto|[a-z]{2,3})$")]
     window_seconds: Annotated[float, Field(ge=5, le=30)]
+    padding_seconds: Annotated[float, Field(ge=0, le=0.5)]
     beam_size: Annotated[int, Field(ge=1, le=20)]
-    batch: Annotated[int, Field(ge=1)]
+    parallel: Annotated[int, Field(ge=0)]
     compute_type: Literal["default", "int8", "int8_float16", "float16", "bfloat16", "float32"]
     normalizer: Normalizer
     rounds: Annotated[int, Field(ge=10, le=10000)]
@@ -81,17 +93,20 @@ def transcribe(
     rows = read_manifest(segments / "manifest.jsonl", Recording)
     regions = _regions_of(segments)
     by_recording = {
-        row.id: group_regions(regions.get(row.id, []), cfg.window_seconds) for row in rows
+        row.id: group(
+            pad(regions.get(row.id, []), cfg.padding_seconds, row.seconds), cfg.window_seconds
+        )
+        for row in rows
     }
     started = time.monotonic()
     audio = _cut(segments, rows, by_recording, rt)
     languages = _languages(cfg, asr, audio, rt)
-    windows: dict[str, list[Region]] = {}
+    windows: dict[str, list[Piece]] = {}
     jobs: dict[str, dict[str, Any]] = {}
     for name, paths in audio.items():
-        for path, group in zip(paths, by_recording[name], strict=True):
-            windows[group[0].id] = group
-            jobs[group[0].id] = {"audio": path, "language": languages[name][0]}
+        for path, window in zip(paths, by_recording[name], strict=True):
+            windows[window[0].region.id] = window
+            jobs[window[0].region.id] = {"audio": path, "language": languages[name][0]}
     listen = partial(
         transcribe_windows,
         asr=asr,
@@ -104,19 +119,20 @@ def transcribe(
         jobs,
         what="voice_transcribe",
         rt=rt,
-        batch=cfg.batch,
-        workers=rt.workers if rt.device == "cpu" else 0,
+        batch=WINDOWS * (cfg.parallel or rt.workers),
     )
     wall = time.monotonic() - started
     transcripts = [
         row
         for name, item in stored.items()
-        for row in place_words(windows[name], item.record, languages[windows[name][0].recording])
+        for row in place_words(
+            windows[name], item.record, languages[windows[name][0].region.recording]
+        )
     ]
     rejected = [
-        Rejection(id=region.id, reason=one.reason, value=one.value)
+        Rejection(id=piece.region.id, reason=one.reason, value=one.value)
         for one in failed
-        for region in windows[one.id]
+        for piece in windows[one.id]
     ]
     total = sum(map(len, windows.values()))
     check_rejected_share(str(segments), rejected, total, cfg.max_rejected_share)
@@ -132,7 +148,7 @@ def transcribe(
     write_text(report, _report(rows, transcripts, rate, errors))
     write_manifest(out_dir / "rejected.jsonl", rejected)
     write_manifest(out_dir / "words.jsonl", transcripts)
-    seconds = sum(region.end - region.start for group in windows.values() for region in group)
+    seconds = sum(piece.end - piece.start for window in windows.values() for piece in window)
     write_json(timings, {"seconds_per_second": round(wall / seconds, 4), "n": round(seconds, 1)})
     return {
         "asr": asr.name,
@@ -180,31 +196,50 @@ def _regions_of(segments: Path) -> dict[str, list[Region]]:
     return {name: sorted(regions, key=lambda row: row.start) for name, regions in found.items()}
 
 
-def group_regions(regions: Sequence[Region], limit: float) -> list[list[Region]]:
-    """Neighbours together, up to `limit` seconds of speech; a longer region stands alone."""
-    groups: list[list[Region]] = []
+def pad(regions: Sequence[Region], padding: float, seconds: float) -> list[Piece]:
+    """Regions in their order, with up to `padding` seconds of the silence on each side.
+
+    A silence between two regions is shared, so no sound is heard twice. `seconds` is the recording's.
+    """
+    edges = [0.0, *(time for row in regions for time in (row.start, row.end)), seconds]
+    pieces: list[Piece] = []
+    for at, row in enumerate(regions):
+        before, after = row.start - edges[2 * at], edges[2 * at + 3] - row.end
+        pieces.append(
+            Piece(
+                row,
+                row.start - min(padding, before / 2 if at else before),
+                row.end + min(padding, after / 2 if at + 1 < len(regions) else after),
+            )
+        )
+    return pieces
+
+
+def group(pieces: Sequence[Piece], limit: float) -> list[list[Piece]]:
+    """Neighbours together, up to `limit` seconds in all; a longer piece stands alone."""
+    windows: list[list[Piece]] = []
     filled = 0.0
-    for region in regions:
-        length = region.end - region.start
-        if not groups or filled + length > limit:
-            groups.append([])
+    for piece in pieces:
+        length = piece.end - piece.start
+        if not windows or filled + length > limit:
+            windows.append([])
             filled = 0.0
-        groups[-1].append(region)
+        windows[-1].append(piece)
         filled += length
-    return groups
+    return windows
 
 
 def _cut(
     segments: Path,
     rows: Sequence[Recording],
-    groups: Mapping[str, list[list[Region]]],
+    windows: Mapping[str, list[list[Piece]]],
     rt: Runtime,
 ) -> dict[str, list[Path]]:
     """The audio file of each window, by recording. One changed recording is cut again alone."""
     payloads = {
         row.id: {
             "audio": segments / row.file_name,
-            "windows": [[[one.start, one.end] for one in group] for group in groups[row.id]],
+            "windows": [[[one.start, one.end] for one in window] for window in windows[row.id]],
         }
         for row in rows
     }
@@ -222,7 +257,7 @@ def _cut(
 
 
 def cut_windows(payloads: Sequence[dict[str, Any]]) -> list[Result]:
-    """A file at Whisper's rate for each window: its regions, one after the other."""
+    """A file at Whisper's rate for each window: its pieces, one after the other."""
     results: list[Result] = []
     for payload in payloads:
         samples, rate = read(payload["audio"])
@@ -263,7 +298,7 @@ def detect_languages(
     payloads: Sequence[Sequence[Path]], *, asr: Path, device: str, compute_type: str
 ) -> list[Result]:
     """The language with the highest mean probability over a recording's windows."""
-    model = _load(asr, device, compute_type)
+    model = _load(asr, device, compute_type, workers=1)
     results: list[Result] = []
     for paths in payloads:
         if not model.model.is_multilingual:
@@ -287,81 +322,68 @@ def transcribe_windows(
     compute_type: str,
     beam_size: int,
 ) -> list[Result]:
-    """Text, words and Whisper's scores of each window; times are the window's.
+    """Words and Whisper's scores of each window; times are the window's.
 
-    Temperature is 0 and stays there: what is decoded by chance would differ from run to run. Windows
-    that loop or are not speech carry their scores, by which voice_clips rejects them.
+    Windows are decoded side by side by threads that share the model, not as one batch: there CTranslate2
+    gives a window other last digits, and sometimes another comma, with other company. Temperature is 0
+    and stays there, as what is decoded by chance differs from run to run. Windows that loop or are
+    not speech carry their scores, by which voice_clips rejects them.
     """
+    threads = -(-len(payloads) // WINDOWS)
+    model = _load(asr, device, compute_type, threads)
+    # A batch that was filled up holds its last window several times.
+    distinct = list(dict.fromkeys((one["audio"], one["language"]) for one in payloads))
+    with ThreadPoolExecutor(threads) as pool:
+        records = pool.map(lambda one: _record(model, *one, beam_size=beam_size), distinct)
+        found = dict(zip(distinct, records, strict=True))
+    return [Result(found[one["audio"], one["language"]]) for one in payloads]
+
+
+def _record(model: Any, audio: Path, language: str, beam_size: int) -> dict[str, Any]:
     from faster_whisper import BatchedInferencePipeline
 
-    pipeline = BatchedInferencePipeline(_load(asr, device, compute_type))
-    records: dict[int, dict[str, Any]] = {}
-    for language in sorted({payload["language"] for payload in payloads}):
-        chosen = [at for at, one in enumerate(payloads) if one["language"] == language]
-        line, spans = _time_line([read(payloads[at]["audio"])[0] for at in chosen])
-        segments, _ = pipeline.transcribe(
-            line,
-            language=language,
-            beam_size=beam_size,
-            temperature=0.0,
-            word_timestamps=True,
-            clip_timestamps=spans,
-            batch_size=len(chosen),
-        )
-        for segment in segments:
-            slot = int(segment.seek) // (SLOT * FRAMES) - 1
-            records[chosen[slot]] = _record(segment, spans[slot]["start"])
-    return [Result(records[at]) for at in range(len(payloads))]
-
-
-def _time_line(windows: Sequence[Array]) -> tuple[Array, list[dict[str, float]]]:
-    """Windows of a batch, each in a slot of its own on one line of samples, and their spans.
-
-    faster-whisper corrects a window's first word by the end of the window before it. With so much
-    silence between them that correction is the same whatever else is in the batch.
-    """
-    line = np.zeros((len(windows) + 1) * SLOT * RATE, np.float32)
-    spans = []
-    for slot, samples in enumerate(windows, start=1):
-        start = slot * SLOT
-        line[start * RATE : start * RATE + len(samples)] = samples
-        spans.append({"start": float(start), "end": start + len(samples) / RATE})
-    return line, spans
-
-
-def _record(segment: Any, start: float) -> dict[str, Any]:
+    samples, rate = read(audio)
+    # Of faster-whisper's two decoders the one that takes a window as it is: the other looks on its own
+    # for pieces in it, and decodes what is left after the last word once more.
+    segments, _ = BatchedInferencePipeline(model).transcribe(
+        samples,
+        language=language,
+        beam_size=beam_size,
+        temperature=0.0,
+        word_timestamps=True,
+        clip_timestamps=[{"start": 0.0, "end": len(samples) / rate}],
+        batch_size=1,
+    )
+    (segment,) = segments
     return {
-        "words": [
-            [text, first - start, last - start, probability]
-            for text, first, last, probability in whole_words(segment.words)
-        ],
+        "words": whole_words(segment.words),
         "avg_logprob": round(segment.avg_logprob, 4),
         "no_speech_prob": round(segment.no_speech_prob, 4),
         "compression_ratio": round(segment.compression_ratio, 3),
     }
 
 
-def whole_words(words: Sequence[Any]) -> list[tuple[str, float, float, float]]:
-    """Text, start, end and probability of each written word.
+def whole_words(words: Sequence[Any]) -> list[list[Any]]:
+    """Text, start, end and probability of faster-whisper's words, what it splits put together.
 
-    faster-whisper takes "$19.99" apart to " $19" and ".99": what does not begin with a blank goes on
-    the word before it, where the language has blanks. Such a word is as sure as its least sure part.
+    It makes two words of "pre-paid", " pre" and "-paid", and of "1,000"; a space before tells where a
+    word really begins. Languages without spaces keep their words, as those begin with a letter.
     """
-    blanks = any(word.word.startswith(" ") for word in words)
-    whole: list[tuple[str, float, float, float]] = []
+    whole: list[list[Any]] = []
     for word in words:
-        text, sure = word.word.strip(), float(word.probability)
-        if blanks and whole and not word.word.startswith(" "):
-            before, start, _, other = whole.pop()
-            whole.append((before + text, start, word.end, min(sure, other)))
+        text = word.word.strip()
+        if whole and text and not word.word.startswith(" ") and not text[0].isalnum():
+            before = whole[-1]
+            sure = (before[3] + float(word.probability)) / 2
+            whole[-1] = [before[0] + text, before[1], word.end, sure]
         elif text:
-            whole.append((text, word.start, word.end, sure))
+            whole.append([text, word.start, word.end, float(word.probability)])
     return whole
 
 
 @cache
-def _load(asr: Path, device: str, compute_type: str) -> Any:
-    """The model, once a process. On a CPU each process has one thread, as there is one for each."""
+def _load(asr: Path, device: str, compute_type: str, workers: int) -> Any:
+    """The model, for calls by `workers` threads at a time with one thread of work each."""
     from faster_whisper import WhisperModel
 
     return WhisperModel(
@@ -369,47 +391,65 @@ def _load(asr: Path, device: str, compute_type: str) -> Any:
         device="cuda" if device == "cuda" else "cpu",
         compute_type=compute_type,
         cpu_threads=1,
+        num_workers=workers,
         local_files_only=True,
     )
 
 
 def place_words(
-    regions: Sequence[Region], record: Mapping[str, Any], language: tuple[str, float]
+    pieces: Sequence[Piece], record: Mapping[str, Any], language: tuple[str, float]
 ) -> list[Transcript]:
     """The transcripts of a window's regions, word times moved from the window to the recording.
 
-    A word belongs to the region that holds its middle, so none is lost or counted twice; where
-    Whisper's times reach over the region's edge they are cut there.
+    Each word belongs to one region, that in which most of it lies. Whisper's times are good to some
+    tenths of a second, Silero's edges to less than one: so a region's first word begins and its last
+    word ends with the region, if they are near its edge at all, and no word reaches over it.
     """
-    lengths = [region.end - region.start for region in regions]
-    starts = np.cumsum([0.0, *lengths[:-1]])
-    words: list[list[Word]] = [[] for _ in regions]
+    shifts = np.array([piece.start for piece in pieces])
+    shifts -= np.cumsum([0.0, *(piece.end - piece.start for piece in pieces[:-1])])
+    starts, ends = (
+        np.array([getattr(piece.region, edge) for piece in pieces]) - shifts
+        for edge in ("start", "end")
+    )
+    spoken: list[list[list[Any]]] = [[] for _ in pieces]
     for text, start, end, probability in record["words"]:
-        at = max(int(np.searchsorted(starts, (start + end) / 2, side="right")) - 1, 0)
-        region, shift = regions[at], regions[at].start - float(starts[at])
-        first, last = (min(max(time + shift, region.start), region.end) for time in (start, end))
-        words[at].append(
-            Word(
-                word=text,
-                start=round(first, 3),
-                end=round(last, 3),
-                probability=round(probability, 4),
-            )
-        )
+        inside = np.minimum(end, ends) - np.maximum(start, starts)  # below 0 is a distance
+        at = int(np.argmax(inside))
+        region = pieces[at].region
+        times = np.clip([start + shifts[at], end + shifts[at]], region.start, region.end)
+        spoken[at].append([text, *times.tolist(), probability])
+    for piece, words in zip(pieces, spoken, strict=True):
+        if words and words[0][1] - piece.region.start < NEAR:
+            words[0][1] = piece.region.start
+        if words and piece.region.end - words[-1][2] < NEAR:
+            words[-1][2] = piece.region.end
     return [
-        Transcript(
-            id=region.id,
-            recording=region.recording,
-            language=language[0],
-            language_probability=language[1],
-            text=" ".join(word.word for word in spoken),
-            words=spoken,
-            avg_logprob=record["avg_logprob"],
-            no_speech_prob=record["no_speech_prob"],
-            compression_ratio=record["compression_ratio"],
-        )
-        for region, spoken in zip(regions, words, strict=True)
+        _transcript(piece.region, words, record, language)
+        for piece, words in zip(pieces, spoken, strict=True)
     ]
+
+
+def _transcript(
+    region: Region,
+    spoken: Sequence[Sequence[Any]],
+    record: Mapping[str, Any],
+    language: tuple[str, float],
+) -> Transcript:
+    words = [
+        Word(word=word, start=round(start, 3), end=round(end, 3), probability=round(sure, 4))
+        for word, start, end, sure in spoken
+    ]
+    return Transcript(
+        id=region.id,
+        recording=region.recording,
+        language=language[0],
+        language_probability=language[1],
+        text=" ".join(word.word for word in words),
+        words=words,
+        avg_logprob=record["avg_logprob"],
+        no_speech_prob=record["no_speech_prob"],
+        compression_ratio=record["compression_ratio"],
+    )
 
 
 def sentence_errors(
@@ -467,7 +507,9 @@ def _draw(
         right.hist(seconds, bins=np.linspace(0, 1.5, 41), color=figures.ACCENT)
         right.set(xlabel="seconds (1.5 and more in the last)", title="Length of the words")
     shares = {
-        name: 100 * sum(one.errors for one in found) / max(1, sum(one.words for one in found))
+        name: round(
+            100 * sum(one.errors for one in found) / max(1, sum(one.words for one in found)), 1
+        )
         for name, found in errors.items()
     }
     with figures.figure(plots_dir / "wer.png", size=(7, 0.3 * len(shares) + 1.2)) as axis:
