@@ -14,7 +14,6 @@ from likeness.common.runtime import Runtime
 from likeness.voice import clips as module
 from likeness.voice.audio import encode, read
 from likeness.voice.clips import VoiceClips, make_clips
-from likeness.voice.mos import Mos
 from likeness.voice.rows import Clip, Recording, Region, RejectedClip, Transcript, Word
 from likeness.voice.rules import REASONS
 from tests.conftest import files_of, runtime, section
@@ -142,7 +141,7 @@ def windows(samples: Array, rate: int, _encoder: Path) -> Array:
 @pytest.fixture(autouse=True)
 def _models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "embed_windows", windows)
-    monkeypatch.setattr(module, "predict_mos", lambda samples, rate, folder: Mos(3.5, 4.0, 3.2))
+    monkeypatch.setattr(module, "predict_mos", lambda samples, rate, folder: 3.2)
 
 
 def run(folder: Path, rt: Runtime, out: str = "out", **changes: Any) -> dict[str, float]:

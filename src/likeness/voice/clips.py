@@ -170,7 +170,7 @@ def measure_clips(
             "clipped_share": round(clipped_share(samples, rate), 5),
             "bandwidth_hz": round(bandwidth_hz(samples, rate), 1),
             "speaker_spread": round(spread(windows), 4),
-            "dnsmos": round(predict_mos(samples, rate, mos).ovrl, 3),
+            "dnsmos": round(predict_mos(samples, rate, mos), 3),
         }
         vector = (mean / np.linalg.norm(mean)).astype(np.float32)
         results.append(Result(record, {"speaker.f32": vector.tobytes()}))
