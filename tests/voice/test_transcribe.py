@@ -14,6 +14,7 @@ import pytest
 from likeness.common.errors import LikenessError
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
 from likeness.common.runtime import Runtime
+from likeness.voice import transcribe as module
 from likeness.voice.audio import encode, read
 from likeness.voice.rows import Recording, Region, Transcript, Word
 from likeness.voice.segment import VoiceSegment, segment
@@ -237,6 +238,29 @@ def test_a_folder_that_is_no_model_is_one_line(tmp_path: Path, name: str) -> Non
     (folder / name).unlink()
     with pytest.raises(LikenessError, match=rf"asr: not a faster-whisper model \({name} missing\)"):
         check_model(folder, "en")
+
+
+def test_a_recording_s_language_is_the_likeliest_over_its_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = {1: [("pt", 0.6), ("es", 0.4)], 2: [("es", 0.9), ("pt", 0.1)], 3: [("pt", 1.0)]}
+
+    class Model:
+        model = SimpleNamespace(is_multilingual=True)
+
+        def detect_language(self, samples: np.ndarray) -> tuple[str, float, list[Any]]:
+            found = heard[len(samples) // RATE]
+            return (*found[0], found)
+
+    monkeypatch.setattr(module, "_load", lambda *_, **__: Model())
+    paths = [
+        write(tmp_path / f"{at}.flac", encode(silence(at, RATE), RATE, "FLAC")) for at in heard
+    ]
+    first, second = module.detect_languages(
+        [paths, paths[:2]], asr=tmp_path, device="cpu", compute_type="default"
+    )
+    assert first.record == {"language": "pt", "probability": pytest.approx(1.7 / 3, abs=1e-4)}
+    assert second.record == {"language": "es", "probability": 0.65}
 
 
 # --- with the model ---------------------------------------------------------------------------------
