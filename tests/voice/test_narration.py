@@ -76,7 +76,7 @@ def overlap(row: Clip | RejectedClip, sentence: dict[str, Any]) -> float:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("narration")
-    rt = runtime(folder / "cache")
+    rt = runtime(folder / "cache", workers=2)
     write_manifest(folder / "downloads/manifest.jsonl", [])
     segment(
         section(VoiceSegment),
