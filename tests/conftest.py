@@ -71,6 +71,14 @@ def photo(seed: int, colour: str = "Red", size: tuple[int, int] = (48, 64)) -> I
     return page
 
 
+def saved_photos(folder: Path, count: int) -> dict[str, Path]:
+    """`count` photos in `folder` by id: p0, p1, …"""
+    paths = {f"p{at}": folder / f"{at}.png" for at in range(count)}
+    for at, path in enumerate(paths.values()):
+        photo(at).save(path)
+    return paths
+
+
 def square(
     side: int = 32,
     box: tuple[int, int, int, int] = (8, 8, 24, 24),

@@ -9,16 +9,12 @@ import pytest
 from likeness.common.errors import LikenessError
 from likeness.common.runtime import Runtime
 from likeness.image.clip import clip_scores
-from tests.conftest import photo, runtime
+from tests.conftest import runtime, saved_photos
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("pictures")
-    paths = {f"p{at}": folder / f"{at}.png" for at in range(4)}
-    for at, path in enumerate(paths.values()):
-        photo(at).save(path)
-    return paths
+    return saved_photos(tmp_path_factory.mktemp("pictures"), 4)
 
 
 CAPTIONS = {"p3": "a blue shoe", "p2": "a red shoe", "p1": "a black shoe", "p0": "a red shoe"}

@@ -10,16 +10,12 @@ import pytest
 from likeness.common.errors import LikenessError
 from likeness.common.runtime import Runtime
 from likeness.image.features import central_crop, extract, extractor_kind
-from tests.conftest import photo, runtime, square
+from tests.conftest import photo, runtime, saved_photos, square
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("pictures")
-    paths = {f"p{at}": folder / f"{at}.png" for at in range(6)}
-    for at, path in enumerate(paths.values()):
-        photo(at).save(path)
-    return paths
+    return saved_photos(tmp_path_factory.mktemp("pictures"), 6)
 
 
 def test_a_vector_does_not_depend_on_its_batch(
