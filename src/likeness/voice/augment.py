@@ -1,0 +1,34 @@
+"""Small changes to a clip that leave its words and its voice: speed, noise and gain."""
+
+import numpy as np
+
+Array = np.ndarray
+
+NOISE_RANGE = 15.0  # dB over which the noise of clips is spread
+PEAK = 0.99  # of full scale; no clip gets louder
+
+
+def augment(
+    samples: Array, rate: int, *, seed: int, speed: float, noise_db: float, gain_db: float
+) -> Array:
+    """A varied copy of (N,) samples; the same seed gives the same copy.
+
+    Args:
+        samples: -1 to 1.
+        rate: Hz.
+        seed: of all draws.
+        speed: the tempo changes by up to this share, and the pitch with it, as by resampling
+            (Ko et al. 2015, "Audio augmentation for speech recognition").
+        noise_db: white noise is added at this signal-to-noise ratio or up to 15 dB below it.
+        gain_db: the level changes by up to this, to either side.
+    """
+    import soxr
+
+    rng = np.random.default_rng(seed)
+    factor = 1 + rng.uniform(-speed, speed)
+    varied = soxr.resample(samples.astype(np.float64), rate * factor, rate)
+    power = np.mean(varied**2) / 10 ** (rng.uniform(noise_db, noise_db + NOISE_RANGE) / 10)
+    varied = varied + np.sqrt(power) * rng.standard_normal(len(varied))
+    varied *= 10 ** (rng.uniform(-gain_db, gain_db) / 20)
+    peak = np.abs(varied).max(initial=0.0)
+    return np.asarray(varied * min(1.0, PEAK / max(peak, 1e-9)), np.float32)

@@ -1,0 +1,295 @@
+"""From transcribed recordings to clips of whole sentences, each measured and kept or set aside."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from likeness.common import figures
+from likeness.common.errors import LikenessError
+from likeness.common.io import link, write_text
+from likeness.common.items import Result, Stored, map_items
+from likeness.common.manifest import check_rejected_share, count_reasons, write_manifest
+from likeness.common.runtime import Runtime
+from likeness.voice.audio import read
+from likeness.voice.candidates import Candidate, cut_all
+from likeness.voice.cuts import Limits
+from likeness.voice.mos import predict_mos
+from likeness.voice.quality import (
+    bandwidth_hz,
+    centroid,
+    clipped_share,
+    repeated_share,
+    silence_ratio,
+    snr_db,
+    spread,
+)
+from likeness.voice.rows import Clip, RejectedClip
+from likeness.voice.rules import (
+    REASONS,
+    Rule,
+    Thresholds,
+    cut_rules,
+    first_broken,
+    measured_rules,
+)
+from likeness.voice.speaker import embed_windows
+from likeness.voice.text import check_language, count_words
+
+EXAMPLES = 4  # of a reason in the report
+
+
+class VoiceClips(Limits, Thresholds):
+    language: str
+    max_rejected_share: Annotated[float, Field(ge=0, le=1)]
+
+
+def make_clips(
+    cfg: VoiceClips,
+    *,
+    recordings: Path,
+    transcripts: Path,
+    speaker: Path,
+    mos: Path,
+    out_dir: Path,
+    plots_dir: Path,
+    report: Path,
+    rt: Runtime,
+) -> dict[str, float]:
+    """Cut every recording between its words, measure the clips, and set aside what breaks a rule.
+
+    Writes to `out_dir`: `clips/` (FLAC), `manifest.jsonl` (a `Clip` a row) and `rejected.jsonl` (a
+    `RejectedClip` a row: each stretch that is not a clip, under the first rule of `REASONS` that it
+    breaks); histograms to `plots_dir`; counts and examples to `report`.
+
+    Raises:
+        LikenessError: the language has no table, no clip is left, or more than
+            `max_rejected_share` of them were rejected.
+    """
+    check_language(cfg.language)
+    limits = Limits(**cfg.model_dump(include=set(Limits.model_fields)))
+    candidates, rejected = cut_all(limits, recordings=recordings, transcripts=transcripts, rt=rt)
+    total = len(candidates) + len(rejected)
+    lengths = {one.id: {"seconds": one.seconds} for one in candidates}
+    fit, broken = _judge(candidates, lengths, cut_rules(limits))
+    rejected += broken
+    clips, failed = _measure(cfg, {one.id: one for one in fit}, speaker, mos, rt)
+    rejected += failed
+    measured = [one for one in fit if one.id in clips]
+    values = {one.id: _values(cfg, one, clips[one.id]) for one in measured}
+    rates = [clip.words_per_second for clip in clips.values() if clip.words]
+    rules = measured_rules(cfg, float(np.median(rates)) if rates else 0.0)
+    whole, broken = _judge(measured, values, rules)
+    rejected += broken
+    kept = [clips[one.id] for one in whole]
+    check_rejected_share("voice_clips", list(rejected), total, cfg.max_rejected_share)
+    if not kept:
+        raise LikenessError(
+            f"{transcripts / 'words.jsonl'}: none of {total} clips is kept; loosen the limits of "
+            "params.yaml: voice_clips, or use other recordings"
+        )
+    for one in whole:
+        link(one.audio, out_dir / clips[one.id].file_name)
+    _draw_lengths(cfg, plots_dir / "lengths.png", kept, rejected)
+    _draw_measures(rules, plots_dir / "measures.png", list(values.values()))
+    write_text(report, _report(cfg, kept, rejected, total))
+    write_manifest(out_dir / "rejected.jsonl", rejected)
+    write_manifest(out_dir / "manifest.jsonl", kept)
+    reasons = count_reasons(rejected)
+    return {
+        "candidates": total,
+        "kept": len(kept),
+        "kept_seconds": round(sum(clip.end - clip.start for clip in kept), 2),
+        "rejected_seconds": round(sum(row.end - row.start for row in rejected), 2),
+        "at_maximum": _at_maximum(cfg, kept),
+        **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
+    }
+
+
+# --- measuring ------------------------------------------------------------------------------------
+
+
+def _measure(
+    cfg: VoiceClips, candidates: Mapping[str, Candidate], speaker: Path, mos: Path, rt: Runtime
+) -> tuple[dict[str, Clip], list[RejectedClip]]:
+    """A row by id for each candidate, and a rejection for each that cannot be measured."""
+    items = {
+        name: {"audio": candidate.audio, "level": candidate.level}
+        for name, candidate in candidates.items()
+    }
+    function = partial(measure_clips, speaker=speaker, mos=mos)
+    stored, failed = map_items(
+        function, items, what="voice_clips", rt=rt, batch=8, workers=rt.workers
+    )
+    distances = _distances(candidates, stored)
+    clips: dict[str, Clip] = {}
+    for name, found in stored.items():
+        candidate, measured = candidates[name], found.record
+        spoken = candidate.seconds * (1 - measured["silence_ratio"])
+        rate = count_words(candidate.text, cfg.language) / max(spoken, 0.01)
+        confidence = sum(word.probability for word in candidate.words) / max(
+            1, len(candidate.words)
+        )
+        clips[name] = Clip(
+            id=name,
+            file_name=f"clips/{name}.flac",
+            recording=candidate.recording,
+            start=candidate.start,
+            end=candidate.end,
+            text=candidate.text,
+            words=candidate.words,
+            language=candidate.language,
+            speaker_distance=round(distances[name], 4),
+            words_per_second=round(rate, 3),
+            confidence=round(confidence, 4),
+            compression_ratio=candidate.compression_ratio,
+            repeated=round(repeated_share(candidate.text), 4),
+            **measured,
+        )
+    return clips, [candidates[row.id].rejected(row.reason, row.value) for row in failed]
+
+
+def measure_clips(
+    payloads: Sequence[Mapping[str, Any]], *, speaker: Path, mos: Path
+) -> list[Result]:
+    """What a clip's samples show; `speaker.f32` is the unit mean of its windows' embeddings.
+
+    A payload has `audio` and `level`, the dB of full scale of its recording's speech.
+    """
+    results = []
+    for payload in payloads:
+        samples, rate = read(payload["audio"])
+        windows = embed_windows(samples, rate, speaker)
+        mean = windows.mean(0)
+        record = {
+            "snr_db": round(snr_db(samples, rate), 2),
+            "silence_ratio": round(silence_ratio(samples, rate, payload["level"]), 4),
+            "clipped_share": round(clipped_share(samples, rate), 5),
+            "bandwidth_hz": round(bandwidth_hz(samples, rate), 1),
+            "speaker_spread": round(spread(windows), 4),
+            "dnsmos": round(predict_mos(samples, rate, mos), 3),
+        }
+        vector = (mean / np.linalg.norm(mean)).astype(np.float32)
+        results.append(Result(record, {"speaker.f32": vector.tobytes()}))
+    return results
+
+
+def _distances(
+    candidates: Mapping[str, Candidate], stored: Mapping[str, Stored]
+) -> dict[str, float]:
+    """Cosine distance of each clip to the centre of its recording's clips."""
+    distances: dict[str, float] = {}
+    by_recording: dict[str, list[str]] = {}
+    for name in stored:
+        by_recording.setdefault(candidates[name].recording, []).append(name)
+    for names in by_recording.values():
+        vectors = np.stack(
+            [np.frombuffer(stored[name].read("speaker.f32"), np.float32) for name in names]
+        )
+        values = 1 - vectors @ centroid(vectors)
+        distances |= dict(zip(names, values.tolist(), strict=True))
+    return distances
+
+
+# --- judging --------------------------------------------------------------------------------------
+
+
+def _values(cfg: VoiceClips, candidate: Candidate, clip: Clip) -> dict[str, Any]:
+    """What the rules look at. Another language is one that ours has no probability beside."""
+    sure = candidate.language_probability if clip.language == cfg.language else 0.0
+    return {**clip.model_dump(), "words": len(clip.words), "language_probability": sure}
+
+
+def _judge(
+    candidates: Sequence[Candidate], values: Mapping[str, Mapping[str, Any]], rules: Sequence[Rule]
+) -> tuple[list[Candidate], list[RejectedClip]]:
+    """The candidates that break no rule, and a rejection for each other for the first one broken."""
+    fine, rejected = [], []
+    for candidate in candidates:
+        broken = first_broken(rules, values[candidate.id])
+        if broken is None:
+            fine.append(candidate)
+        else:
+            rule, bound = broken
+            value = values[candidate.id][rule.measure]
+            rejected.append(candidate.rejected(rule.reason, value, rule.measure, bound))
+    return fine, rejected
+
+
+def _at_maximum(cfg: VoiceClips, kept: Sequence[Clip]) -> float:
+    """Share of clips within a tenth of a second of the maximum: a pile there is a blind cut."""
+    longest = sum(clip.end - clip.start > cfg.max_seconds - 0.1 for clip in kept)
+    return round(longest / len(kept), 4)
+
+
+# --- figures and report ---------------------------------------------------------------------------
+
+
+def _draw_lengths(
+    cfg: VoiceClips, path: Path, kept: Sequence[Clip], rejected: Sequence[RejectedClip]
+) -> None:
+    lengths = [[row.end - row.start for row in rows] for rows in (kept, rejected)]
+    longest = max(cfg.max_seconds, *lengths[0], *lengths[1])
+    with figures.figure(path, size=(8, 3.2)) as axis:
+        axis.hist(
+            lengths,
+            bins=np.arange(0, longest + 0.25, 0.25).tolist(),
+            stacked=True,
+            color=[figures.ACCENT, figures.QUIET],
+            label=["kept", "rejected"],
+        )
+        for limit in (cfg.min_seconds, cfg.max_seconds):
+            axis.axvline(limit, color=figures.INK, linewidth=1, linestyle="--")
+        axis.set(xlabel="seconds", ylabel="clips", title="Length of clips, and its limits")
+        axis.legend(frameon=False)
+
+
+def _draw_measures(rules: Sequence[Rule], path: Path, values: Sequence[Mapping[str, Any]]) -> None:
+    """A histogram of each measure over all clips that were measured, with its bounds."""
+    rows = -(-len(rules) // 3)
+    with figures.figure(path, rows, 3, (11, 2.3 * rows)) as axes:
+        for axis, rule in zip(axes.flat, rules, strict=False):
+            axis.hist([one[rule.measure] for one in values], bins=40, color=figures.ACCENT)
+            for bound in rule.bounds():
+                axis.axvline(bound, color=figures.INK, linewidth=1, linestyle="--")
+            axis.set(title=rule.measure, ylabel="clips")
+        for axis in axes.flat[len(rules) :]:
+            axis.axis("off")
+
+
+def _report(
+    cfg: VoiceClips, kept: Sequence[Clip], rejected: Sequence[RejectedClip], total: int
+) -> str:
+    lengths = [clip.end - clip.start for clip in kept]
+    lines = [
+        f"# {len(kept)} of {total} clips kept, {sum(lengths):.0f} s",
+        "",
+        f"From {min(lengths):.1f} to {max(lengths):.1f} s, half of them longer than "
+        f"{np.median(lengths):.1f} s; {_at_maximum(cfg, kept):.1%} within 0.1 s of the maximum.",
+        "",
+        "A clip is set aside under the first rule that it breaks, in this order:",
+        "",
+        "| reason | clips | seconds | share of clips |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    by_reason = {reason: [row for row in rejected if row.reason == reason] for reason in REASONS}
+    for reason, rows in by_reason.items():
+        seconds = sum(row.end - row.start for row in rows)
+        lines.append(f"| {reason} | {len(rows)} | {seconds:.1f} | {len(rows) / total:.1%} |")
+    lines += ["", "## Examples", ""]
+    lines += [
+        "| clip | seconds | reason | measure | limit | text |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for rows in by_reason.values():
+        # The worst are not the most telling: take them from the whole recording.
+        for row in rows[:: max(1, -(-len(rows) // EXAMPLES))]:
+            text = row.text.replace("|", "/")
+            lines.append(
+                f"| {row.id} | {row.start:.1f}–{row.end:.1f} | {row.reason} | "
+                f"{row.measure} {row.value} | {row.threshold} | {text} |"
+            )
+    return "\n".join(lines) + "\n"

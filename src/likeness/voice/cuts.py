@@ -1,0 +1,244 @@
+"""Where a recording is cut: in pauses between words, so that a clip holds whole words and all of them.
+
+Whisper's word times drift by some tenths of a second, so they only say which words a pause lies
+between; where it begins and ends is read off the energy of the recording.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from likeness.common.params import Section
+from likeness.voice.levels import HOP, Pause
+from likeness.voice.rows import Word
+from likeness.voice.text import ABBREVIATIONS
+
+DRIFT = 0.3  # seconds by which a pause may miss the gap between two words' times
+COMMA = 0.15  # seconds that a comma is worth when the longest pause of a sentence is sought
+
+SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
+CLAUSE_ENDS = (",", ";", ":", "—", "–")
+CLOSING = "\"'”’»)]"
+
+
+@dataclass(frozen=True)
+class Span:
+    """Words `first` to `last` (inclusive) of a recording, and the clip that holds them, in seconds."""
+
+    first: int
+    last: int
+    start: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.start
+
+
+class Limits(Section):
+    """What a clip may be; all in seconds.
+
+    Attributes:
+        min_seconds, max_seconds: length of a clip.
+        join_seconds: a sentence shorter than this is joined with a neighbour.
+        min_pause: a shorter pause is not cut.
+        max_pause: a longer pause is always cut.
+        padding: most silence that is left before the first word and after the last.
+    """
+
+    min_seconds: Annotated[float, Field(gt=0)]
+    max_seconds: Annotated[float, Field(gt=0, le=30)]
+    join_seconds: Annotated[float, Field(ge=0)]
+    min_pause: Annotated[float, Field(gt=0)]
+    max_pause: Annotated[float, Field(gt=0)]
+    padding: Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """What lies between two neighbouring words: a pause that ends one and a pause before the other.
+
+    Mostly the same pause. Where they are two, a sound without words is between them.
+    """
+
+    after: Pause
+    before: Pause
+
+    @property
+    def seconds(self) -> float:
+        return self.before.end - self.after.start
+
+
+def find_gaps(words: Sequence[Word], pauses: Sequence[Pause], seconds: float) -> dict[int, Gap]:
+    """The gap after word i, by i, wherever there is a pause; that before the first word is -1.
+
+    A pause belongs to the pair of words that it lies between by their times, or is nearest to if
+    within `DRIFT`. Of several, the longest counts on either side. What is left over is a stop
+    inside a word.
+
+    Args:
+        words: the words of a recording, in order.
+        pauses: its pauses.
+        seconds: its length.
+    """
+    if not words:
+        return {}
+    starts = np.array([0.0, *(word.end for word in words)])
+    ends = np.array([*(word.start for word in words), seconds])
+    ends = np.maximum(ends, starts)
+    there: dict[int, list[Pause]] = {}
+    for pause in pauses:
+        apart = np.maximum(np.maximum(starts - pause.end, pause.start - ends), 0)
+        centre = (pause.start + pause.end) / 2
+
+        def rank(at: int, centre: float = centre) -> tuple[bool, float]:
+            sentence = at == 0 or ends_sentence(words[at - 1].word)
+            return not sentence, abs((starts[at] + ends[at]) / 2 - centre)
+
+        if apart.min() <= DRIFT:
+            at = min(np.flatnonzero(apart <= apart.min() + HOP).tolist(), key=rank)
+            there.setdefault(at - 1, []).append(pause)
+    found = {
+        at: Gap(_longest(some, starts[at + 1]), _longest(some, ends[at + 1]))
+        for at, some in there.items()
+    }
+    return _in_order(found)
+
+
+def _longest(pauses: Sequence[Pause], time: float) -> Pause:
+    """The longest pause that is within `DRIFT` of a word's end or start, or else the nearest."""
+
+    def apart(pause: Pause) -> float:
+        return max(pause.start - time, time - pause.end, 0.0)
+
+    near = [pause for pause in pauses if apart(pause) <= DRIFT]
+    return max(near, key=lambda pause: pause.seconds) if near else min(pauses, key=apart)
+
+
+def _in_order(gaps: Mapping[int, Gap]) -> dict[int, Gap]:
+    """Gaps whose order in time is that of their words; of two that cross, the longer stays."""
+    kept: list[tuple[int, Gap]] = []
+    for at, gap in sorted(gaps.items()):
+        if gap.before.end < gap.after.start:
+            continue
+        while (
+            kept and gap.after.start < kept[-1][1].before.end and gap.seconds > kept[-1][1].seconds
+        ):
+            kept.pop()
+        if not kept or gap.after.start >= kept[-1][1].before.end:
+            kept.append((at, gap))
+    return dict(kept)
+
+
+def refine(words: Sequence[Word], gaps: Mapping[int, Gap]) -> list[Word]:
+    """The words with their times beside a pause moved to where speech ends and begins."""
+    refined = []
+    for at, word in enumerate(words):
+        start = gaps[at - 1].before.end if at - 1 in gaps else word.start
+        end = gaps[at].after.start if at in gaps else word.end
+        times = {"start": round(start, 3), "end": round(max(start, end), 3)}
+        refined.append(word.model_copy(update=times))
+    return refined
+
+
+def ends_sentence(word: str) -> bool:
+    """Whether a sentence ends with this word, as far as its punctuation tells."""
+    bare = word.strip().rstrip(CLOSING)
+    initial = len(bare) == 2 and bare[0].isupper()
+    return bare.endswith(SENTENCE_ENDS) and bare.lower() not in ABBREVIATIONS and not initial
+
+
+def ends_clause(word: str) -> bool:
+    return word.strip().rstrip(CLOSING).endswith((*CLAUSE_ENDS, *SENTENCE_ENDS))
+
+
+class Cutter:
+    """Divides the words of a recording into clips at some of its pauses.
+
+    Every word is in one span, whatever its length; spans that break the limits are for the caller
+    to set aside. Nothing is ever cut to a length: a sentence that is too long is divided at its
+    longest pause, again and again, as in Emilia (He et al. 2024), and one without a pause stays
+    whole.
+    """
+
+    def __init__(
+        self, words: Sequence[Word], gaps: Mapping[int, Gap], seconds: float, limits: Limits
+    ) -> None:
+        """Args: refined words, the gaps that were found, the recording's length, the limits."""
+        self._words, self._gaps, self._limits = words, gaps, limits
+        self._seconds = seconds
+
+    def spans(self) -> list[Span]:
+        if not self._words:
+            return []
+        spans: list[Span] = []
+        for first, last in self._split_where(0, len(self._words) - 1, self._must_cut):
+            pieces: list[Span] = []
+            for sentence in self._split_where(first, last, self._ends_sentence):
+                pieces += self._divide(*sentence)
+            spans += self._join(pieces)
+        return spans
+
+    def _must_cut(self, at: int) -> bool:
+        return at in self._gaps and self._gaps[at].seconds > self._limits.max_pause
+
+    def _ends_sentence(self, at: int) -> bool:
+        return at in self._gaps and ends_sentence(self._words[at].word)
+
+    @staticmethod
+    def _split_where(first: int, last: int, cut: Callable[[int], bool]) -> list[tuple[int, int]]:
+        starts = [first, *(at + 1 for at in range(first, last) if cut(at))]
+        return [(a, b - 1) for a, b in zip(starts, [*starts[1:], last + 1], strict=True)]
+
+    def _span(self, first: int, last: int) -> Span:
+        """The clip of some words: out to the cuts around them, with no more than the padding."""
+        start, end = self._words[first].start, self._words[last].end
+        before = self._gaps[first - 1].before.cut if first - 1 in self._gaps else 0.0
+        after = self._gaps[last].after.cut if last in self._gaps else self._seconds
+        padding = self._limits.padding
+        return Span(
+            first,
+            last,
+            round(max(before, start - padding, 0.0), 3),
+            round(min(after, end + padding, self._seconds), 3),
+        )
+
+    def _divide(self, first: int, last: int) -> list[Span]:
+        """A sentence as it is, or divided at its longest pauses until every part is short enough."""
+        whole = self._span(first, last)
+        if whole.seconds <= self._limits.max_seconds:
+            return [whole]
+        inside = [at for at in range(first, last) if at in self._gaps]
+        if not inside:
+            return [whole]
+
+        def worth(at: int) -> tuple[bool, float]:
+            parts = self._span(first, at), self._span(at + 1, last)
+            usable = min(part.seconds for part in parts) >= self._limits.min_seconds
+            comma = COMMA if ends_clause(self._words[at].word) else 0.0
+            return usable, self._gaps[at].seconds + comma
+
+        at = max(inside, key=worth)
+        return self._divide(first, at) + self._divide(at + 1, last)
+
+    def _join(self, pieces: list[Span]) -> list[Span]:
+        """Join the shortest piece with the neighbour that is nearer, until none is short."""
+        pieces = list(pieces)
+        while True:
+            options = [
+                (piece.seconds, self._gaps[pieces[left].last].seconds, left)
+                for number, piece in enumerate(pieces)
+                if piece.seconds < self._limits.join_seconds
+                for left in (number - 1, number)
+                if 0 <= left < len(pieces) - 1
+                and self._span(pieces[left].first, pieces[left + 1].last).seconds
+                <= self._limits.max_seconds
+            ]
+            if not options:
+                return pieces
+            _, _, left = min(options)
+            joined = self._span(pieces[left].first, pieces[left + 1].last)
+            pieces[left : left + 2] = [joined]

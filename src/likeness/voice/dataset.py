@@ -1,0 +1,306 @@
+"""From clips to an LJSpeech folder, split so that what is tested was not heard in training."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from likeness.common import figures
+from likeness.common.errors import LikenessError
+from likeness.common.io import write_text
+from likeness.common.items import Result, Stored, map_items
+from likeness.common.manifest import (
+    Rejection,
+    check_rejected_share,
+    count_reasons,
+    read_manifest,
+    write_manifest,
+)
+from likeness.common.params import Section
+from likeness.common.runtime import Runtime
+from likeness.voice.audio import encode, read, resample
+from likeness.voice.augment import augment
+from likeness.voice.rows import Clip, Utterance
+from likeness.voice.text import check_language, normalize
+
+SPLITS = ("train", "val", "test")
+REASONS = ("no_text", "error")
+
+
+class VoiceDataset(Section):
+    sample_rate: Annotated[int, Field(ge=8000, le=48000)]
+    train_share: Annotated[float, Field(gt=0, lt=1)]
+    val_share: Annotated[float, Field(gt=0, lt=1)]
+    split_by: Literal["auto", "recording", "block"]
+    min_recordings: Annotated[int, Field(ge=3)]
+    block_seconds: Annotated[float, Field(gt=0)]
+    augment_copies: Annotated[int, Field(ge=0)]
+    augment_speed: Annotated[float, Field(ge=0, lt=0.5)]
+    augment_noise_db: float
+    augment_gain_db: Annotated[float, Field(ge=0)]
+    max_rejected_share: Annotated[float, Field(ge=0, le=1)]
+
+
+def build_dataset(
+    cfg: VoiceDataset, *, clips: Path, out_dir: Path, plots_dir: Path, rt: Runtime
+) -> dict[str, float]:
+    """Normalise the texts, split, convert to WAV, and vary the train split if asked to.
+
+    Writes to `out_dir`: `wavs/` (16-bit mono), `manifest.jsonl` (an `Utterance` a row),
+    `rejected.jsonl`, `metadata.csv` (`id|text|normalized`, as LJSpeech) and the same for each split
+    as `train.csv`, `val.csv` and `test.csv`. The splits are made of whole recordings where there are
+    `min_recordings` of them, and else of blocks: neighbouring clips of a recording up to
+    `block_seconds` long, so that few clips have a neighbour in another split.
+
+    Raises:
+        LikenessError: a language without a table, too little for three splits, or more than
+            `max_rejected_share` of the clips rejected.
+    """
+    if cfg.train_share + cfg.val_share >= 1:
+        raise LikenessError(
+            "params.yaml: voice_dataset: train_share and val_share leave nothing for test "
+            f"(got {cfg.train_share} + {cfg.val_share}); make their sum less than 1"
+        )
+    found = read_manifest(clips / "manifest.jsonl", Clip)
+    for language in sorted({clip.language for clip in found}):
+        check_language(language)
+    texts = {clip.id: one_line(clip.text) for clip in found}
+    spoken = {clip.id: normalize(clip.text, clip.language) for clip in found}
+    rejected = [
+        Rejection(id=clip.id, reason="no_text", value=clip.text)
+        for clip in found
+        if not any(letter.isalpha() for letter in spoken[clip.id])
+    ]
+    empty = {row.id for row in rejected}
+    sources = {clip.id: clip for clip in found if clip.id not in empty}
+    convert = partial(convert_clips, sample_rate=cfg.sample_rate)
+    audio = {name: clips / clip.file_name for name, clip in sources.items()}
+    wavs, failed = map_items(
+        convert, audio, what="voice_dataset", rt=rt, batch=32, workers=rt.workers
+    )
+    rejected += failed
+    check_rejected_share(str(clips), rejected, len(found), cfg.max_rejected_share)
+
+    units = make_units(cfg, [clip for clip in found if clip.id in wavs])
+    splits = split_units(units, cfg.train_share, cfg.val_share, rt)
+    for split in SPLITS:
+        if split not in splits.values():
+            raise LikenessError(
+                f"voice_dataset: nothing for the {split} split among {len(wavs)} clips in "
+                f"{len(units)} recordings or blocks; use more recordings, a smaller "
+                "voice_dataset.block_seconds or other shares"
+            )
+    rows, files = [], dict(wavs)
+    copies = _augment(cfg, [name for name in wavs if splits[name] == "train"], audio, rt)
+    files |= {name: stored for name, (_, stored) in copies.items()}
+    origin = {name: source for name, (source, _) in copies.items()}
+    for name, stored in files.items():
+        clip = sources[origin.get(name, name)]
+        rows.append(
+            Utterance(
+                id=name,
+                file_name=f"wavs/{name}.wav",
+                text=texts[clip.id],
+                normalized=spoken[clip.id],
+                recording=clip.recording,
+                start=clip.start,
+                end=clip.end,
+                seconds=stored.record["seconds"],
+                split=splits[clip.id],
+                augmented_from=origin.get(name, ""),
+            )
+        )
+        stored.link("audio.wav", out_dir / "wavs" / f"{name}.wav")
+    rows.sort(key=lambda row: row.id)
+    _write_tables(out_dir, rows)
+    _draw(plots_dir, rows)
+    write_manifest(out_dir / "rejected.jsonl", rejected)
+    write_manifest(out_dir / "manifest.jsonl", rows)
+    reasons = count_reasons(rejected)
+    return {
+        "clips": len(found),
+        **{split: sum(row.split == split for row in rows) for split in SPLITS},
+        **{
+            f"seconds_{split}": round(sum(row.seconds for row in rows if row.split == split), 2)
+            for split in SPLITS
+        },
+        "augmented": len(copies),
+        "units": len(units),
+        "words": sum(len(row.normalized.split()) for row in rows),
+        "mended_texts": sum(texts[clip.id] != clip.text for clip in found),
+        "texts_in_train_too": _shared_texts(rows),
+        **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
+    }
+
+
+def one_line(text: str) -> str:
+    """The text without what would break a row of the table: `|`, and any white space but blanks."""
+    return " ".join(text.replace("|", ",").split())
+
+
+# --- splits ---------------------------------------------------------------------------------------
+
+
+def make_units(cfg: VoiceDataset, clips: Sequence[Clip]) -> dict[str, list[Clip]]:
+    """What is never divided among splits, by name: whole recordings, or blocks of neighbours."""
+    recordings: dict[str, list[Clip]] = {}
+    for clip in sorted(clips, key=lambda clip: (clip.recording, clip.start)):
+        recordings.setdefault(clip.recording, []).append(clip)
+    enough = len(recordings) >= cfg.min_recordings
+    if cfg.split_by == "recording" or (cfg.split_by == "auto" and enough):
+        return recordings
+    units: dict[str, list[Clip]] = {}
+    for name, members in recordings.items():
+        for number, block in enumerate(_blocks(members, cfg.block_seconds), start=1):
+            units[f"{name}-block-{number:04d}"] = block
+    return units
+
+
+def _blocks(clips: Sequence[Clip], seconds: float) -> list[list[Clip]]:
+    """Clips in order, in blocks of at least `seconds` of speech; a short rest joins the last."""
+    blocks: list[list[Clip]] = [[]]
+    for clip in clips:
+        if _length(blocks[-1]) >= seconds:
+            blocks.append([])
+        blocks[-1].append(clip)
+    if len(blocks) > 1 and _length(blocks[-1]) < seconds / 2:
+        rest = blocks.pop()
+        blocks[-1] += rest
+    return blocks
+
+
+def _length(clips: Sequence[Clip]) -> float:
+    return sum(clip.end - clip.start for clip in clips)
+
+
+def split_units(
+    units: Mapping[str, Sequence[Clip]], train_share: float, val_share: float, rt: Runtime
+) -> dict[str, str]:
+    """The split of each clip by id: units in a random order, each to the split furthest behind."""
+    shares = {"train": train_share, "val": val_share, "test": 1 - train_share - val_share}
+    taken = dict.fromkeys(shares, 0.0)
+    split_of: dict[str, str] = {}
+    for name in sorted(units, key=lambda name: rt.seed_for("split", name)):
+        size = _length(units[name])
+        total = sum(taken.values()) + size
+        split = max(shares, key=lambda split: shares[split] * total - taken[split])
+        taken[split] += size
+        split_of |= {clip.id: split for clip in units[name]}
+    return split_of
+
+
+# --- audio ----------------------------------------------------------------------------------------
+
+
+def convert_clips(paths: Sequence[Path], *, sample_rate: int) -> list[Result]:
+    """`audio.wav` (16-bit mono) and its length in seconds for each clip."""
+    return [_result(_at(path, sample_rate), sample_rate) for path in paths]
+
+
+def augment_clips(
+    payloads: Sequence[Mapping[str, Any]],
+    *,
+    sample_rate: int,
+    speed: float,
+    noise_db: float,
+    gain_db: float,
+) -> list[Result]:
+    """The same for a varied copy of each `audio`, drawn with its `seed`."""
+    results = []
+    for payload in payloads:
+        varied = augment(
+            _at(payload["audio"], sample_rate),
+            sample_rate,
+            seed=payload["seed"],
+            speed=speed,
+            noise_db=noise_db,
+            gain_db=gain_db,
+        )
+        results.append(_result(varied, sample_rate))
+    return results
+
+
+def _at(path: Path, sample_rate: int) -> np.ndarray:
+    samples, rate = read(path)
+    return samples if rate == sample_rate else resample(samples, rate, sample_rate)
+
+
+def _result(samples: np.ndarray, rate: int) -> Result:
+    seconds = round(len(samples) / rate, 4)
+    return Result({"seconds": seconds}, {"audio.wav": encode(samples, rate, "WAV")})
+
+
+def _augment(
+    cfg: VoiceDataset, train: Sequence[str], audio: Mapping[str, Path], rt: Runtime
+) -> dict[str, tuple[str, Stored]]:
+    """The clip that it comes from, and the result, of every varied copy by id."""
+    items: dict[str, dict[str, Any]] = {}
+    origin: dict[str, str] = {}
+    for name in train:
+        for copy in range(1, cfg.augment_copies + 1):
+            identity = f"{name}-a{copy}"
+            origin[identity] = name
+            items[identity] = {"audio": audio[name], "seed": rt.seed_for("augment", name, copy)}
+    vary = partial(
+        augment_clips,
+        sample_rate=cfg.sample_rate,
+        speed=cfg.augment_speed,
+        noise_db=cfg.augment_noise_db,
+        gain_db=cfg.augment_gain_db,
+    )
+    stored, failed = map_items(
+        vary, items, what="voice_augment", rt=rt, batch=32, workers=rt.workers
+    )
+    if failed:
+        raise LikenessError(f"{audio[origin[failed[0].id]]}: cannot be varied ({failed[0].value})")
+    return {name: (origin[name], found) for name, found in stored.items()}
+
+
+# --- tables and figures ---------------------------------------------------------------------------
+
+
+def _write_tables(out_dir: Path, rows: Sequence[Utterance]) -> None:
+    """LJSpeech's table: no header, no quoting, three columns; one of all rows, one for each split."""
+
+    def table(members: Sequence[Utterance]) -> str:
+        return "".join(f"{row.id}|{row.text}|{row.normalized}\n" for row in members)
+
+    write_text(out_dir / "metadata.csv", table(rows))
+    for split in SPLITS:
+        write_text(out_dir / f"{split}.csv", table([row for row in rows if row.split == split]))
+
+
+def _shared_texts(rows: Sequence[Utterance]) -> int:
+    """How many val and test rows say what a train row says."""
+    train = {row.normalized.lower() for row in rows if row.split == "train"}
+    return sum(row.split != "train" and row.normalized.lower() in train for row in rows)
+
+
+def _draw(plots_dir: Path, rows: Sequence[Utterance]) -> None:
+    colours = dict(zip(SPLITS, (figures.INK, figures.QUIET, figures.ACCENT), strict=True))
+    with figures.figure(plots_dir / "durations.png", size=(8, 3.2)) as axis:
+        axis.hist(
+            [[row.seconds for row in rows if row.split == split] for split in SPLITS],
+            bins=30,
+            stacked=True,
+            color=list(colours.values()),
+            label=list(colours),
+        )
+        axis.set(xlabel="seconds", ylabel="rows", title="Length of rows, by split")
+        axis.legend(frameon=False)
+    with figures.figure(plots_dir / "words.png", 1, 2, (11, 4)) as (left, right):
+        words = Counter(
+            word.strip(".,;:!?¿¡\"'()-").lower() for row in rows for word in row.normalized.split()
+        )
+        del words[""]
+        figures.bars(left, dict(words.most_common(20)), "The commonest words", most=20)
+        for split, colour in colours.items():
+            members = [row for row in rows if row.split == split]
+            counts = [len(row.normalized.split()) for row in members]
+            right.scatter([row.seconds for row in members], counts, s=8, color=colour, label=split)
+        right.set(xlabel="seconds", ylabel="words", title="Words by length")
+        right.legend(frameon=False)

@@ -1,0 +1,83 @@
+"""The level of a recording over time, and the pauses in it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+Array = np.ndarray
+
+HOP = 0.01  # seconds between frames
+WINDOW = 0.03  # seconds of a frame
+FLOOR = -70.0  # dB of full scale; what is quieter is silence, however quiet
+NEIGHBOURHOOD = 4.0  # seconds to either side within which noise and speech levels are taken
+QUIET = 0.3  # of the way from the noise level up to the speech level, in dB, a pause begins
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A stretch without speech, and where in it to cut; seconds in the recording."""
+
+    start: float
+    end: float
+    cut: float
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.start
+
+
+def frame_levels(samples: Array, rate: int) -> Array:
+    """Level of each frame in dB of full scale, not below `FLOOR`; frame i is centred at i * `HOP`."""
+    half = round(WINDOW * rate / 2)
+    energy = np.pad(samples.astype(np.float64), half) ** 2
+    total = np.concatenate([[0.0], np.cumsum(energy)])
+    # Not a fixed number of samples a frame: 220 in place of 220.5 is 8 s late after an hour.
+    at = np.arange(0, len(samples), HOP * rate).astype(int)
+    # Differences of a long sum can be a rounding error below zero.
+    power = np.maximum(total[at + 2 * half] - total[at], 0) / (2 * half)
+    return np.asarray(10 * np.log10(np.maximum(power, 10 ** (FLOOR / 10))))
+
+
+def find_pauses(levels: Array, min_pause: float) -> list[Pause]:
+    """Stretches of at least `min_pause` seconds that are quiet beside what is around them.
+
+    The limit between quiet and loud follows the noise (5th percentile of the neighbourhood) and the
+    speech (90th), so that a pause is found in a noisy recording as well.
+    """
+    if not len(levels):
+        return []
+    noise, speech = _neighbourhood(levels)
+    quiet = levels < noise + QUIET * (speech - noise)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]]).astype(np.int8)))
+    return [
+        Pause(first * HOP, after * HOP, quietest(levels, first, after) * HOP)
+        for first, after in edges.reshape(-1, 2).tolist()
+        if (after - first) * HOP >= min_pause
+    ]
+
+
+def _neighbourhood(levels: Array) -> tuple[Array, Array]:
+    """Noise and speech level around each frame, (N,) each: read every second and interpolated."""
+    half, step = round(NEIGHBOURHOOD / HOP), round(1 / HOP)
+    centres = np.arange(0, len(levels), step)
+    around = [np.percentile(levels[max(0, at - half) : at + half], [5, 90]) for at in centres]
+    low, high = np.array(around).T
+    frames = np.arange(len(levels))
+    return np.interp(frames, centres, low), np.interp(frames, centres, high)
+
+
+def quietest(levels: Array, first: int, after: int) -> int:
+    """The frame to cut at: the quietest 50 ms of a pause's middle half, nearest to its middle."""
+    smooth = np.convolve(np.pad(levels[first:after], 2, "edge"), np.full(5, 0.2), "valid")
+    frames = np.arange(first, after)
+    off = np.abs(frames - (first + after - 1) / 2)
+    inside = off <= (after - first) / 4
+    # Half a decibel is no difference, so that the middle is left only where there is a noise.
+    low = inside & (smooth <= smooth[inside].min() + 0.5)
+    return int(frames[low][off[low].argmin()])
+
+
+def speech_level(levels: Array) -> float:
+    """The level of the louder half of some frames: that of speech, whatever pauses are with it."""
+    power = 10 ** (levels / 10)
+    return float(10 * np.log10(power[power >= np.median(power)].mean()))

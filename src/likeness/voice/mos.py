@@ -1,0 +1,84 @@
+"""DNSMOS P.835: what listeners would say of a clip, predicted (Reddy et al. 2022)."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from likeness.common.errors import LikenessError
+from likeness.common.io import read_json
+
+Array = np.ndarray
+
+
+class Mos(NamedTuple):
+    """Mean opinion scores, 1 to 5."""
+
+    sig: float
+    bak: float
+    ovrl: float
+
+
+def predict_mos(samples: Array, rate: int, folder: Path) -> float:
+    """The overall score (OVRL) of one mono clip; see `predict_p835`."""
+    return predict_p835(samples, rate, folder).ovrl
+
+
+def predict_p835(samples: Array, rate: int, folder: Path) -> Mos:
+    """The scores of one mono clip for its speech, its background and the whole.
+
+    Args:
+        samples: (N,) in -1..1; what is beyond is clipped.
+        rate: of the samples, Hz.
+        folder: `models/dnsmos`.
+
+    Raises:
+        LikenessError: the clip is empty, or the folder holds no DNSMOS.
+    """
+    import soxr
+
+    session, config = _load(folder)
+    if not len(samples):
+        raise LikenessError("DNSMOS: the clip is empty; it needs samples")
+    wave = soxr.resample(samples.astype(np.float32), rate, config["rate"]).clip(-1, 1)
+    length = int(config["seconds"] * config["rate"])
+    while len(wave) < length:
+        wave = np.tile(wave, 2)
+    scores = [_scores(session, config, look) for look in _looks(wave, config)]
+    return Mos(*np.mean(scores, axis=0).tolist())
+
+
+def _looks(wave: Array, config: dict[str, Any]) -> list[Array]:
+    """The stretches that the network sees, one a second, by the very arithmetic of the package.
+
+    It counts whole seconds, so the last look can be missing, and leaves out a look that rounding
+    makes a sample short: both move a score by less than 0.01, but scores are to be comparable.
+    """
+    rate, seconds = config["rate"], config["seconds"]
+    count = int(len(wave) // rate - seconds) + 1
+    looks = [wave[at * rate : int((at + seconds) * rate)] for at in range(count)]
+    return [look for look in looks if len(look) >= int(seconds * rate)]
+
+
+def _scores(session: Any, config: dict[str, Any], wave: Array) -> list[float]:
+    raw = session.run(None, {session.get_inputs()[0].name: wave[None]})[0][0]
+    return [
+        float(np.polyval(config["polynomials"][name], value))
+        for name, value in zip(Mos._fields, raw, strict=True)
+    ]
+
+
+@cache
+def _load(folder: Path) -> tuple[Any, dict[str, Any]]:
+    import onnxruntime
+
+    config = read_json(folder / "config.json")
+    network = folder / config.get("network", "")
+    if config.get("predictor") != "dnsmos_p835" or not network.is_file():
+        raise LikenessError(f"{folder}: no DNSMOS here; run the stage dnsmos of models/dvc.yaml")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # clips are measured in several processes
+    return onnxruntime.InferenceSession(
+        str(network), options, providers=["CPUExecutionProvider"]
+    ), config

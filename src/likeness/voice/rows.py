@@ -1,0 +1,155 @@
+"""The rows of the lane's manifests, from the recordings to the dataset. All times are in seconds."""
+
+from pydantic import BaseModel, ConfigDict
+
+from likeness.common.manifest import Rejection, Row
+
+
+class Download(Row):
+    """A file that was fetched from a URL.
+
+    Attributes:
+        id: the extractor's name and the id that the site gives it.
+        file_name: the media; `info` is the JSON that describes it.
+        version: of yt-dlp, as sites change and what it fetches changes with it.
+        sha256: of the media.
+    """
+
+    file_name: str
+    info: str
+    url: str
+    title: str
+    format: str
+    version: str
+    sha256: str
+    seconds: float | None
+
+
+class Recording(Row):
+    """A recording as the lane works on it: mono, at one rate, at one loudness.
+
+    Attributes:
+        file_name: `audio/<id>.flac`, 16 bit.
+        source: path of the original under its folder.
+        container, codec, source_rate, source_channels: of the original; the rate is in Hz.
+        loudness: of the original, in LUFS (ITU-R BS.1770); `gain_db` was added to it.
+    """
+
+    file_name: str
+    source: str
+    container: str
+    codec: str
+    source_rate: int
+    source_channels: int
+    seconds: float
+    loudness: float
+    gain_db: float
+
+
+class Region(Row):
+    """A stretch of speech in a recording."""
+
+    recording: str
+    start: float
+    end: float
+
+
+class Word(BaseModel):
+    """A word as it was transcribed, punctuation attached; times are the recording's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    word: str
+    start: float
+    end: float
+    probability: float
+
+
+class Transcript(Row):
+    """What is spoken in a region; `id` is the region's.
+
+    Attributes:
+        language: a code such as `en`, and the model's confidence in it (1 where it was given).
+        avg_logprob, no_speech_prob, compression_ratio: Whisper's own signs of a hallucination, of
+            the text around the region that was decoded together.
+    """
+
+    recording: str
+    language: str
+    language_probability: float
+    text: str
+    words: list[Word]
+    avg_logprob: float
+    no_speech_prob: float
+    compression_ratio: float
+
+
+class Clip(Row):
+    """A piece of a recording with exactly the text that is spoken in it, and what was measured.
+
+    Attributes:
+        file_name: `clips/<id>.flac`.
+        silence_ratio, clipped_share: shares of the clip, 0 to 1.
+        speaker_spread: the largest cosine distance between windows inside the clip.
+        speaker_distance: cosine distance to the centroid of the recording's clips.
+        bandwidth_hz: the highest frequency that is heard in it.
+        dnsmos: DNSMOS P.835's overall score, 1 to 5.
+        confidence: mean probability of the words.
+        compression_ratio: of the text, by zlib; loops compress well.
+        repeated: the largest share of words that lie in a repeated n-gram.
+    """
+
+    file_name: str
+    recording: str
+    start: float
+    end: float
+    text: str
+    words: list[Word]
+    language: str
+    snr_db: float
+    silence_ratio: float
+    clipped_share: float
+    bandwidth_hz: float
+    speaker_spread: float
+    speaker_distance: float
+    dnsmos: float
+    words_per_second: float
+    confidence: float
+    compression_ratio: float
+    repeated: float
+
+
+class RejectedClip(Rejection):
+    """A stretch of a recording that was cut as a clip and set aside.
+
+    Attributes:
+        measure: the field of `Clip` that broke the rule, or what else was measured; empty for an
+            error. `value` is what was found.
+    """
+
+    recording: str
+    start: float
+    end: float
+    text: str
+    measure: str
+
+
+class Utterance(Row):
+    """A row of the dataset.
+
+    Attributes:
+        file_name: `wavs/<id>.wav`.
+        text: as spoken and written; `normalized` spells numbers and abbreviations out.
+        start, end: in the recording.
+        split: `train`, `val` or `test`.
+        augmented_from: id of the utterance that this one is a changed copy of, or empty.
+    """
+
+    file_name: str
+    text: str
+    normalized: str
+    recording: str
+    start: float
+    end: float
+    seconds: float
+    split: str
+    augmented_from: str

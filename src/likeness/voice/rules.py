@@ -1,0 +1,107 @@
+"""What a clip must be to be kept. Each rule bounds one measure; the first that is broken counts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from likeness.common.params import Section
+from likeness.voice.cuts import Limits
+
+# In the order in which they are looked at: what spoils the measures that follow comes first.
+REASONS = (
+    "error",
+    "too_short",
+    "too_long",
+    "silence",
+    "clipping",
+    "snr",
+    "narrowband",
+    "several_speakers",
+    "dnsmos",
+    "no_words",
+    "language",
+    "repetition",
+    "confidence",
+    "speaking_rate",
+)
+
+
+class Thresholds(Section):
+    """The bounds of what is measured on a clip; `params.yaml` says what each is."""
+
+    max_silence_ratio: Annotated[float, Field(ge=0, le=1)]
+    max_clipped_share: Annotated[float, Field(ge=0, le=1)]
+    min_snr_db: float
+    min_bandwidth_hz: Annotated[float, Field(ge=0)]
+    max_speaker_distance: Annotated[float, Field(ge=0, le=2)]
+    max_speaker_spread: Annotated[float, Field(ge=0, le=2)]
+    min_dnsmos: Annotated[float, Field(ge=0, le=5)]
+    min_language_probability: Annotated[float, Field(ge=0, le=1)]
+    max_repeated: Annotated[float, Field(ge=0, le=1)]
+    max_compression_ratio: Annotated[float, Field(gt=0)]
+    min_confidence: Annotated[float, Field(ge=0, le=1)]
+    max_rate_ratio: Annotated[float, Field(ge=1)]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The bounds of one measure, and the reason that a clip outside them is rejected for."""
+
+    reason: str
+    measure: str
+    least: float | None = None
+    most: float | None = None
+
+    def broken(self, value: float) -> float | None:
+        """The bound that a value misses, or None."""
+        if self.least is not None and value < self.least:
+            return self.least
+        if self.most is not None and value > self.most:
+            return self.most
+        return None
+
+    def bounds(self) -> list[float]:
+        return [bound for bound in (self.least, self.most) if bound is not None]
+
+
+def cut_rules(limits: Limits) -> list[Rule]:
+    """What is known once a recording is cut."""
+    return [
+        Rule("too_short", "seconds", least=limits.min_seconds),
+        Rule("too_long", "seconds", most=limits.max_seconds),
+    ]
+
+
+def measured_rules(cfg: Thresholds, rate: float) -> list[Rule]:
+    """What is known once a clip is measured; `rate` is the median of all clips' words per second."""
+    return [
+        Rule("silence", "silence_ratio", most=cfg.max_silence_ratio),
+        Rule("clipping", "clipped_share", most=cfg.max_clipped_share),
+        Rule("snr", "snr_db", least=cfg.min_snr_db),
+        Rule("narrowband", "bandwidth_hz", least=cfg.min_bandwidth_hz),
+        Rule("several_speakers", "speaker_distance", most=cfg.max_speaker_distance),
+        Rule("several_speakers", "speaker_spread", most=cfg.max_speaker_spread),
+        Rule("dnsmos", "dnsmos", least=cfg.min_dnsmos),
+        Rule("no_words", "words", least=1),
+        Rule("language", "language_probability", least=cfg.min_language_probability),
+        Rule("repetition", "repeated", most=cfg.max_repeated),
+        Rule("repetition", "compression_ratio", most=cfg.max_compression_ratio),
+        Rule("confidence", "confidence", least=cfg.min_confidence),
+        Rule(
+            "speaking_rate",
+            "words_per_second",
+            least=round(rate / cfg.max_rate_ratio, 3),
+            most=round(rate * cfg.max_rate_ratio, 3),
+        ),
+    ]
+
+
+def first_broken(rules: Sequence[Rule], values: Mapping[str, Any]) -> tuple[Rule, float] | None:
+    """The first rule that a clip's values break, and the bound that they miss."""
+    for rule in rules:
+        bound = rule.broken(values[rule.measure])
+        if bound is not None:
+            return rule, bound
+    return None

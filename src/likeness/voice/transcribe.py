@@ -1,0 +1,541 @@
+"""What is said in every region of speech, word by word, by a Whisper model."""
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from likeness.common import figures
+from likeness.common.errors import LikenessError
+from likeness.common.io import read_json, write_json, write_text
+from likeness.common.items import Result, map_items
+from likeness.common.manifest import (
+    Rejection,
+    check_rejected_share,
+    read_manifest,
+    write_manifest,
+)
+from likeness.common.params import Section
+from likeness.common.runtime import Runtime
+from likeness.voice.audio import encode, read, resample
+from likeness.voice.rows import Recording, Region, Transcript, Word
+from likeness.voice.wer import (
+    Normalizer,
+    Rate,
+    Sentence,
+    WordErrors,
+    pooled_rate,
+    read_script,
+    word_errors,
+)
+
+Array = np.ndarray
+
+SCRIPT = "script.jsonl"
+RATE = 16000  # Hz, what Whisper hears
+FILES = ("config.json", "model.bin", "tokenizer.json")
+NEAR = 0.5  # seconds from a region's edge at which its first or last word is taken to stand there
+LISTENED = 3  # windows of a recording from which its language is told
+WINDOWS = 4  # for each thread in a call, so that a slow one holds up no other
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What Whisper hears of a region: `start` to `end` of the recording, some silence included."""
+
+    region: Region
+    start: float
+    end: float
+
+
+class VoiceTranscribe(Section):
+    language: Annotated[str, Field(pattern=r"^(auto|[a-z]{2,3})$")]
+    window_seconds: Annotated[float, Field(ge=5, le=30)]
+    padding_seconds: Annotated[float, Field(ge=0, le=0.5)]
+    beam_size: Annotated[int, Field(ge=1, le=20)]
+    parallel: Annotated[int, Field(ge=0)]
+    compute_type: Literal["default", "int8", "int8_float16", "float16", "bfloat16", "float32"]
+    normalizer: Normalizer
+    rounds: Annotated[int, Field(ge=10, le=10000)]
+    max_rejected_share: Annotated[float, Field(ge=0, le=1)]
+
+
+def transcribe(
+    cfg: VoiceTranscribe,
+    *,
+    segments: Path,
+    recordings: Path,
+    asr: Path,
+    out_dir: Path,
+    plots_dir: Path,
+    report: Path,
+    timings: Path,
+    rt: Runtime,
+) -> dict[str, float | str | None]:
+    """Transcribe the regions, with word times in the recording.
+
+    Neighbouring regions share a window of up to `window_seconds`, so that Whisper hears them in
+    context; the silence between regions is left out. Writes `words.jsonl` (a `Transcript` a row) and
+    `rejected.jsonl` to `out_dir`, and the text to `report`. Where `recordings` has a `script.jsonl`,
+    its clean sentences give the word error rate.
+
+    Raises:
+        LikenessError: `asr` is no faster-whisper model or does not know the language, a wrong
+            script, or more than `max_rejected_share` of the regions rejected.
+    """
+    check_model(asr, cfg.language)
+    rows = read_manifest(segments / "manifest.jsonl", Recording)
+    regions = _regions_of(segments)
+    by_recording = {
+        row.id: group(
+            pad(regions.get(row.id, []), cfg.padding_seconds, row.seconds), cfg.window_seconds
+        )
+        for row in rows
+    }
+    started = time.monotonic()
+    audio = _cut(segments, rows, by_recording, rt)
+    languages = _languages(cfg, asr, audio, rt)
+    windows: dict[str, list[Piece]] = {}
+    jobs: dict[str, dict[str, Any]] = {}
+    for name, paths in audio.items():
+        for path, window in zip(paths, by_recording[name], strict=True):
+            windows[window[0].region.id] = window
+            jobs[window[0].region.id] = {"audio": path, "language": languages[name][0]}
+    listen = partial(
+        transcribe_windows,
+        asr=asr,
+        device=rt.device,
+        compute_type=cfg.compute_type,
+        beam_size=cfg.beam_size,
+    )
+    stored, failed = map_items(
+        listen,
+        jobs,
+        what="voice_transcribe",
+        rt=rt,
+        batch=WINDOWS * (cfg.parallel or rt.workers),
+    )
+    wall = time.monotonic() - started
+    transcripts = [
+        row
+        for name, item in stored.items()
+        for row in place_words(
+            windows[name], item.record, languages[windows[name][0].region.recording]
+        )
+    ]
+    rejected = [
+        Rejection(id=piece.region.id, reason=one.reason, value=one.value)
+        for one in failed
+        for piece in windows[one.id]
+    ]
+    total = sum(map(len, windows.values()))
+    check_rejected_share(str(segments), rejected, total, cfg.max_rejected_share)
+    script = recordings / SCRIPT
+    errors = sentence_errors(
+        read_script(script) if script.is_file() else [],
+        {row.source: row.id for row in rows},
+        transcripts,
+        cfg.normalizer,
+    )
+    rate = _rate(errors, cfg, rt)
+    _draw(plots_dir, transcripts, errors)
+    write_text(report, _report(rows, transcripts, rate, errors))
+    write_manifest(out_dir / "rejected.jsonl", rejected)
+    write_manifest(out_dir / "words.jsonl", transcripts)
+    seconds = sum(piece.end - piece.start for window in windows.values() for piece in window)
+    write_json(timings, {"seconds_per_second": round(wall / seconds, 4), "n": round(seconds, 1)})
+    return {
+        "asr": asr.name,
+        "regions": total,
+        "windows": len(windows),
+        "words": sum(len(row.words) for row in transcripts),
+        "regions_without_words": sum(not row.words for row in transcripts),
+        "rejected_error": len(rejected),
+        "normalizer": f"whisper {cfg.normalizer}",
+        "wer": rate and round(rate.value, 5),
+        "wer_low": rate and round(rate.low, 5),
+        "wer_high": rate and round(rate.high, 5),
+        "wer_n": rate.n if rate else 0,
+        "wer_sentences": sum(map(len, errors.values())),
+    }
+
+
+def check_model(asr: Path, language: str) -> None:
+    """Raise `LikenessError` unless `asr` is a faster-whisper model that knows the language.
+
+    Checked first, as faster-whisper looks for a missing tokenizer on a hub, and takes English for
+    another language where the model knows no other.
+    """
+    missing = [name for name in FILES if not (asr / name).is_file()]
+    if missing:
+        raise LikenessError(
+            f"{asr}: not a faster-whisper model ({', '.join(missing)} missing); inputs.asr names a "
+            "folder under models/ that CTranslate2's converter wrote, with its tokenizer.json"
+        )
+    english_only = not read_json(asr / "config.json").get("lang_ids", True)
+    added = read_json(asr / "tokenizer.json").get("added_tokens", [])
+    known = {token["content"] for token in added}
+    if language not in ("auto", "en") and (english_only or f"<|{language}|>" not in known):
+        what = "English only" if english_only else "no such language"
+        raise LikenessError(
+            f"params.yaml: voice_transcribe.language: {language}: {asr} knows {what}; name another "
+            "language, or a multilingual model in inputs.asr"
+        )
+
+
+def _regions_of(segments: Path) -> dict[str, list[Region]]:
+    found: dict[str, list[Region]] = {}
+    for region in read_manifest(segments / "regions.jsonl", Region):
+        found.setdefault(region.recording, []).append(region)
+    return {name: sorted(regions, key=lambda row: row.start) for name, regions in found.items()}
+
+
+def pad(regions: Sequence[Region], padding: float, seconds: float) -> list[Piece]:
+    """Regions in their order, with up to `padding` seconds of the silence on each side.
+
+    A silence between two regions is shared, so no sound is heard twice. `seconds` is the recording's.
+    """
+    edges = [0.0, *(time for row in regions for time in (row.start, row.end)), seconds]
+    pieces: list[Piece] = []
+    for at, row in enumerate(regions):
+        before, after = row.start - edges[2 * at], edges[2 * at + 3] - row.end
+        pieces.append(
+            Piece(
+                row,
+                row.start - min(padding, before / 2 if at else before),
+                row.end + min(padding, after / 2 if at + 1 < len(regions) else after),
+            )
+        )
+    return pieces
+
+
+def group(pieces: Sequence[Piece], limit: float) -> list[list[Piece]]:
+    """Neighbours together, up to `limit` seconds in all; a longer piece stands alone."""
+    windows: list[list[Piece]] = []
+    filled = 0.0
+    for piece in pieces:
+        length = piece.end - piece.start
+        if not windows or filled + length > limit:
+            windows.append([])
+            filled = 0.0
+        windows[-1].append(piece)
+        filled += length
+    return windows
+
+
+def _cut(
+    segments: Path,
+    rows: Sequence[Recording],
+    windows: Mapping[str, list[list[Piece]]],
+    rt: Runtime,
+) -> dict[str, list[Path]]:
+    """The audio file of each window, by recording. One changed recording is cut again alone."""
+    payloads = {
+        row.id: {
+            "audio": segments / row.file_name,
+            "windows": [[[one.start, one.end] for one in window] for window in windows[row.id]],
+        }
+        for row in rows
+    }
+    stored, failed = map_items(
+        cut_windows, payloads, what="voice_windows", rt=rt, workers=rt.workers
+    )
+    if failed:
+        raise LikenessError(
+            f"{segments}: {failed[0].id} does not open ({failed[0].value}); run voice_segment again"
+        )
+    return {
+        name: [item.folder / f"{at:05d}.flac" for at in range(item.record["windows"])]
+        for name, item in stored.items()
+    }
+
+
+def cut_windows(payloads: Sequence[dict[str, Any]]) -> list[Result]:
+    """A file at Whisper's rate for each window: its pieces, one after the other."""
+    results: list[Result] = []
+    for payload in payloads:
+        samples, rate = read(payload["audio"])
+        heard = resample(samples, rate, RATE)
+        files = {
+            f"{at:05d}.flac": encode(_join(heard, window), RATE, "FLAC")
+            for at, window in enumerate(payload["windows"])
+        }
+        results.append(Result({"windows": len(files)}, files))
+    return results
+
+
+def _join(samples: Array, spans: Sequence[tuple[float, float]]) -> Array:
+    return np.concatenate([samples[round(s * RATE) : round(e * RATE)] for s, e in spans])
+
+
+def _languages(
+    cfg: VoiceTranscribe, asr: Path, audio: Mapping[str, list[Path]], rt: Runtime
+) -> dict[str, tuple[str, float]]:
+    """Language and the model's confidence in it by recording; told once, as a speaker keeps to it."""
+    if cfg.language != "auto":
+        return dict.fromkeys(audio, (cfg.language, 1.0))
+    listen = partial(detect_languages, asr=asr, device=rt.device, compute_type=cfg.compute_type)
+    payloads = {
+        name: paths[:: -(-len(paths) // LISTENED)] for name, paths in audio.items() if paths
+    }
+    stored, failed = map_items(listen, payloads, what="voice_language", rt=rt)
+    if failed:
+        raise LikenessError(
+            f"{asr}: cannot tell the language of {failed[0].id} ({failed[0].value})"
+        )
+    return {
+        name: (item.record["language"], item.record["probability"]) for name, item in stored.items()
+    }
+
+
+def detect_languages(
+    payloads: Sequence[Sequence[Path]], *, asr: Path, device: str, compute_type: str
+) -> list[Result]:
+    """The language with the highest mean probability over a recording's windows."""
+    model = _load(asr, device, compute_type, workers=1)
+    results: list[Result] = []
+    for paths in payloads:
+        if not model.model.is_multilingual:
+            results.append(Result({"language": "en", "probability": 1.0}))
+            continue
+        total: dict[str, float] = {}
+        for path in paths:
+            _, _, probabilities = model.detect_language(read(path)[0])
+            for language, probability in probabilities:
+                total[language] = total.get(language, 0.0) + probability / len(paths)
+        best = max(total, key=lambda language: total[language])
+        results.append(Result({"language": best, "probability": round(total[best], 4)}))
+    return results
+
+
+def transcribe_windows(
+    payloads: Sequence[dict[str, Any]],
+    *,
+    asr: Path,
+    device: str,
+    compute_type: str,
+    beam_size: int,
+) -> list[Result]:
+    """Words and Whisper's scores of each window; times are the window's.
+
+    Windows are decoded side by side by threads that share the model, not as one batch: there CTranslate2
+    gives a window other last digits, and sometimes another comma, with other company. Temperature is 0
+    and stays there, as what is decoded by chance differs from run to run. Windows that loop or are
+    not speech carry their scores, by which voice_clips rejects them.
+    """
+    threads = -(-len(payloads) // WINDOWS)
+    model = _load(asr, device, compute_type, threads)
+    # A batch that was filled up holds its last window several times.
+    distinct = list(dict.fromkeys((one["audio"], one["language"]) for one in payloads))
+    with ThreadPoolExecutor(threads) as pool:
+        records = pool.map(lambda one: _record(model, *one, beam_size=beam_size), distinct)
+        found = dict(zip(distinct, records, strict=True))
+    return [Result(found[one["audio"], one["language"]]) for one in payloads]
+
+
+def _record(model: Any, audio: Path, language: str, beam_size: int) -> dict[str, Any]:
+    from faster_whisper import BatchedInferencePipeline
+
+    samples, rate = read(audio)
+    # Of faster-whisper's two decoders the one that takes a window as it is: the other looks on its own
+    # for pieces in it, and decodes what is left after the last word once more.
+    segments, _ = BatchedInferencePipeline(model).transcribe(
+        samples,
+        language=language,
+        beam_size=beam_size,
+        temperature=0.0,
+        word_timestamps=True,
+        clip_timestamps=[{"start": 0.0, "end": len(samples) / rate}],
+        batch_size=1,
+    )
+    (segment,) = segments
+    return {
+        "words": whole_words(segment.words),
+        "avg_logprob": round(segment.avg_logprob, 4),
+        "no_speech_prob": round(segment.no_speech_prob, 4),
+        "compression_ratio": round(segment.compression_ratio, 3),
+    }
+
+
+def whole_words(words: Sequence[Any]) -> list[list[Any]]:
+    """Text, start, end and probability of faster-whisper's words, what it splits put together.
+
+    It makes two words of "pre-paid", " pre" and "-paid", and of "1,000"; a space before tells where a
+    word really begins. Languages without spaces keep their words, as those begin with a letter.
+    """
+    whole: list[list[Any]] = []
+    for word in words:
+        text = word.word.strip()
+        if whole and text and not word.word.startswith(" ") and not text[0].isalnum():
+            before = whole[-1]
+            sure = (before[3] + float(word.probability)) / 2
+            whole[-1] = [before[0] + text, before[1], word.end, sure]
+        elif text:
+            whole.append([text, word.start, word.end, float(word.probability)])
+    return whole
+
+
+@cache
+def _load(asr: Path, device: str, compute_type: str, workers: int) -> Any:
+    """The model, for calls by `workers` threads at a time with one thread of work each."""
+    from faster_whisper import WhisperModel
+
+    return WhisperModel(
+        str(asr),
+        device="cuda" if device == "cuda" else "cpu",
+        compute_type=compute_type,
+        cpu_threads=1,
+        num_workers=workers,
+        local_files_only=True,
+    )
+
+
+def place_words(
+    pieces: Sequence[Piece], record: Mapping[str, Any], language: tuple[str, float]
+) -> list[Transcript]:
+    """The transcripts of a window's regions, word times moved from the window to the recording.
+
+    Each word belongs to one region, that in which most of it lies. Whisper's times are good to some
+    tenths of a second, Silero's edges to less than one: so a region's first word begins and its last
+    word ends with the region, if they are near its edge at all, and no word reaches over it.
+    """
+    shifts = np.array([piece.start for piece in pieces])
+    shifts -= np.cumsum([0.0, *(piece.end - piece.start for piece in pieces[:-1])])
+    starts, ends = (
+        np.array([getattr(piece.region, edge) for piece in pieces]) - shifts
+        for edge in ("start", "end")
+    )
+    spoken: list[list[list[Any]]] = [[] for _ in pieces]
+    for text, start, end, probability in record["words"]:
+        inside = np.minimum(end, ends) - np.maximum(start, starts)  # below 0 is a distance
+        at = int(np.argmax(inside))
+        region = pieces[at].region
+        times = np.clip([start + shifts[at], end + shifts[at]], region.start, region.end)
+        spoken[at].append([text, *times.tolist(), probability])
+    for piece, words in zip(pieces, spoken, strict=True):
+        if words and words[0][1] - piece.region.start < NEAR:
+            words[0][1] = piece.region.start
+        if words and piece.region.end - words[-1][2] < NEAR:
+            words[-1][2] = piece.region.end
+    return [
+        _transcript(piece.region, words, record, language)
+        for piece, words in zip(pieces, spoken, strict=True)
+    ]
+
+
+def _transcript(
+    region: Region,
+    spoken: Sequence[Sequence[Any]],
+    record: Mapping[str, Any],
+    language: tuple[str, float],
+) -> Transcript:
+    words = [
+        Word(word=word, start=round(start, 3), end=round(end, 3), probability=round(sure, 4))
+        for word, start, end, sure in spoken
+    ]
+    return Transcript(
+        id=region.id,
+        recording=region.recording,
+        language=language[0],
+        language_probability=language[1],
+        text=" ".join(word.word for word in words),
+        words=words,
+        avg_logprob=record["avg_logprob"],
+        no_speech_prob=record["no_speech_prob"],
+        compression_ratio=record["compression_ratio"],
+    )
+
+
+def sentence_errors(
+    script: Sequence[Sentence],
+    recordings: Mapping[str, str],
+    transcripts: Sequence[Transcript],
+    normalizer: Normalizer,
+) -> dict[str, list[WordErrors]]:
+    """Word errors of each clean sentence, by recording.
+
+    Args:
+        recordings: id by path, as the script names files.
+        transcripts: of all regions; every word counts for the sentence nearest to its middle, be that
+            clean or not, so that words which nobody said are errors too.
+    """
+    said: dict[str, list[Word]] = {}
+    for row in transcripts:
+        said.setdefault(row.recording, []).extend(row.words)
+    found: dict[str, list[WordErrors]] = {}
+    for file, name in sorted(recordings.items()):
+        sentences = [row for row in script if row.file == file]
+        if not sentences:
+            continue
+        heard: list[list[Word]] = [[] for _ in sentences]
+        for word in sorted(said.get(name, []), key=lambda word: word.start):
+            middle = (word.start + word.end) / 2
+            away = [max(row.start - middle, middle - row.end, 0.0) for row in sentences]
+            heard[int(np.argmin(away))].append(word)
+        found[name] = [
+            word_errors(row.text, " ".join(word.word for word in words), normalizer)
+            for row, words in zip(sentences, heard, strict=True)
+            if not row.flaw
+        ]
+    return found
+
+
+def _rate(errors: Mapping[str, list[WordErrors]], cfg: VoiceTranscribe, rt: Runtime) -> Rate | None:
+    """The pooled rate over all recordings, or None without a word to compare with."""
+    every = [one for found in errors.values() for one in found]
+    if not sum(one.words for one in every):
+        return None
+    return pooled_rate(every, cfg.rounds, rt.seed_for("wer"))
+
+
+def _draw(
+    plots_dir: Path, transcripts: Sequence[Transcript], errors: Mapping[str, list[WordErrors]]
+) -> None:
+    with figures.figure(plots_dir / "words.png", columns=2, size=(10, 3.5)) as (left, right):
+        words = [word for row in transcripts for word in row.words]
+        left.hist(
+            [word.probability for word in words], bins=np.linspace(0, 1, 41), color=figures.ACCENT
+        )
+        left.set(xlabel="probability", ylabel="words", title="Confidence of the words")
+        seconds = [min(word.end - word.start, 1.5) for word in words]
+        right.hist(seconds, bins=np.linspace(0, 1.5, 41), color=figures.ACCENT)
+        right.set(xlabel="seconds (1.5 and more in the last)", title="Length of the words")
+    shares = {
+        name: round(
+            100 * sum(one.errors for one in found) / max(1, sum(one.words for one in found)), 1
+        )
+        for name, found in errors.items()
+    }
+    with figures.figure(plots_dir / "wer.png", size=(7, 0.3 * len(shares) + 1.2)) as axis:
+        title = "Word error rate of clean sentences, %" if shares else "No script to compare with"
+        figures.bars(axis, shares, title, most=40)
+
+
+def _report(
+    recordings: Sequence[Recording],
+    transcripts: Sequence[Transcript],
+    rate: Rate | None,
+    errors: Mapping[str, list[WordErrors]],
+) -> str:
+    """The text as a person reads it: a line a region, with its time and the mean word probability."""
+    lines = ["# Transcripts", ""]
+    if rate is not None:
+        interval = f"{rate.low:.1%} to {rate.high:.1%}"
+        lines += [f"Word error rate {rate.value:.1%} ({interval}, {rate.n} words).", ""]
+    for recording in recordings:
+        found = errors.get(recording.id, [])
+        score = f", {sum(one.errors for one in found)} errors in {sum(one.words for one in found)} words"
+        lines += [f"## {recording.source}{score if found else ''}", ""]
+        rows = [row for row in transcripts if row.recording == recording.id and row.words]
+        for row in sorted(rows, key=lambda row: row.words[0].start):
+            minutes, seconds = divmod(row.words[0].start, 60)
+            mean = sum(word.probability for word in row.words) / len(row.words)
+            lines.append(f"- {minutes:02.0f}:{seconds:04.1f} ({mean:.2f}) {row.text}")
+        lines.append("")
+    return "\n".join(lines)

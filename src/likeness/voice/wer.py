@@ -1,0 +1,109 @@
+"""Word error rate against what was really said, with its n and its interval."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from likeness.common.errors import LikenessError
+from likeness.common.io import read_jsonl
+
+Normalizer = Literal["english", "basic"]
+
+
+class Sentence(BaseModel):
+    """A row of `script.jsonl`: what is said in a recording, and when; further keys are left alone.
+
+    Attributes:
+        file: the recording's path under the folder of recordings.
+        start, end: in seconds.
+        flaw: empty for a clean sentence, else what was done to it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    file: str
+    start: float
+    end: float
+    text: str
+    flaw: str = ""
+
+
+@dataclass(frozen=True)
+class WordErrors:
+    """Substituted, deleted and inserted words against the words of the reference."""
+
+    errors: int
+    words: int
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A pooled rate with its 95 % interval; `n` is the number of words in the references."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def read_script(path: Path) -> list[Sentence]:
+    """The rows of a `script.jsonl`. Raises `LikenessError` on the first that is not one."""
+    sentences: list[Sentence] = []
+    for number, value in enumerate(read_jsonl(path), start=1):
+        try:
+            sentences.append(Sentence.model_validate(value))
+        except ValidationError as error:
+            detail = error.errors()[0]
+            key = ".".join(map(str, detail["loc"]))
+            raise LikenessError(
+                f"{path}:{number}: {key}: {detail['msg']} (got {detail['input']!r})"
+            ) from error
+    return sentences
+
+
+def word_errors(reference: str, hypothesis: str, normalizer: Normalizer) -> WordErrors:
+    """Errors of a hypothesis after both texts were normalized.
+
+    Args:
+        normalizer: Whisper's own, from the package whisper-normalizer: `english` (numbers,
+            contractions, British spelling) or `basic` (case and punctuation, any language).
+    """
+    import jiwer
+
+    clean = _normalizer(normalizer)
+    wanted, found = clean(reference).strip(), clean(hypothesis).strip()
+    if not wanted:
+        return WordErrors(len(found.split()), 0)
+    counts = jiwer.process_words(wanted, found)
+    errors = counts.substitutions + counts.deletions + counts.insertions
+    return WordErrors(errors, counts.hits + counts.substitutions + counts.deletions)
+
+
+def pooled_rate(found: Sequence[WordErrors], rounds: int, seed: int) -> Rate:
+    """All errors by all words, with a bootstrap interval over the sentences.
+
+    Args:
+        found: one entry a sentence, with at least one word in all.
+        rounds: resamplings behind the interval.
+    """
+    errors, words = (np.array([getattr(one, key) for one in found]) for key in ("errors", "words"))
+    rng = np.random.default_rng(seed)
+    picks = rng.integers(0, len(found), (rounds, len(found)))
+    rates = errors[picks].sum(1) / np.maximum(words[picks].sum(1), 1)
+    low, high = np.quantile(rates, (0.025, 0.975))
+    return Rate(float(errors.sum() / words.sum()), float(low), float(high), int(words.sum()))
+
+
+@cache
+def _normalizer(name: Normalizer) -> Any:
+    if name == "english":
+        from whisper_normalizer.english import EnglishTextNormalizer
+
+        return EnglishTextNormalizer()
+    from whisper_normalizer.basic import BasicTextNormalizer
+
+    return BasicTextNormalizer()

@@ -1,0 +1,34 @@
+"""Recordings in; mono audio of one loudness and the regions of speech in it out."""
+
+from collections.abc import Sequence
+
+from likeness.common.cli import run
+from likeness.common.io import write_json
+from likeness.stage import begin
+from likeness.voice.segment import VoiceSegment, segment
+
+
+def main(argv: Sequence[str]) -> None:
+    args, cfg, rt = begin(
+        __doc__,
+        argv,
+        VoiceSegment,
+        "recordings",
+        "downloads",
+        "out_dir",
+        "plots_dir",
+        "metrics",
+    )
+    metrics = segment(
+        cfg,
+        recordings=args.recordings,
+        downloads=args.downloads,
+        out_dir=args.out_dir,
+        plots_dir=args.plots_dir,
+        rt=rt,
+    )
+    write_json(args.metrics, metrics)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,49 @@
+"""Predicted opinion scores: the package's own numbers, and one line when they cannot be had."""
+
+import numpy as np
+import pytest
+
+from likeness.common.errors import LikenessError
+from likeness.common.io import write_json
+from likeness.voice.mos import predict_mos, predict_p835
+from tests.conftest import ROOT
+from tests.voice.test_speaker import voiced
+
+DNSMOS = ROOT / "models" / "dnsmos"
+# Measured with dnsmos.run of speechmos 0.0.1.1 on `voiced(seconds, pitch)`, clipped to -1..1.
+MEASURED = [
+    ((4.3, 110), (2.16070, 2.22477, 1.64712)),  # repeated
+    ((9.5, 140), (2.88872, 2.83236, 2.11520)),  # one look
+    ((12.2, 210), (2.73113, 2.87471, 2.01171)),  # three looks
+]
+
+
+@pytest.fixture
+def dnsmos():
+    if not DNSMOS.is_dir():
+        pytest.skip("models/dnsmos is not here; `make repro` makes it")
+    return DNSMOS
+
+
+@pytest.mark.parametrize(("sound", "scores"), MEASURED)
+def test_scores_are_those_of_the_package(dnsmos, sound, scores):
+    wave = voiced(*sound).clip(-1, 1)
+    assert predict_p835(wave, 16000, dnsmos) == pytest.approx(scores, abs=1e-3)
+    assert predict_mos(wave, 16000, dnsmos) == pytest.approx(scores[2], abs=1e-3)
+
+
+def test_noise_lowers_the_background_score(dnsmos):
+    wave = voiced(4, 110)
+    noisy = wave + 0.05 * np.random.default_rng(1).standard_normal(len(wave)).astype(np.float32)
+    assert predict_p835(noisy, 16000, dnsmos).bak < predict_p835(wave, 16000, dnsmos).bak - 0.2
+
+
+def test_an_empty_clip_is_one_line(dnsmos):
+    with pytest.raises(LikenessError, match="the clip is empty"):
+        predict_mos(np.zeros(0), 16000, dnsmos)
+
+
+def test_a_folder_without_dnsmos_is_one_line(tmp_path):
+    write_json(tmp_path / "config.json", {"predictor": "other"})
+    with pytest.raises(LikenessError, match="no DNSMOS here; run the stage dnsmos"):
+        predict_mos(np.ones(16000), 16000, tmp_path)

@@ -1,0 +1,283 @@
+"""Recordings of any form become one form with regions of speech; what is broken is counted."""
+
+import io
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from likeness.common.errors import LikenessError
+from likeness.common.manifest import Rejection, read_manifest, write_manifest
+from likeness.common.runtime import Runtime
+from likeness.voice.audio import integrated_loudness
+from likeness.voice.rows import Download, Recording, Region
+from likeness.voice.segment import VoiceSegment, list_recordings, segment, split_long
+from tests.conftest import files_of, runtime, section
+from tests.voice.sounds import babble, file_bytes, silence, tone, write
+
+RATE = 22050
+# Seconds of silence, speech, silence, … in turns.
+PLAN = (1.0, 3.0, 1.5, 2.0, 1.0)
+
+
+def talk(seed: int) -> np.ndarray:
+    """Babble where `PLAN` says so."""
+    parts = [
+        babble(seconds, RATE, seed + at) if at % 2 else silence(seconds, RATE)
+        for at, seconds in enumerate(PLAN)
+    ]
+    return np.concatenate(parts)
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """Three recordings in three forms, and one file for each thing that can be wrong."""
+    folder = tmp_path / "recordings"
+    good = file_bytes(talk(20), RATE, "flac")
+    write(folder / "one.wav", file_bytes(talk(0), RATE, "wav", channels=2))
+    write(folder / "two.mp3", file_bytes(talk(10), RATE, "mp3"))
+    write(folder / "more" / "three.flac", good)
+    write(folder / "copy.flac", good)
+    write(folder / "cut.mp3", file_bytes(talk(30), RATE, "mp3")[:20000])
+    write(folder / "empty.wav", b"")
+    write(folder / "hiss.wav", file_bytes(30 * silence(4.0), RATE, "wav"))
+    write(folder / "notes.wav", b"Notes of the session, take two.\n" * 30)
+    write(folder / "short.wav", file_bytes(babble(0.5), RATE, "wav"))
+    write(folder / "zeros.wav", file_bytes(np.zeros(3 * RATE, np.float32), RATE, "wav"))
+    write(folder / "script.jsonl", b"{}\n")
+    return folder
+
+
+def no_downloads(tmp_path: Path) -> Path:
+    write_manifest(tmp_path / "downloads" / "manifest.jsonl", [])
+    return tmp_path / "downloads"
+
+
+def run(recordings: Path, out: Path, rt: Runtime, **changes: Any) -> dict[str, float]:
+    downloads = changes.pop("downloads", None) or no_downloads(out.parent)
+    return segment(
+        section(VoiceSegment, **{"max_rejected_share": 0.9, **changes}),
+        recordings=recordings,
+        downloads=downloads,
+        out_dir=out / "data",
+        plots_dir=out / "plots",
+        rt=rt,
+    )
+
+
+def test_recordings_are_kept_and_broken_files_counted(
+    recordings: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    metrics = run(recordings, tmp_path / "out", rt)
+    speech = metrics.pop("speech_seconds")
+    assert speech == pytest.approx(3 * 5.0, abs=3 * 1.2)
+    assert metrics.pop("seconds") == pytest.approx(3 * 8.5, abs=0.3)
+    assert metrics.pop("speech_ratio") == pytest.approx(speech / 25.5, abs=0.01)
+    assert metrics.pop("regions") >= 6
+    assert metrics == {
+        "recordings": 3,
+        "rejected_empty_file": 1,
+        "rejected_not_audio": 1,
+        "rejected_truncated": 1,
+        "rejected_too_short": 1,
+        "rejected_no_speech": 2,
+        "rejected_duplicate": 1,
+        "rejected_error": 0,
+    }
+    rejected = read_manifest(tmp_path / "out" / "data" / "rejected.jsonl", Rejection)
+    assert {row.id: row.reason for row in rejected} == {
+        "cut": "truncated",
+        "empty": "empty_file",
+        "hiss": "no_speech",
+        "more_three": "duplicate",
+        "notes": "not_audio",
+        "short": "too_short",
+        "zeros": "no_speech",
+    }
+    assert next(row for row in rejected if row.id == "short").value == 0.5
+
+
+def test_rows_describe_the_original_and_the_file(
+    recordings: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    run(recordings, tmp_path / "out", rt)
+    data = tmp_path / "out" / "data"
+    rows = {row.id: row for row in read_manifest(data / "manifest.jsonl", Recording)}
+    assert sorted(rows) == ["copy", "one", "two"]
+    one, two = rows["one"], rows["two"]
+    assert (one.source, one.codec, one.source_channels) == ("one.wav", "pcm_s16le", 2)
+    assert (two.source, two.container, two.source_rate) == ("two.mp3", "mp3", RATE)
+    for row in rows.values():
+        file = soundfile.info(data / row.file_name)
+        assert (file.format, file.subtype) == ("FLAC", "PCM_16")
+        assert (file.samplerate, file.channels) == (RATE, 1)
+        assert file.frames / RATE == pytest.approx(row.seconds, abs=0.001)
+
+
+def test_every_recording_has_the_same_loudness(tmp_path: Path, rt: Runtime) -> None:
+    for name, level in (("loud", 2.5), ("soft", 0.1)):
+        write(tmp_path / "in" / f"{name}.wav", file_bytes(level * talk(0), RATE, "wav"))
+    run(tmp_path / "in", tmp_path / "out", rt, loudness=-25.0, peak=0.0)
+    for row in read_manifest(tmp_path / "out" / "data" / "manifest.jsonl", Recording):
+        samples, _ = soundfile.read(tmp_path / "out" / "data" / row.file_name)
+        assert integrated_loudness(samples, RATE) == pytest.approx(-25.0, abs=0.1)
+        assert row.loudness + row.gain_db == pytest.approx(-25.0, abs=0.05)
+
+
+def test_no_sample_passes_the_peak(tmp_path: Path, rt: Runtime) -> None:
+    clicks = talk(0)
+    clicks[::RATE] = 1.0
+    write(tmp_path / "in" / "a.wav", file_bytes(clicks, RATE, "wav"))
+    run(tmp_path / "in", tmp_path / "out", rt, loudness=-10.0, peak=-6.0)
+    samples, _ = soundfile.read(tmp_path / "out" / "data" / "audio" / "a.flac")
+    assert np.abs(samples).max() == pytest.approx(10 ** (-6 / 20), abs=0.001)
+
+
+def test_regions_are_where_somebody_speaks(tmp_path: Path, rt: Runtime) -> None:
+    write(tmp_path / "in" / "a.wav", file_bytes(talk(0), RATE, "wav"))
+    run(tmp_path / "in", tmp_path / "out", rt, min_silence_seconds=0.8)
+    found = read_manifest(tmp_path / "out" / "data" / "regions.jsonl", Region)
+    assert [row.id for row in found] == ["a-0001", "a-0002"]
+    for row, (start, end) in zip(found, [(1.0, 4.0), (5.5, 7.5)], strict=True):
+        assert row.recording == "a"
+        assert row.start == pytest.approx(start, abs=0.45)
+        assert row.end == pytest.approx(end, abs=0.45)
+
+
+def test_worker_count_changes_nothing(recordings: Path, tmp_path: Path) -> None:
+    for workers in (0, 2):
+        run(
+            recordings,
+            tmp_path / str(workers),
+            runtime(tmp_path / f"cache{workers}", workers=workers),
+        )
+    assert files_of(tmp_path / "0") == files_of(tmp_path / "2")
+
+
+def stored(rt: Runtime) -> set[Path]:
+    return {path.parent for path in (rt.cache / "items" / "voice_segment").rglob("record.json")}
+
+
+def test_one_changed_recording_costs_one(recordings: Path, tmp_path: Path, rt: Runtime) -> None:
+    run(recordings, tmp_path / "a", rt)
+    before = stored(rt)
+    write(recordings / "one.wav", file_bytes(talk(50), RATE, "wav"))
+    (recordings / "two.mp3").rename(recordings / "renamed.mp3")
+    run(recordings, tmp_path / "b", rt, max_rejected_share=0.8)
+    assert len(stored(rt) - before) == 1
+
+
+def test_a_changed_threshold_is_computed_again(
+    recordings: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    run(recordings, tmp_path / "a", rt)
+    before = stored(rt)
+    run(recordings, tmp_path / "b", rt, vad_threshold=0.4)
+    assert len(stored(rt)) == 2 * len(before)
+
+
+def test_downloads_are_recordings_too(tmp_path: Path, rt: Runtime) -> None:
+    downloads = tmp_path / "downloads"
+    data = file_bytes(talk(0), RATE, "webm")
+    write(downloads / "media" / "Site-x-123.webm", data)
+    write(downloads / "info" / "Site-x-123.json", b"{}")
+    row = Download(
+        id="Site-x-123",
+        file_name="media/Site-x-123.webm",
+        info="info/Site-x-123.json",
+        url="u",
+        title="t",
+        format="f",
+        version="v",
+        sha256="s",
+        seconds=None,
+    )
+    write_manifest(downloads / "manifest.jsonl", [row])
+    (tmp_path / "in").mkdir()
+    metrics = run(tmp_path / "in", tmp_path / "out", rt, downloads=downloads)
+    assert metrics["recordings"] == 1
+    (found,) = read_manifest(tmp_path / "out" / "data" / "manifest.jsonl", Recording)
+    assert (found.id, found.source) == ("Site-x-123", "media/Site-x-123.webm")
+
+
+def test_names_make_ids_that_differ(tmp_path: Path) -> None:
+    for name in ("a.wav", "a.mp3", "b/a.wav", "Sessão 1 (final).wav", "b.wav", "script.jsonl"):
+        write(tmp_path / "in" / name, b"x")
+    found = list_recordings(tmp_path / "in", no_downloads(tmp_path))
+    by_path = {path.relative_to(tmp_path / "in").as_posix(): name for name, path in found.items()}
+    assert by_path["b.wav"] == "b"
+    assert by_path["b/a.wav"] == "b_a"
+    assert by_path["Sessão 1 (final).wav"] == "Sessão_1_final"
+    assert by_path["a.wav"].startswith("a-")
+    assert by_path["a.mp3"].startswith("a-")
+    assert len(found) == 5
+
+
+def test_a_long_stretch_is_cut_where_it_is_quiet() -> None:
+    samples = np.concatenate([tone(14.0), silence(0.4), tone(10.0), silence(0.4), tone(12.0)])
+    spans = split_long((0.0, len(samples) / RATE), samples, RATE, 16.0)
+    edges = [spans[0][0], *(end for _, end in spans)]
+    assert edges == pytest.approx([0.0, 14.2, 24.6, 36.8], abs=0.15)
+
+
+def test_parts_cover_the_stretch_without_overlap() -> None:
+    samples = babble(70.0)
+    spans = split_long((2.0, 69.0), samples, RATE, 10.0)
+    assert spans[0][0] == 2.0
+    assert spans[-1][1] == 69.0
+    assert all(left[1] == right[0] for left, right in pairwise(spans))
+    assert max(end - start for start, end in spans) <= 10.0
+    assert min(end - start for start, end in spans) >= 2.0
+
+
+def test_figures_are_there_and_the_same_each_time(
+    recordings: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    for name in ("a", "b"):
+        run(recordings, tmp_path / name, rt)
+    plots = files_of(tmp_path / "a" / "plots")
+    assert sorted(plots) == ["lengths.png", "timelines.png"]
+    assert plots == files_of(tmp_path / "b" / "plots")
+    for data in plots.values():
+        assert min(Image.open(io.BytesIO(data)).size) > 100
+
+
+def emptied(folder: Path) -> None:
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        path.unlink()
+
+
+def removed(folder: Path) -> None:
+    folder.rename(folder.with_name("elsewhere"))
+
+
+def unchanged(folder: Path) -> None:
+    assert folder.is_dir()
+
+
+def broken(folder: Path) -> None:
+    emptied(folder)
+    write(folder / "a.wav", b"")
+
+
+@pytest.mark.parametrize(
+    ("damage", "share", "says"),
+    [
+        (emptied, 0.9, "no files; put recordings there"),
+        (removed, 0.9, "no such folder; inputs.recordings names it"),
+        (unchanged, 0.2, r"7 of 10 items rejected, more than max_rejected_share 0.2 \(duplicate 1"),
+        (broken, 1.0, "1 of 1 items rejected"),
+    ],
+)
+def test_a_wrong_folder_is_one_line(
+    recordings: Path, tmp_path: Path, rt: Runtime, damage: Any, share: float, says: str
+) -> None:
+    damage(recordings)
+    with pytest.raises(LikenessError, match=says) as caught:
+        run(recordings, tmp_path / "out", rt, max_rejected_share=share)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out" / "data" / "manifest.jsonl").exists()
