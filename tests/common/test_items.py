@@ -255,11 +255,16 @@ def test_pruning_deletes_what_is_old(rt: Runtime) -> None:
     paths = sorted((rt.cache / "items").rglob("record.json"))
     for path in paths[:3]:
         os.utime(path, (0, time.time() - 31 * 86400))
-    assert prune(rt.cache / "items", 30) == 3
+    checkpoints = [rt.scratch("train", key) / "state.pt" for key in ("old", "new")]
+    for path in checkpoints:
+        path.write_bytes(b"")
+    os.utime(checkpoints[0], (0, time.time() - 31 * 86400))
+    assert prune(rt.cache, 30) == 4
+    assert [path.exists() for path in checkpoints] == [False, True]
     assert sorted((rt.cache / "items").rglob("record.json")) == paths[3:]
     records(rt)
     assert len(done()) == 3
-    assert prune(rt.cache / "items", 0) == 10
+    assert prune(rt.cache, 0) == 11
 
 
 def test_pruning_from_the_command_line(tmp_path: Path) -> None:
@@ -270,4 +275,4 @@ def test_pruning_from_the_command_line(tmp_path: Path) -> None:
     ran = subprocess.run(
         [*command, "--days", "0"], capture_output=True, text=True, env=library_env()
     )
-    assert (ran.returncode, ran.stdout) == (0, "10 results deleted\n"), ran.stderr
+    assert (ran.returncode, ran.stdout) == (0, "10 results and checkpoints deleted\n"), ran.stderr

@@ -28,6 +28,7 @@ PROMPTS = [f"A photo of {name} shoes" for name in ("red", "blue", "black", "", "
 SEEDS = [11, 12, 13, 2**62, 15, 16, 17, 18]
 OPTIONS: dict[str, Any] = {
     "resolution": SIDE,
+    "sampler": "base",
     "steps": 3,
     "guidance": 3.0,
     "negative_prompt": "blurred",
@@ -61,15 +62,38 @@ def latents_at(pipeline: Any, size: int, options: dict[str, Any]) -> list[str]:
     return kept
 
 
-@pytest.mark.parametrize("guidance", [3.0, 1.0])
-def test_latents_are_bitwise_the_same_at_any_batch_size(tmp_path: Path, guidance: float) -> None:
+@pytest.mark.parametrize(("sampler", "guidance"), [("base", 3.0), ("base", 1.0), ("dpm++", 3.0)])
+def test_latents_are_bitwise_the_same_at_any_batch_size(
+    tmp_path: Path, sampler: str, guidance: float
+) -> None:
     # As wide and as large as a mini base: kernels choose their way by the size of their input.
     pipeline = load_pipeline(build_base(tmp_path / "base", width=64), "cpu")
-    options = {**OPTIONS, "guidance": guidance, "resolution": 64, "steps": 2}
+    options = {**OPTIONS, "sampler": sampler, "guidance": guidance}
+    options |= {"resolution": 64, "steps": 2}
     whole = latents_at(pipeline, 8, options)
     assert len(set(whole)) == len(whole) == 8
     same = {size: latents_at(pipeline, size, options) == whole for size in (1, 5)}
     assert all(same.values()), same
+
+
+def test_the_other_sampler_is_diffusers_own_and_the_base_keeps_its_scheduler(
+    tiny_base: Path,
+) -> None:
+    from diffusers import DPMSolverMultistepScheduler
+
+    pipeline = load_pipeline(tiny_base, "cpu")
+    own = pipeline.scheduler
+
+    def drawn(sampler: str) -> np.ndarray:
+        return np.stack(draw(pipeline, PROMPTS, SEEDS, **{**OPTIONS, "sampler": sampler}))
+
+    images = drawn("dpm++")
+    assert pipeline.scheduler is own
+    assert not np.array_equal(images, drawn("base"))
+    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(
+        own.config, timestep_spacing="trailing"
+    )
+    assert np.array_equal(images, drawn("base"))
 
 
 def test_images_are_the_same_at_any_batch_size(tiny_base: Path) -> None:
@@ -103,7 +127,7 @@ def test_an_image_follows_its_seed_and_its_prompt(tiny_base: Path) -> None:
     assert paint(rows[:1])[0].files["image.png"] == first
 
 
-def test_an_adapter_changes_the_output_and_unloading_gives_the_base_s(
+def test_an_adapter_becomes_part_of_the_weights_and_changes_the_output_as_it_did_beside_them(
     tiny_base: Path, tiny_adapter: Path
 ) -> None:
     import torch
@@ -111,9 +135,12 @@ def test_an_adapter_changes_the_output_and_unloading_gives_the_base_s(
     pipeline = load_pipeline(tiny_base, "cpu")
     base = prediction(pipeline)
     load_adapter(pipeline, tiny_adapter)
-    assert (prediction(pipeline) - base).abs().max() > 1e-3
-    pipeline.unload_lora_weights()
-    assert torch.equal(prediction(pipeline), base)
+    added = prediction(pipeline)
+    assert (added - base).abs().max() > 1e-3
+    assert not [name for name, _ in pipeline.unet.named_parameters() if "lora" in name]
+    beside = load_pipeline(tiny_base, "cpu")
+    beside.load_lora_weights(tiny_adapter, weight_name=ADAPTER)
+    assert torch.allclose(prediction(beside), added, atol=1e-5)
 
 
 def test_an_adapter_is_loaded_with_the_pipeline(tiny_base: Path, tiny_adapter: Path) -> None:

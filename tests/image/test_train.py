@@ -164,7 +164,7 @@ def test_alpha_scales_what_the_adapter_does(
     trained_loss = read_json(out / "adapter" / "training.json")["val_loss"]
     loss = validation_loss(pipeline, tiny_dataset, rt)
     assert loss == pytest.approx(trained_loss, abs=1e-5)
-    pipeline.unload_lora_weights()
+    pipeline = load_pipeline(tiny_base, "cpu")
     base = read_json(out / "adapter" / "training.json")["val_loss_base"]
     assert validation_loss(pipeline, tiny_dataset, rt) == pytest.approx(base, abs=1e-5)
     assert abs(base - trained_loss) > 1e-4

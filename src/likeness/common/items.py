@@ -247,18 +247,25 @@ def _folder_digest(path: Path, _newest: int) -> str:
     return digest(path)
 
 
-def prune(store: Path, days: float) -> int:
-    """Delete results that were made more than `days` days ago; returns how many."""
+def prune(cache: Path, days: float) -> int:
+    """Delete results, and what killed trainings left, older than `days` days; returns how many."""
     limit = time.time() - days * 86400
-    old = [path.parent for path in store.rglob("record.json") if path.stat().st_mtime < limit]
-    for folder in old:
+
+    def old(path: Path) -> bool:
+        return path.is_file() and path.stat().st_mtime < limit
+
+    results = [path.parent for path in (cache / "items").rglob("record.json") if old(path)]
+    leftovers = [path for path in (cache / "scratch").rglob("*") if old(path)]
+    for folder in results:
         shutil.rmtree(folder)
-    return len(old)
+    for path in leftovers:
+        path.unlink()
+    return len(results) + len(leftovers)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Delete old results from the item store.")
+    parser = argparse.ArgumentParser(description="Delete old item results and checkpoints.")
     parser.add_argument("--root", type=Path, default=Path("."), help="the repository's root")
     parser.add_argument("--days", type=float, required=True, help="age of what is deleted")
     arguments = parser.parse_args()
-    print(prune(cache_folder(arguments.root) / "items", arguments.days), "results deleted")
+    print(prune(cache_folder(arguments.root), arguments.days), "results and checkpoints deleted")

@@ -22,7 +22,7 @@ from likeness.common.items import Stored, map_items
 from likeness.common.manifest import Rejection, count_reasons, read_manifest, write_manifest
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
-from likeness.image.diffusion import draw_images
+from likeness.image.diffusion import Sampler, draw_images
 from likeness.image.features import extract
 from likeness.image.fidelity import nearest
 from likeness.image.quality import Measures, measure_all
@@ -36,6 +36,7 @@ class ImageGenerate(Section):
     baseline: Annotated[int, Field(ge=0)]
     shares: dict[str, dict[str, Annotated[float, Field(ge=0)]]]
     negative_prompt: str
+    sampler: Sampler
     steps: Annotated[int, Field(ge=1, le=1000)]
     guidance: Annotated[float, Field(ge=0)]
     batch: Annotated[int, Field(ge=1)]
@@ -89,6 +90,7 @@ def generate(
         draw_images,
         base=base,
         resolution=resolution,
+        sampler=cfg.sampler,
         steps=cfg.steps,
         guidance=cfg.guidance,
         negative_prompt=cfg.negative_prompt,

@@ -28,7 +28,7 @@ from likeness.common.manifest import read_manifest
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.common.tracking import Tracker
-from likeness.image.diffusion import ADAPTER, draw, load_pipeline
+from likeness.image.diffusion import ADAPTER, Sampler, draw, load_pipeline
 from likeness.image.rows import PreparedImage
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class ImageTrain(Section):
     checkpoint_every: Annotated[int, Field(ge=1)]
     sample_every: Annotated[int, Field(ge=1)]
     samples: Annotated[int, Field(ge=1, le=64)]
+    sampler: Sampler
     sample_steps: Annotated[int, Field(ge=1)]
     guidance: Annotated[float, Field(ge=0)]
 
@@ -455,6 +456,7 @@ class Trainer:
             [self.rt.seed_for("sample", row.id) for row in chosen],
             resolution=self.val_split.moments.shape[-1]
             * 2 ** (len(self.pipeline.vae.config.block_out_channels) - 1),
+            sampler=self.cfg.sampler,
             steps=self.cfg.sample_steps,
             guidance=self.cfg.guidance,
             negative_prompt="",
