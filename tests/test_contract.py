@@ -593,3 +593,11 @@ def test_an_unpinned_package_is_found() -> None:
     }
     assert unpinned(files, "pyyaml==6\n# pillow\nnumpy\n") == ["PIL"]
     assert unpinned(files, "PyYAML>=6\npillow\nnumpy\n") == []
+
+
+def test_dvc_sees_what_a_user_adds_to_the_raw_data() -> None:
+    from dvc.repo import Repo
+
+    with Repo(str(ROOT)) as repo:
+        assert not repo.scm.is_ignored("data/raw/")
+        assert repo.scm.is_ignored("data/image_prepare/")
