@@ -209,7 +209,7 @@ def test_without_words_or_pauses_there_is_nothing_to_cut() -> None:
     assert Cutter([], {}, 1.0, limits()).spans() == []
     words = [Word(word="one", start=0.2, end=0.5, probability=1.0)]
     assert find_gaps(words, [], 1.0) == {}
-    assert Cutter(words, {}, 1.0, limits()).spans() == [Span(0, 0, 0.05, 0.65)]
+    assert Cutter(words, {}, 1.0, limits(padding=0.15)).spans() == [Span(0, 0, 0.05, 0.65)]
 
 
 # --- what ends a sentence -------------------------------------------------------------------------
