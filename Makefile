@@ -16,7 +16,7 @@ $(READY): requirements.lock
 	touch $@
 
 repro: $(READY) ## reproduce the pipeline: bundled inputs and bases, then every stage that changed
-	dvc pull --quiet $(BUNDLED)
+	dvc pull --quiet --remote bundled $(BUNDLED)
 	dvc repro
 
 test: $(READY) ## run the tests
