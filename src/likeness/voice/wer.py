@@ -83,6 +83,21 @@ def word_errors(reference: str, hypothesis: str, normalizer: Normalizer) -> Word
     return WordErrors(errors, counts.hits + counts.substitutions + counts.deletions)
 
 
+def character_errors(
+    reference: str, hypothesis: str, normalizer: Normalizer
+) -> tuple[int, int]:
+    """Errors of a hypothesis in characters, and the characters of the reference, both normalized."""
+    import jiwer
+
+    clean = _normalizer(normalizer)
+    wanted, found = clean(reference).strip(), clean(hypothesis).strip()
+    if not wanted:
+        return len(found), 0
+    counts = jiwer.process_characters(wanted, found)
+    errors = counts.substitutions + counts.deletions + counts.insertions
+    return errors, counts.hits + counts.substitutions + counts.deletions
+
+
 def pooled_rate(found: Sequence[WordErrors], rounds: int, seed: int) -> Rate:
     """All errors by all words, with a bootstrap interval over the sentences.
 
