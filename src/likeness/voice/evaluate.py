@@ -335,34 +335,37 @@ def _draw(
     plots_dir: Path, table: Sequence[EvaluatedSpeech], found: Mapping[str, Estimate]
 ) -> None:
     by_voice = {voice: [row for row in table if row.voice == voice] for voice in COLOURS}
-    with figures.figure(plots_dir / "figures.png", 1, 5, (13, 2.8)) as axes:
+    with figures.figure(plots_dir / "figures.png", 1, len(FIGURES), (13, 2.8)) as axes:
         for axis, figure in zip(axes, FIGURES, strict=True):
             for voice, colour in COLOURS.items():
                 one = found.get(f"{voice}_{figure}")
-                if one is None or one.value is None:
+                if one is None or one.value is None or one.low is None or one.high is None:
                     continue
                 error = [[max(0.0, one.value - one.low)], [max(0.0, one.high - one.value)]]
                 axis.bar(voice, one.value, color=colour, yerr=error, capsize=4)
             axis.set_title(f"{figure.replace('_', ' ')} (n={found[f'tuned_{figure}'].n})")
     with figures.figure(plots_dir / "distributions.png", 1, 4, (13, 2.8)) as axes:
         for axis, figure in zip(axes, ("wer", *FIGURES[2:]), strict=True):
-            values = {
-                voice: [min(value, 3.0) if figure != "dnsmos" else value for row in rows
-                        if (value := getattr(row, figure)) is not None]
-                for voice, rows in by_voice.items()
-            }  # fmt: skip
-            every = [value for part in values.values() for value in part]
-            edges = np.linspace(min(every), max(max(every), min(every) + 1e-3), 25)
+            values = {voice: _values(rows, figure) for voice, rows in by_voice.items()}
+            every = np.concatenate(list(values.values()))
+            edges = np.linspace(every.min(), max(every.max(), every.min() + 1e-3), 25)
             for voice, colour in COLOURS.items():
                 axis.hist(values[voice], edges, histtype="step", color=colour, label=voice)
             axis.set_title(figure.replace("_", " "))
         axes[0].legend(frameon=False)
     tuned = {_turn(row): row for row in by_voice["tuned"]}
-    pairs = [(row, tuned[_turn(row)]) for row in by_voice["base"] if _turn(row) in tuned]
+    base = [row for row in by_voice["base"] if _turn(row) in tuned]
     with figures.figure(plots_dir / "pairs.png", 1, 3, (10, 3.2)) as axes:
         for axis, figure in zip(axes, ("wer", "similarity", "dnsmos"), strict=True):
-            left, right = ([getattr(row, figure) for row in side] for side in zip(*pairs)) if pairs else ([], [])  # fmt: skip
+            left = _values(base, figure)
+            right = _values([tuned[_turn(row)] for row in base], figure)
             axis.scatter(left, right, s=14, color=figures.ACCENT)
-            ends = [min([*left, *right], default=0), max([*left, *right], default=1)]
+            ends = np.quantile([*left, *right], (0, 1)) if base else (0, 1)
             axis.plot(ends, ends, color=figures.QUIET, linewidth=1)
             axis.set(xlabel="base", ylabel="tuned", title=f"{figure}, clip by clip")
+
+
+def _values(rows: Sequence[EvaluatedSpeech], figure: str) -> Array:
+    """What is there of a figure; what is out of all proportion is drawn at 5."""
+    values = [getattr(row, figure) for row in rows]
+    return np.array([min(value, 5.0) for value in values if value is not None], np.float64)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 
-FILES = ("config.json", "model.pth", "vocab.json")
+FILES = ("model.pth", "vocab.json")  # beside the base's config.json
 SETTINGS = ("temperature", "top_k", "top_p", "repetition_penalty")
 REFERENCE_RATE = 22050  # Hz, of what `Xtts` hears
 SILENT = 1e-3  # peak, of full scale, up to which nothing is heard
@@ -123,10 +123,10 @@ def read_settings(config: Path, given: dict[str, float | None]) -> dict[str, flo
 
 def check_folder(folder: Path, config: Path, language: str) -> None:
     """Raise `LikenessError` unless the folder is an XTTS that speaks the language."""
-    missing = [name for name in FILES[1:] if not (folder / name).is_file()]
+    missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise LikenessError(
-            f"{folder}: not an XTTS checkpoint ({', '.join(missing)} missing); inputs.voice names a "
+            f"{folder}: not an XTTS checkpoint ({', '.join(missing)} missing); inputs.tts names a "
             "folder under models/, and voice_train writes the merged one"
         )
     known = read_json(config).get("languages", [])
