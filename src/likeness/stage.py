@@ -23,6 +23,7 @@ from likeness.voice.clips import VoiceClips
 from likeness.voice.dataset import VoiceDataset
 from likeness.voice.download import VoiceDownload
 from likeness.voice.segment import VoiceSegment
+from likeness.voice.train import VoiceTrain
 from likeness.voice.transcribe import VoiceTranscribe
 
 S = TypeVar("S", bound=Section)
@@ -41,6 +42,7 @@ class Inputs(Section):
     asr: str
     speaker: str
     mos: str
+    tts: str
 
 
 SCHEMA: dict[str, type[Section]] = {
@@ -57,6 +59,7 @@ SCHEMA: dict[str, type[Section]] = {
     "voice_transcribe": VoiceTranscribe,
     "voice_clips": VoiceClips,
     "voice_dataset": VoiceDataset,
+    "voice_train": VoiceTrain,
     "report": Report,
 }
 
