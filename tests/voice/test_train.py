@@ -11,9 +11,10 @@ from likeness.common.io import digest, read_json
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
 from likeness.common.runtime import Runtime
 from likeness.voice import listening
-from likeness.voice import train as module
+from likeness.voice import trainer as module
 from likeness.voice.audio import read
-from likeness.voice.train import Trainer, VoiceTrain, evenly, train
+from likeness.voice.train import VoiceTrain, evenly, train
+from likeness.voice.trainer import Trainer
 from likeness.voice.xtts import ADAPTER, apply_adapter, load_xtts, read_adapter, read_weights
 from tests.conftest import files_of, runtime, section
 from tests.voice.tiny_xtts import utterance
