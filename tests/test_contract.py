@@ -35,6 +35,7 @@ HEAVY = (
     "av",
     "soundfile",
     "faster_whisper",
+    "TTS",
     "yt_dlp",
 )
 

@@ -25,6 +25,7 @@ from likeness.voice.download import VoiceDownload
 from likeness.voice.evaluate import VoiceEvaluate
 from likeness.voice.segment import VoiceSegment
 from likeness.voice.synthesize import VoiceSynthesize
+from likeness.voice.train import VoiceTrain
 from likeness.voice.transcribe import VoiceTranscribe
 
 S = TypeVar("S", bound=Section)
@@ -61,6 +62,7 @@ SCHEMA: dict[str, type[Section]] = {
     "voice_transcribe": VoiceTranscribe,
     "voice_clips": VoiceClips,
     "voice_dataset": VoiceDataset,
+    "voice_train": VoiceTrain,
     "voice_synthesize": VoiceSynthesize,
     "voice_evaluate": VoiceEvaluate,
     "report": Report,

@@ -28,6 +28,7 @@ from tests.voice.sounds import babble, write
 from tests.voice.tiny_xtts import RATE, TEXTS, utterance, write_voice_dataset
 
 SMALL: dict[str, Any] = {"rounds": 50, "samples": 2, "worst": 3}
+SPLITS = ("train", "train", "train", "val", "test", "test", "test", "train")
 VECTORS = {"base": [0.0, 1.0], "tuned": [0.8, 0.6], "real": [1.0, 0.0], "other": [0.6, -0.8]}
 
 
@@ -68,7 +69,7 @@ def write_synthesized(folder: Path, rejected: tuple[str, ...] = ()) -> Path:
 @pytest.fixture
 def inputs(tmp_path: Path) -> dict[str, Path]:
     return {
-        "dataset": write_voice_dataset(tmp_path / "dataset"),
+        "dataset": write_voice_dataset(tmp_path / "dataset", SPLITS),
         "synthesized": write_synthesized(tmp_path / "synthesized"),
         "asr": tmp_path / "some_asr",
         "speaker": tmp_path / "some_encoder",
@@ -143,7 +144,7 @@ def test_figures_are_those_of_what_was_heard(
     inputs: dict[str, Path], tmp_path: Path, rt: Runtime
 ) -> None:
     metrics = run(inputs, tmp_path / "out", rt)
-    words = sum(len(text.split()) for text in TEXTS[4:])
+    words = sum(len(text.split()) for text in TEXTS[4:7])
     assert metrics["words"] == words
     assert metrics["base_wer"] == pytest.approx(3 / words, abs=1e-5)
     assert metrics["tuned_wer"] == metrics["real_wer"] == 0
@@ -187,7 +188,7 @@ def test_samples_are_of_the_same_sentences(
     samples = read_json(folder / "samples.json")
     assert len(samples) == 2
     for sample in samples:
-        assert sample["text"] in TEXTS[4:]
+        assert sample["text"] in TEXTS[4:7]
         assert list(sample["clips"]) == ["real", "base", "tuned"]
         assert len({clip["file"].partition("-")[2] for clip in sample["clips"].values()}) == 1
     assert len(files_of(folder)) == 2 * 3 + 1
@@ -254,7 +255,7 @@ def test_a_clip_without_its_text_is_an_error(
 def test_other_texts_and_missing_sentences_are_errors(
     inputs: dict[str, Path], tmp_path: Path, rt: Runtime
 ) -> None:
-    rows = [utterance(at) for at in range(7)]
+    rows = [utterance(at, split=split) for at, split in enumerate(SPLITS)]
     changed = [row.model_copy(update={"normalized": "Other."}) if row.id == "u5" else row for row in rows]  # fmt: skip
     write_manifest(inputs["dataset"] / "manifest.jsonl", changed)
     with pytest.raises(LikenessError, match="base/u5-0 says another text"):

@@ -1,11 +1,13 @@
-"""An XTTS of Coqui's classes with random weights, which stops after about ten codes, and a dataset."""
+"""An XTTS of Coqui's classes with random weights, a speaker encoder likewise, and a dataset."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from likeness.common.io import read_json, write_json
 from likeness.common.manifest import write_manifest
 from likeness.common.params import load_params
 from likeness.voice.audio import encode
@@ -16,6 +18,7 @@ from tests.voice.sounds import babble, write
 sys.path.insert(0, str(ROOT / "models"))  # the model scripts import each other by name
 
 RATE = 22050
+LONGEST = 60  # codes that the model says at most, about
 TEXTS = (
     "The red hat is warm.",
     "A new belt costs ten dollars.",
@@ -24,15 +27,16 @@ TEXTS = (
     "It comes in blue and green.",
     "The bag has two pockets.",
     "A soft scarf for winter.",
+    "The wool jacket is new.",
 )
-SPLITS = ("train", "train", "train", "val", "test", "test", "test")
+SPLITS = ("train", "train", "train", "train", "train", "val", "val", "test")
 
 
-def build_xtts_folder(folder: Path, *, stop: float = 1.4, seed: int = 0) -> Path:
+def build_xtts_folder(folder: Path, *, stop: float = 2.0, seed: int = 0) -> Path:
     """Write what `Xtts.load_checkpoint` loads.
 
     Args:
-        stop: logit of the token that stops, where every other one has 0; at -100 none stops.
+        stop: logit of the token that stops; the others' are below 2.
         seed: of the weights.
     """
     import torch
@@ -53,7 +57,7 @@ def build_xtts_folder(folder: Path, *, stop: float = 1.4, seed: int = 0) -> Path
         "speech": {"voices": real.speech.voices[:2], "sentences": 40, "seed": seed},
         "dvae": {"hidden": 16, "codebook": 8},
         "speakers": {"filters": [8, 8, 8, 16]},
-        "gpt": {"layers": 1, "width": 64, "heads": 2},
+        "gpt": {"layers": 2, "width": 64, "heads": 2},
         "decoder": {"width": 32},
     }
     cfg = real.model_copy(
@@ -61,21 +65,57 @@ def build_xtts_folder(folder: Path, *, stop: float = 1.4, seed: int = 0) -> Path
     )
     tokenizer = build_tokenizer(cfg, folder / "vocab.json")
     gpt = build_xtts(cfg, tokenizer).gpt.eval().requires_grad_(False)
-    gpt.mel_head.weight.zero_()
     gpt.mel_head.bias.zero_()
     gpt.mel_head.bias[STOP_CODE] = stop
     decoder = build_decoder(cfg).eval().requires_grad_(False)
     dvae = build_dvae(cfg.dvae.hidden, cfg.dvae.codebook).requires_grad_(False)
     save_folder(cfg, folder, tokenizer, gpt, decoder, dvae, torch.ones(80))
+    _shorten(folder)
     model = load_xtts(folder)
-    speakers = {}
-    for number, name in enumerate(("ann", "bob")):
-        wave = torch.from_numpy(babble(4, RATE, seed=50 + number))[None]
-        speakers[name] = {
-            "gpt_conditioning_latents": model.get_gpt_cond_latents(wave, RATE).clone(),
-            "speaker_embedding": model.get_speaker_embedding(wave, RATE).clone(),
+    wave = torch.from_numpy(babble(4, RATE, seed=50))[None]
+    speaker = {
+        "gpt_conditioning_latents": model.get_gpt_cond_latents(wave, RATE).clone(),
+        "speaker_embedding": model.get_speaker_embedding(wave, RATE).clone(),
+    }
+    save_tensors(folder / "speakers_xtts.pth", {"ann": speaker})
+    return folder
+
+
+def _shorten(folder: Path) -> None:
+    """Leave the model `LONGEST` places for codes, so that it cannot speak for long."""
+    import torch
+    from xtts_nets import save_tensors
+
+    config = read_json(folder / "config.json")
+    config["model_args"]["gpt_max_audio_tokens"] = LONGEST
+    write_json(folder / "config.json", config)
+    state = torch.load(folder / "model.pth", weights_only=True)["model"]
+    name = "gpt.mel_pos_embedding.emb.weight"
+    state[name] = state[name][: LONGEST + 3].clone()
+    save_tensors(folder / "model.pth", {"model": state})
+
+
+def build_speaker_folder(folder: Path) -> Path:
+    """A GE2E encoder with random weights."""
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    size, mels = 8, 16
+    network = torch.nn.ModuleDict(
+        {
+            "lstm": torch.nn.LSTM(mels, size, 1, batch_first=True),
+            "linear": torch.nn.Linear(size, size),
         }
-    save_tensors(folder / "speakers_xtts.pth", speakers)
+    )
+    network["linear"].bias.data.fill_(0.5)  # so that no vector is all zeros after the ReLU
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({**network.state_dict(), "filters": torch.rand(201, mels)}, folder / "w.safetensors")
+    config = {
+        "encoder": "ge2e", "weights": "w.safetensors", "size": size, "mels": mels, "layers": 1,
+        "rate": 16000, "fft": 400, "hop": 160, "window": 40, "step": 20, "loudness": -30,
+    }  # fmt: skip
+    write_json(folder / "config.json", config)
     return folder
 
 
@@ -96,9 +136,9 @@ def utterance(at: int, **changes: Any) -> Utterance:
     return Utterance(**values)
 
 
-def write_voice_dataset(folder: Path) -> Path:
-    """Seven babbled utterances as voice_dataset writes them: three train, one val, three test."""
-    rows = [utterance(at) for at in range(len(TEXTS))]
+def write_voice_dataset(folder: Path, splits: Sequence[str] = SPLITS) -> Path:
+    """Eight babbled utterances as voice_dataset writes them: five train, two val, one test."""
+    rows = [utterance(at, split=split) for at, split in enumerate(splits)]
     for at, row in enumerate(rows):
         samples = np.asarray(babble(row.seconds, RATE, seed=at))
         write(folder / row.file_name, encode(samples, RATE, "WAV"))

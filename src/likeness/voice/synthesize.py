@@ -22,8 +22,9 @@ from likeness.common.manifest import (
 )
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
+from likeness.voice import xtts
 from likeness.voice.rows import Pair, Speech, Utterance
-from likeness.voice.speech import SETTINGS, check_folder, load_model, read_settings, speak, speakers_of
+from likeness.voice.speech import SETTINGS, load, own_speakers, read_settings, speak
 from likeness.voice.text import check_language, normalize
 
 REASONS = ("empty", "too_long", "endless", "silent", "error")
@@ -70,21 +71,17 @@ def synthesize(
     """
     check_language(cfg.language)
     checkpoints = {"base": base, "tuned": adapter / "merged"}
-    config = base / "config.json"
-    for folder in checkpoints.values():
-        check_folder(folder, config, cfg.language)
-        load_model(folder, config, rt.device)  # what is broken is one error, not one an item
+    for folder in checkpoints.values():  # what is broken is one error, not one for each sentence
+        xtts.check_language(load(folder, rt.device), cfg.language, "voice_synthesize.language")
     rows = read_manifest(dataset / "manifest.jsonl", Utterance)
     test = [row for row in rows if row.split == "test"]
     if not test:
         raise LikenessError(f"{dataset}: no row in the test split; run voice_dataset again")
     sentences = {row.id: (row.normalized, "test") for row in test}
     sentences |= {name: (text, "list") for name, text in read_list(texts, cfg.language).items()}
-    settings = read_settings(config, {name: getattr(cfg, name) for name in SETTINGS})
-    say = partial(
-        speak, config=config, language=cfg.language, settings=settings, device=rt.device
-    )
-    own_voice = [dataset / row.file_name for row in choose_references(rows, cfg.references)]
+    settings = read_settings(base / "config.json", {name: getattr(cfg, name) for name in SETTINGS})
+    say = partial(speak, language=cfg.language, settings=settings, device=rt.device)
+    own_voice = [dataset / row.file_name for row in xtts.choose_references(rows, cfg.references)]
 
     started = time.monotonic()
     spoken: list[Speech] = []
@@ -107,7 +104,7 @@ def synthesize(
     for voice, checkpoint in checkpoints.items():
         collect(voice, jobs, checkpoint=checkpoint, references=own_voice)
     seconds = time.monotonic() - started
-    speakers = speakers_of(base, config, rt.device) if cfg.others else []
+    speakers = list(own_speakers(base))
     others = {
         f"{row.id}-0": {**jobs[f"{row.id}-0"], "speaker": speakers[at % len(speakers)]}
         for at, row in enumerate(test[: cfg.others] if speakers else [])
@@ -157,12 +154,6 @@ def read_list(path: Path, language: str) -> dict[str, str]:
         for line in (" ".join(line.split()) for line in lines)
         if line
     }
-
-
-def choose_references(rows: Sequence[Utterance], count: int) -> list[Utterance]:
-    """The longest recorded train clips: the model hears most of the voice in them."""
-    train = [row for row in rows if row.split == "train" and not row.augmented_from]
-    return sorted(train, key=lambda row: (-row.seconds, row.id))[:count]
 
 
 def make_pairs(spoken: Sequence[Speech], real: Mapping[str, str], rt: Runtime) -> list[Pair]:
