@@ -22,10 +22,10 @@ SPLITS = ("train", "train", "train", "val", "test", "test", "test", "train")
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("tts")
-    build_xtts_folder(root / "adapter" / "merged", seed=1)
+    build_xtts_folder(root / "adapter" / "merged", stop=1.0, seed=1)
     return {
         "dataset": write_voice_dataset(root / "dataset", SPLITS),
-        "base": build_xtts_folder(root / "tiny_base"),
+        "base": build_xtts_folder(root / "tiny_base", stop=1.0),
         "adapter": root / "adapter",
     }
 
@@ -84,6 +84,8 @@ def test_base_and_tuned_share_seeds_and_nothing_else(whole: Path) -> None:
         assert other.seed == row.seed
         audio = [(whole / "data" / one.file_name).read_bytes() for one in (row, other)]
         assert audio[0] != audio[1]
+    takes = {(whole / "data" / row.file_name).read_bytes() for row in base}
+    assert len(takes) == len(base), "another seed, another take"
 
 
 def test_pairs_name_their_files_and_the_recording(whole: Path, folders: dict[str, Path]) -> None:
