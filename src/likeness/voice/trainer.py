@@ -78,7 +78,7 @@ class Trainer:
             top_layers=cfg.top_layers,
         )
         if cfg.gradient_checkpointing:
-            model.gpt.gpt.gradient_checkpointing_enable({"use_reentrant": False})
+            model.gpt.gpt.activation_checkpointing_enable()
         self.optimizer = torch.optim.AdamW(
             list(self.parameters.values()),
             lr=cfg.learning_rate,

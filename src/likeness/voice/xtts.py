@@ -131,14 +131,18 @@ def inject_adapter(
     """
     from peft import LoraConfig, inject_adapter_in_model
 
+    blocks = model.args.gpt_layers
+    chosen = list(range(max(0, blocks - top_layers), blocks)) if top_layers else None
     names = [name for name, _ in model.gpt.named_modules()]
+    if chosen:
+        names = [
+            name for name in names if name.startswith(tuple(f"{BLOCKS}{at}." for at in chosen))
+        ]
     for target in targets:
         if not any(name == target or name.endswith(f".{target}") for name in names):
             raise LikenessError(
-                f"params.yaml: voice_train.targets: no layer of this base is named {target}"
+                f"params.yaml: voice_train.targets: no layer that is adapted is named {target}"
             )
-    blocks = model.args.gpt_layers
-    chosen = list(range(max(0, blocks - top_layers), blocks)) if top_layers else None
     config = LoraConfig(
         r=rank,
         lora_alpha=alpha,
