@@ -68,7 +68,7 @@ def load_xtts(folder: Path, device: str) -> Any:
         model.tokenizer = VoiceBpeTokenizer(str(folder / "vocab.json"))
         model.init_models()
         model.load_state_dict(read_weights(folder))
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+    except (OSError, EOFError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise LikenessError(f"{folder}: Coqui's Xtts cannot load it ({_short(error)})") from error
     if not model.args.gpt_use_perceiver_resampler:
         raise LikenessError(f"{folder}: an XTTS of version 1; only version 2 is supported")
