@@ -57,7 +57,6 @@ class VoiceTrain(Section):
     max_seconds: Annotated[float, Field(ge=1)]
     max_text_tokens: Annotated[int, Field(ge=1)]
     mixed_precision: Literal["auto", "no", "bf16"]
-    gradient_checkpointing: bool
     checkpoint_every: Annotated[int, Field(ge=1)]
     evaluate_every: Annotated[int, Field(ge=1)]
     sentences: Annotated[int, Field(ge=1, le=64)]
