@@ -148,7 +148,7 @@ def test_training_lowers_the_validation_loss(folders: Folders, tmp_path: Path, r
     "changes",
     [
         {"mixed_precision": "bf16"},
-        {"gradient_checkpointing": True, "top_layers": 1},
+        {"top_layers": 1},
         {"targets": ["c_attn", "to_q", "to_kv"], "own_reference": 1.0, "text_weight": 0.0},
         {"lr_schedule": "constant", "accumulation": 1, "evaluate_every": 2},
     ],

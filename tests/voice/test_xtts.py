@@ -194,6 +194,8 @@ def test_more_upper_layers_than_there_are_is_all(model: Any) -> None:
 def test_a_target_that_no_layer_has_is_one_line(model: Any) -> None:
     with pytest.raises(LikenessError, match=r"voice_train\.targets: no layer .* named q_proj"):
         inject(model, ["c_attn", "q_proj"])
+    with pytest.raises(LikenessError, match="named to_q"):
+        inject(model, ["c_attn", "to_q"], top_layers=1)  # it is in no block
 
 
 def test_an_adapter_of_another_base_is_one_line(model: Any) -> None:

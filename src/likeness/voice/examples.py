@@ -88,8 +88,7 @@ def encode_rows(
     for row in rows:
         if row.id in stored:
             seconds = stored[row.id].record["seconds"]
-            tokens = model.tokenizer.encode(row.normalized.strip().lower(), language)
-            unfit = _unfit(model.tokenizer, row.normalized, tokens, most)
+            tokens, unfit = _tokens(model.tokenizer, row.normalized, language, most)
             if not MIN_SECONDS <= seconds <= limit:
                 reason = "too_short" if seconds < MIN_SECONDS else "too_long"
                 unfit = Rejected(reason, seconds, MIN_SECONDS if seconds < MIN_SECONDS else limit)
@@ -107,16 +106,21 @@ def encode_rows(
     return examples, rejected
 
 
-def _unfit(tokenizer: Any, text: str, tokens: list[int], most: int) -> Rejected | None:
-    """Why a text cannot be learned from, or None if it can."""
-    unknown = tokenizer.tokenizer.token_to_id("[UNK]")
+def _tokens(
+    tokenizer: Any, text: str, language: str, most: int
+) -> tuple[list[int], Rejected | None]:
+    """The tokens of a text, and why it cannot be learned from, or None if it can."""
     if not any(letter.isalnum() for letter in text):
-        return Rejected("no_text", text)
+        return [], Rejected("no_text", text)
+    try:
+        tokens = tokenizer.encode(text.strip().lower(), language)
+    except Exception as error:  # Coqui spells numbers out by rules of many languages
+        return [], Rejected("error", f"{type(error).__name__}: {error}")
     if len(tokens) > most:
-        return Rejected("text_too_long", len(tokens), most)
-    if unknown in tokens:
-        return Rejected("unknown_letters", text)
-    return None
+        return tokens, Rejected("text_too_long", len(tokens), most)
+    if tokenizer.tokenizer.token_to_id("[UNK]") in tokens:
+        return tokens, Rejected("unknown_letters", text)
+    return tokens, None
 
 
 def _example(name: str, tokens: list[int], stored: Stored) -> Example:

@@ -30,12 +30,7 @@ from likeness.voice.listening import Judge
 from likeness.voice.rows import Utterance
 from likeness.voice.speaker import embed_files
 from likeness.voice.trainer import Trainer
-from likeness.voice.xtts import (
-    RATE,
-    check_language,
-    choose_references,
-    load_xtts,
-)
+from likeness.voice.xtts import RATE, check_language, choose_references, load_xtts
 
 Array = np.ndarray
 
@@ -62,7 +57,6 @@ class VoiceTrain(Section):
     max_seconds: Annotated[float, Field(ge=1)]
     max_text_tokens: Annotated[int, Field(ge=1)]
     mixed_precision: Literal["auto", "no", "bf16"]
-    gradient_checkpointing: bool
     checkpoint_every: Annotated[int, Field(ge=1)]
     evaluate_every: Annotated[int, Field(ge=1)]
     sentences: Annotated[int, Field(ge=1, le=64)]
@@ -160,20 +154,15 @@ def train(
     for path in trainer.sample_paths():
         link(path, out_dir / "samples" / path.name)
     reasons = count_reasons(rejected)
-    metrics = trainer.metrics() | {
-        f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS
+    metrics = {
+        **trainer.metrics(),
+        "asr": asr.name,
+        "speaker": speaker.name,
+        **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
     }
     trainer.save(base, out_dir)
-    write_json(
-        out_dir / "training.json",
-        {
-            "base": base.name,
-            "asr": asr.name,
-            "speaker": speaker.name,
-            **cfg.model_dump(),
-            **metrics,
-        },
-    )
+    training = {"base": base.name, **cfg.model_dump(), **metrics}
+    write_json(out_dir / "training.json", training)
     write_manifest(out_dir / "rejected.jsonl", rejected)
     trainer.checkpoints.clear()
     return metrics

@@ -77,8 +77,6 @@ class Trainer:
             targets=cfg.targets,
             top_layers=cfg.top_layers,
         )
-        if cfg.gradient_checkpointing:
-            model.gpt.gpt.gradient_checkpointing_enable({"use_reentrant": False})
         self.optimizer = torch.optim.AdamW(
             list(self.parameters.values()),
             lr=cfg.learning_rate,

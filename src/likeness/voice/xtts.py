@@ -68,7 +68,7 @@ def load_xtts(folder: Path, device: str) -> Any:
         model.tokenizer = VoiceBpeTokenizer(str(folder / "vocab.json"))
         model.init_models()
         model.load_state_dict(read_weights(folder))
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+    except (OSError, EOFError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise LikenessError(f"{folder}: Coqui's Xtts cannot load it ({_short(error)})") from error
     if not model.args.gpt_use_perceiver_resampler:
         raise LikenessError(f"{folder}: an XTTS of version 1; only version 2 is supported")
@@ -131,14 +131,18 @@ def inject_adapter(
     """
     from peft import LoraConfig, inject_adapter_in_model
 
+    blocks = model.args.gpt_layers
+    chosen = list(range(max(0, blocks - top_layers), blocks)) if top_layers else None
     names = [name for name, _ in model.gpt.named_modules()]
+    if chosen:
+        names = [
+            name for name in names if name.startswith(tuple(f"{BLOCKS}{at}." for at in chosen))
+        ]
     for target in targets:
         if not any(name == target or name.endswith(f".{target}") for name in names):
             raise LikenessError(
-                f"params.yaml: voice_train.targets: no layer of this base is named {target}"
+                f"params.yaml: voice_train.targets: no layer that is adapted is named {target}"
             )
-    blocks = model.args.gpt_layers
-    chosen = list(range(max(0, blocks - top_layers), blocks)) if top_layers else None
     config = LoraConfig(
         r=rank,
         lora_alpha=alpha,
