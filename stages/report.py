@@ -9,7 +9,15 @@ from likeness.stage import begin
 
 def main(argv: Sequence[str]) -> None:
     args, cfg, rt = begin(
-        __doc__, argv, Report, "metrics_dir", "plots_dir", "reports_dir", "adapter", "speech", "out_dir"
+        __doc__,
+        argv,
+        Report,
+        "metrics_dir",
+        "plots_dir",
+        "reports_dir",
+        "adapter",
+        "speech",
+        "out_dir",
     )
     write_report(
         cfg,

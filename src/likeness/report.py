@@ -109,9 +109,7 @@ def comparison(
         if column not in columns:
             column = {"other": "base"}.get(group, "tuned" if "synthetic" in name else "real")
             figure = name
-        if estimate["n"]:
-            text = "{value:.3g} ({low:.3g} to {high:.3g}; n {n})".format(**estimate)
-        else:
-            text = "–"
+        form = "{value:.3g} ({low:.3g} to {high:.3g}; n {n})" if estimate["n"] else "–"
+        text = form.format(**estimate)
         rows.setdefault(figure, (figure.replace("_", " "), {}))[1][column] = text
     return list(rows.values())

@@ -256,7 +256,9 @@ def test_other_texts_and_missing_sentences_are_errors(
     inputs: dict[str, Path], tmp_path: Path, rt: Runtime
 ) -> None:
     rows = [utterance(at, split=split) for at, split in enumerate(SPLITS)]
-    changed = [row.model_copy(update={"normalized": "Other."}) if row.id == "u5" else row for row in rows]  # fmt: skip
+    changed = [
+        row.model_copy(update={"normalized": "Other."}) if row.id == "u5" else row for row in rows
+    ]
     write_manifest(inputs["dataset"] / "manifest.jsonl", changed)
     with pytest.raises(LikenessError, match="base/u5-0 says another text"):
         run(inputs, tmp_path / "out", rt)
@@ -364,9 +366,7 @@ def test_pairs_make_the_difference_sharper(rt: Runtime) -> None:
 # --- the real small models ------------------------------------------------------------------------
 
 
-def test_by_the_real_listeners(
-    whisper: Path, narration: Path, tmp_path: Path, rt: Runtime
-) -> None:
+def test_by_the_real_listeners(whisper: Path, narration: Path, tmp_path: Path, rt: Runtime) -> None:
     """Recordings as base, and as tuned the same in noise: worse by every figure."""
     models = {name: ROOT / "models" / name for name in ("speaker_encoder", "dnsmos")}
     for folder in models.values():

@@ -19,9 +19,7 @@ DNSMOS = ROOT / "models" / "dnsmos"
 
 
 def hear(clips: dict[str, Path], whisper: Path, rt: Runtime) -> dict[str, str]:
-    return hear_files(
-        clips, asr=whisper, language="en", compute_type="default", beam_size=5, rt=rt
-    )
+    return hear_files(clips, asr=whisper, language="en", compute_type="default", beam_size=5, rt=rt)
 
 
 def test_whisper_hears_at_its_rate(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_equal_sentences_have_no_width() -> None:
 
 
 def test_a_difference_is_of_pairs() -> None:
-    right = LEFT + [1, 0]  # one more error in each sentence
+    right = LEFT + np.array([1, 0])  # one more error in each sentence
     found = difference(right, LEFT, 500, 1)
     assert found.value == pytest.approx(30 / LEFT[:, 1].sum())
     apart = difference(right, LEFT[::-1], 500, 1)

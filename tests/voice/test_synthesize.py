@@ -157,7 +157,7 @@ def test_what_cannot_be_said_is_set_aside_with_its_reason(
     rejected = read_manifest(tmp_path / "out" / "data" / "rejected.jsonl", Rejection)
     assert sorted((row.id.split("/")[0], row.reason) for row in rejected) == [
         ("base", "empty"), ("base", "too_long"), ("tuned", "empty"), ("tuned", "too_long"),
-    }  # fmt: skip
+    ]  # fmt: skip
     (first, _) = [row for row in rejected if row.reason == "too_long"]
     assert (first.value, first.threshold) == ("329 characters", 250)
     assert (metrics["rejected_empty"], metrics["rejected_too_long"]) == (2, 2)
@@ -219,18 +219,16 @@ def test_a_pair_needs_both(rt: Runtime) -> None:
 def test_errors_are_one_line(folders: dict[str, Path], tmp_path: Path, rt: Runtime) -> None:
     with pytest.raises(LikenessError, match="merged: not an XTTS"):
         run({**folders, "adapter": tmp_path}, tmp_path / "a", rt)
-    with pytest.raises(LikenessError, match="voice_synthesize.language: es: this base speaks en"):
+    with pytest.raises(LikenessError, match=r"voice_synthesize\.language: es: this base speaks en"):
         run(folders, tmp_path / "b", rt, language="es")
     write_manifest(tmp_path / "empty" / "manifest.jsonl", [utterance(0)])
     with pytest.raises(LikenessError, match="no row in the test split"):
         run({**folders, "dataset": tmp_path / "empty"}, tmp_path / "c", rt)
-    with pytest.raises(LikenessError, match="inputs.sentences names a file"):
+    with pytest.raises(LikenessError, match=r"inputs\.sentences names a file"):
         read_list(tmp_path / "missing.txt", "en")
 
 
-def test_broken_weights_are_one_line(
-    folders: dict[str, Path], tmp_path: Path, rt: Runtime
-) -> None:
+def test_broken_weights_are_one_line(folders: dict[str, Path], tmp_path: Path, rt: Runtime) -> None:
     merged = tmp_path / "adapter" / "merged"
     merged.mkdir(parents=True)
     for path in (folders["adapter"] / "merged").iterdir():

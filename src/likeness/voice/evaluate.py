@@ -80,9 +80,7 @@ def evaluate(
     """
     check_model(asr, cfg.language)
     test = [
-        row
-        for row in read_manifest(dataset / "manifest.jsonl", Utterance)
-        if row.split == "test"
+        row for row in read_manifest(dataset / "manifest.jsonl", Utterance) if row.split == "test"
     ]
     spoken = read_manifest(synthesized / "manifest.jsonl", Speech)
     check_pairs(dataset, test, synthesized, spoken)
@@ -148,7 +146,9 @@ def check_pairs(
     texts = {row.id: row.normalized for row in test}
     for said in spoken:
         if said.source == "test" and texts.get(said.sentence) != said.text:
-            raise LikenessError(f"{synthesized}: {said.id} says another text than {dataset}; {again}")
+            raise LikenessError(
+                f"{synthesized}: {said.id} says another text than {dataset}; {again}"
+            )
     rejected = {row.id for row in read_manifest(synthesized / "rejected.jsonl", Rejection)}
     tried = {row.id for row in spoken} | rejected
     for voice, other in (("base", "tuned"), ("tuned", "base")):
@@ -164,7 +164,13 @@ def check_pairs(
 
 
 def measure(
-    cfg: VoiceEvaluate, clips: Mapping[str, Clip], *, asr: Path, speaker: Path, mos: Path, rt: Runtime
+    cfg: VoiceEvaluate,
+    clips: Mapping[str, Clip],
+    *,
+    asr: Path,
+    speaker: Path,
+    mos: Path,
+    rt: Runtime,
 ) -> list[EvaluatedSpeech]:
     """A row for every clip."""
     paths = {name: clip.path for name, clip in clips.items()}
@@ -239,7 +245,9 @@ def estimates(
     cfg: VoiceEvaluate, table: Sequence[EvaluatedSpeech], seed: int
 ) -> dict[str, Estimate]:
     """Every figure of every voice. Keys are the same whatever the table holds."""
-    said = {voice: {_turn(row) for row in table if row.voice == voice} for voice in ("base", "tuned")}
+    said = {
+        voice: {_turn(row) for row in table if row.voice == voice} for voice in ("base", "tuned")
+    }
     both = said["base"] & said["tuned"]
 
     def parts(voice: str, figure: str, source: str = "test") -> Array:
@@ -290,7 +298,12 @@ def worst_clips(table: Sequence[EvaluatedSpeech], count: int) -> str:
         rows = [row for row in table if row.voice == voice and row.problems]
         rows.sort(key=lambda row: (-len(row.problems), -row.wer, row.similarity, row.id))
         every = sum(row.voice == voice for row in table)
-        lines += [f"## {voice}", "", f"{len(rows)} of {every} clips are worse than any real one.", ""]
+        lines += [
+            f"## {voice}",
+            "",
+            f"{len(rows)} of {every} clips are worse than any real one.",
+            "",
+        ]
         for row in rows[:count]:
             lines += [
                 f"- `{row.audio}`: {'; '.join(row.problems)}",
@@ -301,16 +314,13 @@ def worst_clips(table: Sequence[EvaluatedSpeech], count: int) -> str:
     return "\n".join(lines)
 
 
-def _write_samples(
-    folder: Path, table: Sequence[EvaluatedSpeech], count: int, rt: Runtime
-) -> None:
+def _write_samples(folder: Path, table: Sequence[EvaluatedSpeech], count: int, rt: Runtime) -> None:
     """`count` test sentences, drawn by lot, by real, base and tuned: MP3s, and `samples.json`."""
     rows = {(row.sentence, row.voice): row for row in table if row.take == 0}
     sentences = [
         row.sentence
         for row in table
-        if row.voice == "real"
-        and all((row.sentence, voice) in rows for voice in ("base", "tuned"))
+        if row.voice == "real" and all((row.sentence, voice) in rows for voice in ("base", "tuned"))
     ]
     sentences.sort(key=lambda sentence: rt.seed_for("sample", sentence))
     samples = []
@@ -331,9 +341,7 @@ def _write_samples(
     write_json(folder / "samples.json", samples)
 
 
-def _draw(
-    plots_dir: Path, table: Sequence[EvaluatedSpeech], found: Mapping[str, Estimate]
-) -> None:
+def _draw(plots_dir: Path, table: Sequence[EvaluatedSpeech], found: Mapping[str, Estimate]) -> None:
     by_voice = {voice: [row for row in table if row.voice == voice] for voice in COLOURS}
     with figures.figure(plots_dir / "figures.png", 1, len(FIGURES), (13, 2.8)) as axes:
         for axis, figure in zip(axes, FIGURES, strict=True):

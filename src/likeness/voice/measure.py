@@ -23,7 +23,9 @@ def hear_files(
     rt: Runtime,
 ) -> dict[str, str]:
     """The text that a Whisper understands of each mono clip of up to 30 seconds, by id."""
-    stored = _measured(clips, map_items(to_asr, clips, what="voice_hear", rt=rt, workers=rt.workers))
+    stored = _measured(
+        clips, map_items(to_asr, clips, what="voice_hear", rt=rt, workers=rt.workers)
+    )
     listen = partial(
         transcribe_windows,
         asr=asr,

@@ -83,9 +83,7 @@ def word_errors(reference: str, hypothesis: str, normalizer: Normalizer) -> Word
     return WordErrors(errors, counts.hits + counts.substitutions + counts.deletions)
 
 
-def character_errors(
-    reference: str, hypothesis: str, normalizer: Normalizer
-) -> tuple[int, int]:
+def character_errors(reference: str, hypothesis: str, normalizer: Normalizer) -> tuple[int, int]:
     """Errors of a hypothesis in characters, and the characters of the reference, both normalized."""
     import jiwer
 
