@@ -173,8 +173,8 @@ def test_the_table_the_worst_and_the_plots_are_written(
     text = (tmp_path / "out" / "reports" / "worst.md").read_text()
     assert "7 of 7 clips are worse" in text
     assert text.count("- `") == 2 * 3
-    assert (inputs["synthesized"] / "base" / "u4-0.wav").as_posix() in text
-    assert "word error rate 17% (real clips: up to 0%); similarity 0.00" in text
+    assert (inputs["synthesized"] / "base" / "u5-0.wav").as_posix() in text
+    assert "word error rate 20% (real clips: up to 0%); similarity 0.00" in text
     pictures = {"figures.png", "distributions.png", "pairs.png"}
     assert set(files_of(tmp_path / "out" / "plots")) == pictures
 
@@ -366,6 +366,7 @@ def test_pairs_make_the_difference_sharper(rt: Runtime) -> None:
 # --- the real small models ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_by_the_real_listeners(whisper: Path, narration: Path, tmp_path: Path, rt: Runtime) -> None:
     """Recordings as base, and as tuned the same in noise: worse by every figure."""
     models = {name: ROOT / "models" / name for name in ("speaker_encoder", "dnsmos")}
@@ -373,7 +374,7 @@ def test_by_the_real_listeners(whisper: Path, narration: Path, tmp_path: Path, r
         if not folder.is_dir():
             pytest.skip(f"{folder} is not here; `make repro` makes it")
     script = [row for row in read_script(narration / "script.jsonl") if not row.flaw]
-    lines = [row for row in script if row.file.endswith(".flac")][:6]
+    lines = [row for row in script if row.file.endswith(".flac")][:3]
     rng = np.random.default_rng(0)
     rows, spoken = [], []
     for at, line in enumerate(lines):

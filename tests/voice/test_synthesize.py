@@ -22,10 +22,10 @@ SPLITS = ("train", "train", "train", "val", "test", "test", "test", "train")
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("tts")
-    build_xtts_folder(root / "adapter" / "merged", stop=1.0, seed=1)
+    build_xtts_folder(root / "adapter" / "merged", stop=0.6, seed=1)
     return {
         "dataset": write_voice_dataset(root / "dataset", SPLITS),
-        "base": build_xtts_folder(root / "tiny_base", stop=1.0),
+        "base": build_xtts_folder(root / "tiny_base", stop=0.6),
         "adapter": root / "adapter",
     }
 
