@@ -53,6 +53,13 @@ def _no_whisper(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "hear", lambda *_: "a hat")
 
 
+def forget_precision() -> None:
+    """Accelerate keeps the first precision of a process; a stage has only one."""
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
 def run(folders: Folders, out: Path, rt: Runtime, **changes: Any) -> dict[str, Any]:
     return train(
         section(VoiceTrain, **{**SMALL, **changes}),
@@ -78,7 +85,7 @@ def trained(
 def scripted(monkeypatch: pytest.MonkeyPatch, heard: list[tuple[float, float]]) -> None:
     """Word error rate and similarity of each evaluation in turn, in place of what is said."""
     left = iter(heard)
-    monkeypatch.setattr(Trainer, "_listen", lambda self: next(left))
+    monkeypatch.setattr(Trainer, "_listen", lambda self, voice: next(left))
 
 
 # --- what is written ------------------------------------------------------------------------------
@@ -159,7 +166,9 @@ def test_every_option_trains_to_finite_weights(
     scores = [(0.5, 0.1 * at) for at in range(4)]
     with pytest.MonkeyPatch.context() as patch:
         scripted(patch, scores)
+        forget_precision()
         metrics = run(folders, tmp_path, rt, epochs=2, **changes)
+        forget_precision()
     assert metrics["best_epoch"] == 2
     adapter = read_adapter(tmp_path / "data")
     assert all(np.isfinite(tensor.numpy()).all() for tensor in adapter.values())
@@ -193,7 +202,7 @@ def test_the_best_epoch_is_the_one_that_is_heard_best_and_not_of_the_lowest_loss
     folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([5.0, 4.0, 3.0, 2.0])
-    monkeypatch.setattr(Trainer, "_val_loss", lambda self: next(losses))
+    monkeypatch.setattr(Trainer, "_val_loss", lambda self, voice: next(losses))
     scripted(monkeypatch, [(0.5, 0.5), (0.1, 0.6), (0.3, 0.7), (0.4, 0.7)])
     kept: list[Any] = []
     original = Trainer._evaluate
@@ -217,7 +226,7 @@ def test_word_errors_count_by_their_weight_and_loss_decides_a_tie(
     folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([5.0, 4.0, 3.0, 3.5])
-    monkeypatch.setattr(Trainer, "_val_loss", lambda self: next(losses))
+    monkeypatch.setattr(Trainer, "_val_loss", lambda self, voice: next(losses))
     scripted(monkeypatch, [(0.0, 0.5), (0.9, 0.7), (0.1, 0.7), (0.0, 0.7)])
     assert run(folders, tmp_path, rt, wer_weight=0.0)["best_epoch"] == 2
 
@@ -239,7 +248,7 @@ def test_training_stops_when_neither_score_nor_loss_gets_better(
     epochs: int,
 ) -> None:
     left = iter(losses)
-    monkeypatch.setattr(Trainer, "_val_loss", lambda self: next(left))
+    monkeypatch.setattr(Trainer, "_val_loss", lambda self, voice: next(left))
     scripted(monkeypatch, [(0.0, 0.5)] + [(0.2, 0.5)] * 4)
     assert run(folders, tmp_path, rt, epochs=4, patience=2)["epochs"] == epochs
 
@@ -249,12 +258,12 @@ def test_the_validation_loss_is_the_same_when_computed_twice(
 ) -> None:
     original = Trainer._val_loss
 
-    def twice(self: Trainer) -> float:
+    def twice(self: Trainer, voice: Any) -> float:
         import torch
 
-        first = original(self)
+        first = original(self, voice)
         torch.rand(7)
-        assert original(self) == first
+        assert original(self, voice) == first
         return first
 
     monkeypatch.setattr(Trainer, "_val_loss", twice)
@@ -349,9 +358,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, method: str, step: int) -> None:
     monkeypatch.setattr(Trainer, method, deadly)
 
 
-@pytest.mark.parametrize(
-    ("method", "step"), [("_val_loss", 0), ("_optimize", 4), ("_listen", 4), ("_listen", 6)]
-)
+@pytest.mark.parametrize(("method", "step"), [("_val_loss", 0), ("_optimize", 4), ("_listen", 4)])
 def test_a_killed_run_goes_on_to_the_same_bytes(
     folders: Folders,
     trained: tuple[Path, dict[str, Any]],

@@ -31,11 +31,11 @@ TEXTS = (
 SPLITS = ("train", "train", "train", "train", "train", "val", "val", "test")
 
 
-def build_xtts_folder(folder: Path, *, stop: float = 2.0, seed: int = 0) -> Path:
+def build_xtts_folder(folder: Path, *, stop: float = 0.75, seed: int = 0) -> Path:
     """Write what `Xtts.load_checkpoint` loads.
 
     Args:
-        stop: logit of the token that stops; the others' are below 2.
+        stop: logit added to the token that stops; at this one it says up to 30 codes.
         seed: of the weights.
     """
     import torch

@@ -23,7 +23,9 @@ from likeness.voice.losses import draw_style, next_token_losses, style_latents
 from likeness.voice.xtts import (
     ADAPTER,
     RATE,
+    Voice,
     inject_adapter,
+    latents_of,
     plain_adapter,
     save_merged,
     say,
@@ -63,6 +65,7 @@ class Trainer:
         self.cfg, self.rt, self.model, self.judge = cfg, rt, model, judge
         self.train_split, self.val_split = train_split, val_split
         self.sentences, self.references = sentences, references
+        self.embedding = voice_of(model, references).embedding
         self.checkpoints, self.samples = Checkpoints(scratch), scratch / "samples"
         self.accelerator = Accelerator(
             cpu=rt.device == "cpu", mixed_precision=_precision(cfg.mixed_precision, rt.device)
@@ -158,7 +161,7 @@ class Trainer:
         from safetensors.torch import save_file
 
         self._put(self.best["weights"])
-        voice = voice_of(self.model, self.references)
+        voice = Voice(latents_of(self.model, self.references), self.embedding)
         adapter = plain_adapter(self.parameters, self.cfg.alpha / self.cfg.rank)
         save_merged(base, out_dir / "merged", adapter, SPEAKER, voice)
         save_file(adapter, out_dir / ADAPTER, metadata={"format": "pt"})
@@ -210,8 +213,9 @@ class Trainer:
         The score is similarity less `wer_weight` times the word error rate. An epoch is stale if
         neither its score nor its validation loss is the best so far.
         """
-        loss = self._val_loss()
-        wer, similarity = self._listen()
+        voice = Voice(latents_of(self.model, self.references), self.embedding)
+        loss = self._val_loss(voice)
+        wer, similarity = self._listen(voice)
         score = similarity - self.cfg.wer_weight * wer
         measured = {"loss": loss, "wer": wer, "similarity": similarity, "score": score}
         self._log(tracker, {f"val/{name}": value for name, value in measured.items()})
@@ -221,7 +225,7 @@ class Trainer:
         if better:
             self.best = {**measured, "step": self.step, "weights": self._weights()}
 
-    def _val_loss(self) -> float:
+    def _val_loss(self, voice: Voice) -> float:
         """Mean loss of a code over the val split, conditioned on the voice as it is when it speaks.
 
         Row by row without dropout, so that it is the same whenever it is computed.
@@ -230,15 +234,13 @@ class Trainer:
 
         losses = []
         with torch.inference_mode():
-            latents = voice_of(self.model, self.references).latents
             for example in self.val_split:
-                _, loss = next_token_losses(self.model.gpt, [example], latents, [(0, 0)])
+                _, loss = next_token_losses(self.model.gpt, [example], voice.latents, [(0, 0)])
                 losses.append(float(loss) * (len(example.codes) + 1))
         return sum(losses) / sum(len(example.codes) + 1 for example in self.val_split)
 
-    def _listen(self) -> tuple[float, float]:
+    def _listen(self, voice: Voice) -> tuple[float, float]:
         """Word error rate and similarity of the sentences, which are kept as samples."""
-        voice = voice_of(self.model, self.references)
         rate = self.model.config.audio.output_sample_rate
         waves = []
         for number, text in enumerate(self.sentences):

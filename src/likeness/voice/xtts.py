@@ -153,6 +153,7 @@ def inject_adapter(
         fan_in_fan_out=True,  # Conv1D
     )
     inject_adapter_in_model(config, model.gpt)
+    model.gpt.eval()  # new modules are in training mode, where they drop out
     return {name: p for name, p in model.gpt.named_parameters() if p.requires_grad}
 
 
@@ -228,19 +229,30 @@ def voice_of(model: Any, clips: Sequence[Array]) -> Voice:
     """
     import torch
 
-    config = model.config
-    heard = [clip[: RATE * config.max_ref_len] for clip in clips]
-    if config.sound_norm_refs:
-        heard = [clip / np.abs(clip).max() * 0.75 for clip in heard]
-    waves = [torch.from_numpy(clip)[None].to(model.device) for clip in heard]
-    latents = model.get_gpt_cond_latents(
-        torch.cat(waves, dim=1),
+    embeddings = [model.get_speaker_embedding(wave, RATE) for wave in _heard(model, clips)]
+    return Voice(latents_of(model, clips), torch.stack(embeddings).mean(dim=0))
+
+
+def latents_of(model: Any, clips: Sequence[Array]) -> "torch.Tensor":
+    """The latents of `voice_of` alone: the embedding is the decoder's, which no adapter changes."""
+    import torch
+
+    return model.get_gpt_cond_latents(  # type: ignore[no-any-return]
+        torch.cat(_heard(model, clips), dim=1),
         RATE,
-        length=config.gpt_cond_len,
-        chunk_length=config.gpt_cond_chunk_len,
+        length=model.config.gpt_cond_len,
+        chunk_length=model.config.gpt_cond_chunk_len,
     )
-    embeddings = [model.get_speaker_embedding(wave, RATE) for wave in waves]
-    return Voice(latents, torch.stack(embeddings).mean(dim=0))
+
+
+def _heard(model: Any, clips: Sequence[Array]) -> "list[torch.Tensor]":
+    """What of each clip XTTS listens to, (1, N)."""
+    import torch
+
+    heard = [clip[: RATE * model.config.max_ref_len] for clip in clips]
+    if model.config.sound_norm_refs:
+        heard = [clip / np.abs(clip).max() * 0.75 for clip in heard]
+    return [torch.from_numpy(clip)[None].to(model.device) for clip in heard]
 
 
 def say(model: Any, text: str, *, language: str, voice: Voice, seed: int) -> Array:
