@@ -32,11 +32,14 @@ TEXTS = (
 SPLITS = ("train", "train", "train", "train", "train", "val", "val", "test")
 
 
-def build_xtts_folder(folder: Path, *, stop: float = 2.0, seed: int = 0) -> Path:
+def build_xtts_folder(
+    folder: Path, *, stop: float = 2.0, spread: float = 1.0, seed: int = 0
+) -> Path:
     """Write what `Xtts.load_checkpoint` loads.
 
     Args:
         stop: logit of the token that stops; the others' are below 2.
+        spread: factor of the other logits; at 0 each code is as likely, whatever the text.
         seed: of the weights.
     """
     import torch
@@ -65,6 +68,7 @@ def build_xtts_folder(folder: Path, *, stop: float = 2.0, seed: int = 0) -> Path
     )
     tokenizer = build_tokenizer(cfg, folder / "vocab.json")
     gpt = build_xtts(cfg, tokenizer).gpt.eval().requires_grad_(False)
+    gpt.mel_head.weight.mul_(spread)
     gpt.mel_head.bias.zero_()
     gpt.mel_head.bias[STOP_CODE] = stop
     decoder = build_decoder(cfg).eval().requires_grad_(False)
