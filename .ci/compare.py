@@ -2,7 +2,7 @@
 
 Another processor sums floats in another order, and a training amplifies that. So:
 
-- a figure of reports/<stage>/intervals.json may move by its interval's width, or by 0.02;
+- a figure of reports/image_evaluate/intervals.json may move by its interval's width, or by 0.02;
 - any other number may move by 15 %, or by 2 if it is a whole number;
 - keys and words must be the same.
 """
@@ -39,6 +39,7 @@ def differences(
 
 
 def main(committed: Path, reproduced: Path) -> int:
+    intervals = json.loads((committed / "reports/image_evaluate/intervals.json").read_text())
     names = {path.name for root in (committed, reproduced) for path in root.glob("metrics/*.json")}
     failed = exact = 0
     for name in sorted(names):
@@ -49,8 +50,6 @@ def main(committed: Path, reproduced: Path) -> int:
             continue
         old, new = (json.loads(path.read_text()) for path in paths)
         exact += old == new
-        path = committed / "reports" / Path(name).stem / "intervals.json"
-        intervals = json.loads(path.read_text()) if path.is_file() else {}
         for line in differences(old, new, intervals):
             print(f"{name}: {line}")
             failed += 1
