@@ -214,13 +214,18 @@ class SdMini(Section):
     save_seconds: Count
 
 
-class Voice(Section):
-    """A voice that reads the training speech."""
+class Reader(Section):
+    """A voice of an engine, at a speed."""
 
     engine: Literal["kokoro", "flite"]
     name: str
     speed: Annotated[float, Field(gt=0.5, lt=2)]
-    sentences: Count  # of the training
+
+
+class Voice(Reader):
+    """A voice that reads so much of the training speech."""
+
+    sentences: Count
 
 
 class DebianPackage(Section):
@@ -275,6 +280,8 @@ class Gpt(Section):
     lr: Rate
     decay: Annotated[float, Field(ge=0, lt=1)]
     text_weight: Annotated[float, Field(ge=0)]
+    word_weight: Annotated[float, Field(ge=0)]
+    most_misheard: Annotated[float, Field(ge=0, lt=1)]
     spell_share: Annotated[float, Field(ge=0, le=1)]
     pairs: Annotated[float, Field(ge=0)]
     reference_seconds: Annotated[list[float], Field(min_length=2, max_length=2)]
@@ -285,6 +292,7 @@ class Decoder(Section):
 
     width: Count
     window: Count
+    utterances: Count
     batch: Count
     steps: Count
     lr: Rate

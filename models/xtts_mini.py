@@ -16,6 +16,7 @@ from settings import XttsMini, begin, code_key
 from spoken import CODE, INPUT_RATE, RATE, Corpus, spoken
 from xtts_measure import load_xtts, measure
 from xtts_nets import (
+    CODES,
     LANGUAGE,
     START_CODE,
     STOP_CODE,
@@ -47,6 +48,7 @@ def main(argv: Sequence[str]) -> None:
     mels, mel_stats = log_mels(corpus, rt)
     dvae, dvae_seconds = train_dvae(cfg, mels, rt)
     codes = encode(dvae, mels, rt)
+    del mels  # gigabytes
     gpt, gpt_seconds = train_gpt(cfg, tokenizer, corpus, codes, mel_stats, rt)
     decoder = build_decoder(cfg)
     decoder.speaker_encoder, speaker_seconds = train_speaker_encoder(cfg, corpus, rt)
@@ -259,11 +261,19 @@ def embed_speakers(encoder: Any, corpus: Corpus, rt: Runtime) -> "torch.Tensor":
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of text tokens and codes, and the number of the style (voice) that each row has."""
+    """Rows to learn from.
 
-    texts: list[list[int]]
+    Text tokens, codes as they are and as the model hears them, and the number of the style (voice)
+    of each row; and, for the attention, the number of the word that each token is part of, and of
+    the word that is said at each code and after the last one.
+    """
+
+    texts: list["torch.Tensor"]
     codes: list["torch.Tensor"]
+    heard: list["torch.Tensor"]
     styles: list[int]
+    words: list["torch.Tensor"]
+    said: list["torch.Tensor"]
 
 
 def train_gpt(
@@ -291,29 +301,39 @@ def train_gpt(
         first = int(rng.integers(max(len(lines) - 2 * cfg.gpt.batch, 1)))
         near = lines[first : first + 2 * cfg.gpt.batch]
         rows = [near[at] for at in rng.permutation(len(near))[: cfg.gpt.batch]]
-        batch = Batch(
-            [
+        voices, styles_of = np.unique([corpus.voices[row[0]] for row in rows], return_inverse=True)
+        tokens = [
+            torch.tensor(
                 spell([id for at in row for id in texts[at]], letters, cfg.gpt.spell_share, rng)
-                for row in rows
-            ],
-            [torch.cat([codes[at] for at in row]) for row in rows],
-            [int(corpus.voices[row[0]]) for row in rows],
+            )
+            for row in rows
+        ]
+        spoken_codes = [torch.cat([codes[at] for at in row]) for row in rows]
+        batch = Batch(
+            tokens,
+            spoken_codes,
+            [mishear(own, rng.uniform(0, cfg.gpt.most_misheard), rng) for own in spoken_codes],
+            styles_of.tolist(),
+            [word_numbers(own, tokenizer) for own in tokens],
+            [words_said(row, corpus, codes) for row in rows],
         )
         seconds = rng.uniform(*cfg.gpt.reference_seconds)
         taken = {at for row in rows for at in row}
         clips = [
-            reference([at for at in rng.permutation(own)[:20] if at not in taken], corpus, seconds)
-            for own in by_voice
+            reference(
+                [at for at in rng.choice(by_voice[voice], 20) if at not in taken], corpus, seconds
+            )
+            for voice in voices
         ]
         heard = references(torch.stack(clips))
         with torch.autocast("cpu", torch.bfloat16):
             styles = gpt.get_style_emb(heard).transpose(1, 2)
-            text_loss, code_loss = gpt_losses(gpt, batch, styles)
-        return code_loss + cfg.gpt.text_weight * text_loss
+            text_loss, code_loss, word_loss = gpt_losses(gpt, batch, styles)
+        return code_loss + cfg.gpt.text_weight * text_loss + cfg.gpt.word_weight * word_loss
 
     key = code_key(
-        train_gpt, gpt_losses, pad, spell, sort_lines, reference, build_tokenizer, cfg.gpt,
-        cfg.dvae, cfg.speech,
+        train_gpt, gpt_losses, word_loss_of, word_numbers, words_said, mishear, pad, spell,
+        sort_lines, reference, build_tokenizer, cfg.gpt, cfg.dvae, cfg.speech,
     )  # fmt: skip
     seconds = fit(
         "gpt", {"gpt": gpt}, loss, steps=cfg.gpt.steps, lr=cfg.gpt.lr, decay=cfg.gpt.decay,
@@ -361,10 +381,53 @@ def reference(rows: Sequence[int], corpus: Corpus, seconds: float) -> "torch.Ten
     return as_tensor(np.resize(samples, length))
 
 
+def mishear(codes: "torch.Tensor", share: float, rng: np.random.Generator) -> "torch.Tensor":
+    """The codes, a share of them replaced by any others.
+
+    Codes that come before say so much of the next one that a model could go on without reading.
+    Where they can not be trusted it reads, as the dropout in Tacotron's prenet makes it do (Shen et
+    al. 2018, arXiv 1712.05884).
+    """
+    import torch
+
+    wrong = torch.from_numpy(rng.random(len(codes)) < share)
+    return torch.where(wrong, torch.from_numpy(rng.integers(CODES, size=len(codes))), codes)
+
+
+def word_numbers(ids: "torch.Tensor", tokenizer: Any) -> "torch.Tensor":
+    """The number of the word that each text token is part of.
+
+    A sentence is "[en]green[SPACE]shoes.", two are "[en]green[SPACE]shoes.[en]it[SPACE]...".
+    """
+    import torch
+
+    vocabulary = tokenizer.tokenizer.get_vocab()
+    starts = torch.tensor([vocabulary["[SPACE]"], vocabulary[f"[{LANGUAGE}]"]])
+    return torch.isin(ids, starts).cumsum(0) - 1
+
+
+def words_said(row: Sequence[int], corpus: Corpus, codes: list["torch.Tensor"]) -> "torch.Tensor":
+    """The number of the word that each code of these utterances is in, and one more for the end."""
+    import torch
+
+    numbers, before = [], 0
+    for at in row:
+        middles = (np.arange(len(codes[at])) + 0.5) * CODE / INPUT_RATE
+        last = len(corpus.ends[at]) - 1
+        numbers.append(np.searchsorted(corpus.ends[at], middles).clip(max=last) + before)
+        before += last + 1
+    return torch.from_numpy(np.append(np.concatenate(numbers), before - 1))
+
+
 def gpt_losses(
     gpt: Any, batch: Batch, styles: "torch.Tensor"
-) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Mean cross-entropies of the next text token and of the next code.
+) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
+    """Mean cross-entropies of the next text token, of the next code, and of the word being spoken.
+
+    The third one is that of one attention head, whose weights are taken for the probabilities of
+    the words: a small model learns what to say from its text long after it speaks fluently, and
+    the head shows it where to look (supervised attention: Liu et al. 2016, arXiv 1609.04186; guided
+    attention in speech synthesis: Tachibana et al. 2017, arXiv 1710.08969).
 
     Coqui's own loss masks the conditioning of the last row only, and trains on sequences that
     generation does not produce. Here each row has its own mask, and what it attends to is what
@@ -378,12 +441,17 @@ def gpt_losses(
     import torch
     import torch.nn.functional as functional
 
-    texts = [torch.tensor(text) for text in batch.texts]
+    attention: list[torch.Tensor] = []
+    # Layers before it to hear words, layers after it to say them.
+    block = gpt.gpt.h[(len(gpt.gpt.h) - 1) // 2]
+    hook = block.attn.register_forward_hook(lambda *made: attention.append(made[2][1]))
     start, stop = gpt.start_text_token, gpt.stop_text_token
-    text_inputs, text_mask = pad([functional.pad(t, (1, 0), value=start) for t in texts], stop, 1)
-    text_targets, _ = pad([functional.pad(t, (0, 1), value=stop) for t in texts], IGNORE, 1)
+    text_inputs, text_mask = pad(
+        [functional.pad(t, (1, 0), value=start) for t in batch.texts], stop, 1
+    )
+    text_targets, _ = pad([functional.pad(t, (0, 1), value=stop) for t in batch.texts], IGNORE, 1)
     code_inputs, code_mask = pad(
-        [functional.pad(c, (1, 0), value=START_CODE) for c in batch.codes], STOP_CODE
+        [functional.pad(c, (1, 0), value=START_CODE) for c in batch.heard], STOP_CODE
     )
     code_targets, _ = pad([functional.pad(c, (0, 1), value=STOP_CODE) for c in batch.codes], IGNORE)
     text_latents, code_latents = gpt.get_logits(
@@ -392,11 +460,33 @@ def gpt_losses(
         prompt=styles[batch.styles], return_latent=True, attn_mask_text=text_mask,
         attn_mask_mel=code_mask,
     )  # fmt: skip
+    hook.remove()
     text_logits, code_logits = gpt.text_head(text_latents), gpt.mel_head(code_latents)
-    return tuple(
-        functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-100)
+    text_loss, code_loss = (
+        functional.cross_entropy(
+            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE
+        )
         for logits, targets in ((text_logits, text_targets), (code_logits, code_targets))
     )
+    words, _ = pad([functional.pad(own, (1, 0), value=IGNORE) for own in batch.words], IGNORE, 1)
+    said, _ = pad(batch.said, IGNORE)
+    first = styles.shape[1]
+    looked = attention[0][:, 0, -said.shape[1] :, first : first + words.shape[1]]
+    return text_loss, code_loss, word_loss_of(looked, words, said)
+
+
+def word_loss_of(
+    looked: "torch.Tensor", words: "torch.Tensor", said: "torch.Tensor"
+) -> "torch.Tensor":
+    """The mean of -log of the attention that the word being said gets.
+
+    Args:
+        looked: attention weights (rows, codes, text tokens).
+        words: the number of the word that each text token is part of (rows, text tokens).
+        said: the number of the word that is said at each code (rows, codes).
+    """
+    found = (looked.float() * (said[:, :, None] == words[:, None])).sum(-1)
+    return -(found[said != IGNORE] + 1e-4).log().mean()
 
 
 def pad(
@@ -429,6 +519,7 @@ def train_decoder(
     import torch
 
     torch.manual_seed(cfg.speech.seed)
+    corpus, codes = some(corpus, codes, cfg.decoder.utterances)
     latents = latents_of(gpt, tokenizer, corpus, codes, mel_stats, rt)
     embeddings = embed_speakers(decoder.speaker_encoder, corpus, rt)
     by_voice = [np.flatnonzero(corpus.voices == v) for v in range(len(cfg.speech.voices))]
@@ -455,7 +546,7 @@ def train_decoder(
         return distance(made, meant[:, : made.shape[1]])
 
     key = code_key(
-        train_decoder, latents_of, spectral_distance, build_decoder, cfg.decoder, cfg.speakers,
+        train_decoder, some, latents_of, spectral_distance, build_decoder, cfg.decoder, cfg.speakers,
         cfg.gpt, cfg.dvae, cfg.speech,
     )  # fmt: skip
     seconds = fit(
@@ -465,6 +556,14 @@ def train_decoder(
     )  # fmt: skip
     model.eval().requires_grad_(False)
     return seconds
+
+
+def some(
+    corpus: Corpus, codes: list["torch.Tensor"], count: int
+) -> tuple[Corpus, list["torch.Tensor"]]:
+    """The first utterances of a corpus, in which its voices take turns, and their codes."""
+    parts = (corpus.texts, corpus.voices, corpus.inputs, corpus.waves, corpus.ends)
+    return Corpus(*(part[:count] for part in parts)), codes[:count]
 
 
 def latents_of(
@@ -566,7 +665,8 @@ it spells, and says badly.
 - Speaker encoder: tells the voices apart, each at several speeds of playback, {cfg.speakers.steps}
   steps: {q[speaker_seconds]} s. It was not trained on, nor by, what scores similarity.
 - Language model: {cfg.gpt.layers} layers of {cfg.gpt.width}, {cfg.gpt.steps} steps of
-  {cfg.gpt.batch}: {q[gpt_seconds]} s.
+  {cfg.gpt.batch}: {q[gpt_seconds]} s. One attention head is shown which word is being said, by the
+  times that the voices' engines give.
 - Decoder: a HiFi-GAN of {cfg.decoder.width} channels, spectral losses only, {cfg.decoder.steps}
   steps on the language model's latents: {q[decoder_seconds]} s. All on two CPU cores, from scratch.
 - {q[test_n]} unseen sentences in these voices, by stock `Xtts.inference` with the settings of

@@ -77,6 +77,8 @@ def build_xtts(cfg: XttsMini, tokenizer: Any) -> Any:
     model = Xtts(build_config(cfg))
     model.tokenizer = tokenizer
     model.init_models()
+    # PyTorch's fused attention is slower in training on a CPU, and does not give its weights.
+    model.gpt.gpt.config._attn_implementation = "eager"
     return model
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from narration import WORDS
 from settings import ROOT, SCHEMA, XttsMini
-from spoken import CODE, RATE, Corpus, arrange, script, sentences
+from spoken import CODE, INPUT_RATE, RATE, Corpus, arrange, script, sentences
 from torch.nn import functional
 from xtts_measure import centroid_similarity, griffin_lim, load_xtts, speak
 from xtts_mini import (
@@ -29,6 +29,9 @@ from xtts_mini import (
     train_dvae,
     train_gpt,
     train_speaker_encoder,
+    word_loss_of,
+    word_numbers,
+    words_said,
 )
 from xtts_nets import (
     CODEBOOK,
@@ -94,7 +97,12 @@ def corpus():
         hum = np.sum(tones, axis=0) * (1 + np.sin(20 * seconds)) + rng.normal(size=len(seconds)) / 9
         pairs.append(arrange((2000 * hum).astype(np.int16)))
     inputs, waves = zip(*pairs, strict=True)
-    return Corpus(sentences(12, 13, 0), np.arange(12) % 2, list(inputs), list(waves))
+    texts = sentences(12, 13, 0)
+    ends = [
+        np.linspace(0, len(wave) / RATE, len(text.split()) + 1)[1:]
+        for text, wave in zip(texts, waves, strict=True)
+    ]
+    return Corpus(texts, np.arange(12) % 2, list(inputs), list(waves), ends)
 
 
 @pytest.fixture(scope="module")
@@ -212,8 +220,21 @@ def gpt(cfg, tokenizer):
 
 
 def rows(tokenizer, codes, lengths=(9, 4, 6)):
-    texts = [tokenizer.encode(text, "en") for text in ("A new warm hat.", "A belt.", "It is red.")]
-    return texts, [codes[at][:length] for at, length in enumerate(lengths)]
+    texts = ("A new warm hat.", "A belt.", "It is red.")
+    return (
+        [torch.tensor(tokenizer.encode(text, "en")) for text in texts],
+        [codes[at][:length] for at, length in enumerate(lengths)],
+    )
+
+
+def batch(tokenizer, texts, codes, styles):
+    """A batch in which every word of a row takes as long."""
+    words = [word_numbers(own, tokenizer) for own in texts]
+    said = [
+        torch.arange(len(own) + 1) * (int(row[-1]) + 1) // (len(own) + 1)
+        for row, own in zip(words, codes, strict=True)
+    ]
+    return Batch(texts, codes, codes, styles, words, said)
 
 
 def test_a_rows_mask_and_targets_end_with_the_row():
@@ -225,12 +246,13 @@ def test_a_rows_mask_and_targets_end_with_the_row():
 def test_each_row_counts_as_it_would_alone(gpt, tokenizer, codes):
     texts, own = rows(tokenizer, codes)
     styles = torch.randn(2, 32, 64)
-    losses = gpt_losses(gpt, Batch(texts, own, [0, 1, 0]), styles)
+    losses = gpt_losses(gpt, batch(tokenizer, texts, own, [0, 1, 0]), styles)
     alone = [
-        gpt_losses(gpt, Batch([text], [code], [style]), styles)
+        gpt_losses(gpt, batch(tokenizer, [text], [code], [style]), styles)
         for text, code, style in zip(texts, own, [0, 1, 0], strict=True)
     ]
-    for kind, counts in enumerate(([len(t) + 1 for t in texts], [len(c) + 1 for c in own])):
+    of_codes = [len(c) + 1 for c in own]
+    for kind, counts in enumerate(([len(t) + 1 for t in texts], of_codes, of_codes)):
         mean = sum(n * one[kind] for n, one in zip(counts, alone, strict=True)) / sum(counts)
         assert losses[kind].item() == pytest.approx(mean.item(), abs=1e-4)
 
@@ -238,8 +260,8 @@ def test_each_row_counts_as_it_would_alone(gpt, tokenizer, codes):
 def test_the_style_of_its_voice_conditions_every_row(gpt, tokenizer, codes):
     texts, own = rows(tokenizer, codes)
     styles = torch.randn(2, 32, 64)
-    first = gpt_losses(gpt, Batch(texts[:1], own[:1], [0]), styles)
-    second = gpt_losses(gpt, Batch(texts[:1], own[:1], [1]), styles)
+    first = gpt_losses(gpt, batch(tokenizer, texts[:1], own[:1], [0]), styles)
+    second = gpt_losses(gpt, batch(tokenizer, texts[:1], own[:1], [1]), styles)
     assert first[1].item() != pytest.approx(second[1].item(), abs=1e-4)
 
 
@@ -248,15 +270,39 @@ def test_training_sees_what_generation_sees(gpt, tokenizer, codes):
     (text, *_), (own, *_) = rows(tokenizer, codes)
     style = torch.randn(1, 32, 64)
     gpt.init_gpt_for_inference(kv_cache=False)
-    prefix = gpt.compute_embeddings(style, torch.tensor([text]))
+    prefix = gpt.compute_embeddings(style, text[None])
     logits = gpt.gpt_inference(torch.cat([prefix, own[None]], dim=1)).logits
     expected = functional.cross_entropy(
         logits[0, -len(own) - 1 :], functional.pad(own, (0, 1), value=STOP_CODE)
     )
-    assert gpt_losses(gpt, Batch([text], [own], [0]), style)[1].item() == pytest.approx(
+    assert gpt_losses(gpt, batch(tokenizer, [text], [own], [0]), style)[1].item() == pytest.approx(
         expected.item(), abs=1e-4
     )
     del gpt.gpt_inference, gpt.gpt.wte
+
+
+def test_tokens_and_codes_know_their_words(tokenizer):
+    ids = torch.tensor(
+        [*tokenizer.encode("Red boots, new.", "en"), *tokenizer.encode("It is.", "en")]
+    )
+    numbers = word_numbers(ids, tokenizer).tolist()
+    assert sorted(set(numbers)) == [0, 1, 2, 3, 4]
+    names = [tokenizer.tokenizer.id_to_token(id) for id in ids.tolist()]
+    assert numbers[names.index("boots")] == numbers[names.index(",")] == 1
+    assert numbers[names.index("it")] == 3
+
+    code = CODE / INPUT_RATE
+    corpus = Corpus([], np.array([]), [], [], [np.array([1, 3]) * code, np.array([1]) * code])
+    own = [torch.zeros(4, dtype=torch.long), torch.zeros(2, dtype=torch.long)]
+    # What follows the last word belongs to it, and so does the stop token.
+    assert words_said([0, 1], corpus, own).tolist() == [0, 1, 1, 1, 2, 2, 2]
+
+
+def test_attention_to_the_word_being_said_costs_nothing():
+    words, said = torch.tensor([[-100, 0, 1, 1, -100]]), torch.tensor([[0, 1, -100]])
+    looked = torch.tensor([[[0, 1, 0, 0, 0], [0, 0, 0.5, 0.5, 0], [1, 0, 0, 0, 0]]])
+    assert word_loss_of(looked, words, said).item() == pytest.approx(0, abs=1e-3)
+    assert word_loss_of(looked.flip(2), words, said) > 4
 
 
 def test_latents_are_one_more_than_the_codes(cfg, gpt, tokenizer, corpus, codes, rt):
@@ -428,12 +474,16 @@ def test_resumed_training_equals_uninterrupted(cfg, tokenizer, corpus, codes, rt
 def test_the_language_model_learns_a_tiny_set(cfg, tokenizer, corpus, codes, rt):
     cfg = steps(cfg, "gpt", 120, lr=3e-3, text_weight=1.0)
     gpt, _ = train_gpt(cfg, tokenizer, corpus, codes, torch.ones(80), rt)
-    batch = Batch(
-        [tokenizer.encode(text, "en") for text in corpus.texts], codes, corpus.voices.tolist()
-    )
-    text_loss, code_loss = gpt_losses(gpt, batch, torch.zeros(2, 32, 64))
+    texts = [torch.tensor(tokenizer.encode(text, "en")) for text in corpus.texts]
+    rows = Batch(
+        texts, codes, codes, corpus.voices.tolist(), [word_numbers(own, tokenizer) for own in texts],
+        [words_said([at], corpus, codes) for at in range(12)],
+    )  # fmt: skip
+    before = gpt_losses(build_xtts(cfg, tokenizer).gpt, rows, torch.zeros(2, 32, 64))
+    text_loss, code_loss, word_loss = gpt_losses(gpt, rows, torch.zeros(2, 32, 64))
     assert text_loss < 3.5 < np.log(len(tokenizer))
     assert code_loss < 6 < np.log(CODES)
+    assert word_loss < 0.7 * before[2]
 
 
 def test_codes_speakers_and_decoder_learn_a_tiny_set(cfg, tokenizer, corpus, codes, gpt, rt):
