@@ -46,6 +46,7 @@ from likeness.common.runtime import Base, start  # noqa: E402
 from likeness.stage import SCHEMA  # noqa: E402
 from likeness.voice import xtts  # noqa: E402
 from likeness.voice.audio import read, resample  # noqa: E402
+from likeness.voice.codes import RATE  # noqa: E402
 from likeness.voice.examples import encode_rows  # noqa: E402
 from likeness.voice.listening import Judge  # noqa: E402
 from likeness.voice.rows import Utterance  # noqa: E402
@@ -251,9 +252,9 @@ def theirs(job: Job, epochs: int, whole: bool = False) -> Run:
     cfg, base = job.cfg, job.work / "base"
     settings = read_json(base / "config.json")
     model_args = settings["model_args"] | {
-        "min_conditioning_length": round(cfg.min_reference_seconds * xtts.RATE),
-        "max_conditioning_length": round(cfg.max_reference_seconds * xtts.RATE),
-        "max_wav_length": round(cfg.max_seconds * xtts.RATE),
+        "min_conditioning_length": round(cfg.min_reference_seconds * RATE),
+        "max_conditioning_length": round(cfg.max_reference_seconds * RATE),
+        "max_wav_length": round(cfg.max_seconds * RATE),
         "max_text_length": cfg.max_text_tokens,
         "gpt_loss_text_ce_weight": cfg.text_weight,
         "tokenizer_file": str(base / "vocab.json"),

@@ -241,6 +241,7 @@ class Speech(Section):
     seed: Annotated[int, Field(ge=0)]
     longest: Count
     test_sentences: Count
+    test_others: Count
     voices: Annotated[list[Voice], Field(min_length=2)]
     wheels: list[Package]
     debian: list[DebianPackage]
@@ -301,6 +302,7 @@ class Decoder(Section):
 class Inference(Section):
     """The settings in xtts_mini's own config.json."""
 
+    decoder: Literal["hifigan", "griffin_lim"]
     temperature: Annotated[float, Field(gt=0)]
     top_k: Count
     top_p: Annotated[float, Field(gt=0, le=1)]

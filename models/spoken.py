@@ -90,17 +90,22 @@ def spoken(cfg: Speech, rt: Runtime, *, part: int = 0) -> Corpus:
 
 def script(cfg: Speech, part: int) -> list[tuple[str, int]]:
     """Who says what: texts and numbers of voices, in turns. No test sentence is a training one."""
-    most = max(voice.sentences for voice in cfg.voices)
+    counts = [voice.sentences for voice in cfg.voices]
+    most = max(counts)
     training = [
         number
         for turn in range(most)
         for number, voice in enumerate(cfg.voices)
         if turn < voice.sentences
     ]
-    said = sentences(len(training) + cfg.test_sentences, cfg.longest, cfg.seed)
+    test = [
+        number
+        for number in range(len(counts))
+        for _ in range(cfg.test_sentences if number == counts.index(most) else cfg.test_others)
+    ]
+    said = sentences(len(training) + len(test), cfg.longest, cfg.seed)
     if part:
-        unseen = said[len(training) :]
-        return [(text, number % len(cfg.voices)) for number, text in enumerate(unseen)]
+        return list(zip(said[len(training) :], test, strict=True))
     return list(zip(said, training, strict=False))
 
 

@@ -3,17 +3,14 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from settings import XttsMini
-from spoken import INPUT_RATE, RATE, Corpus
-from xtts_nets import CODEBOOK, CODES, HIDDEN, LANGUAGE, build_dvae
+from spoken import RATE, Corpus
+from xtts_nets import LANGUAGE
 
 from likeness.common.runtime import Runtime
-
-if TYPE_CHECKING:
-    import torch
 
 ASR_RATE = 16000  # Hz, of Whisper and of the speaker encoder
 
@@ -31,50 +28,18 @@ def load_xtts(folder: Path) -> Any:
 
 
 def speak(
-    cfg: XttsMini, model: Any, texts: Sequence[str], voices: Sequence[str], rt: Runtime
-) -> tuple[list[np.ndarray], list["torch.Tensor"]]:
-    """Each text in the voice of that name, by the folder's own settings: samples at RATE, and codes."""
-    import torch
+    model: Any, folder: Path, texts: Sequence[str], voices: Sequence[str], rt: Runtime
+) -> list[np.ndarray]:
+    """Samples at RATE of each text in the folder's voice of that name, by the folder's settings."""
+    from likeness.voice.speech import own_speakers
+    from likeness.voice.xtts import say
 
-    waves, codes = [], []
-    generate = model.gpt.generate
-
-    def record(**options: Any) -> "torch.Tensor":
-        codes.append(generate(**options))
-        return codes[-1]
-
-    model.gpt.generate = record  # `inference` does not give the codes
+    own = own_speakers(folder)
     pairs = zip(texts, voices, strict=True)
-    for number, (text, voice) in enumerate(rt.progress(pairs, "speak", total=len(texts))):
-        torch.manual_seed(rt.seed_for("speak", number))
-        latents, embedding = model.speaker_manager.speakers[voice].values()
-        settings = cfg.inference.model_dump()
-        waves.append(model.inference(text, LANGUAGE, latents, embedding, **settings)["wav"])
-    model.gpt.generate = generate
-    return waves, [own[0][own[0] < CODES] for own in codes]
-
-
-def griffin_lim(folder: Path, codes: Sequence["torch.Tensor"]) -> list[np.ndarray]:
-    """The codes as the DVAE alone decodes them, samples at INPUT_RATE.
-
-    What this says, the decoder had to say: it tells the language model's faults from the decoder's.
-    """
-    import torch
-    from torchaudio.functional import melscale_fbanks
-    from torchaudio.transforms import GriffinLim
-
-    dvae = build_dvae(HIDDEN, CODEBOOK)
-    dvae.load_state_dict(torch.load(folder / "dvae.pth", weights_only=True))
-    mel_stats = torch.load(folder / "mel_stats.pth", weights_only=True)
-    bands = melscale_fbanks(513, 0.0, 8000.0, 80, INPUT_RATE, norm="slaney")
-    inverse = torch.linalg.pinv(bands.T)
-    invert = GriffinLim(1024, hop_length=256, power=2, rand_init=False)
-    waves = []
-    with torch.inference_mode():
-        for own in codes:
-            mel = dvae.eval().decode(own[None])[0][0] * mel_stats[:, None]
-            waves.append(invert((inverse @ mel.exp()).clamp(min=1e-8)).numpy())
-    return waves
+    return [
+        say(model, text, language=LANGUAGE, voice=own[voice], seed=rt.seed_for("speak", number))
+        for number, (text, voice) in enumerate(rt.progress(pairs, "speak", total=len(texts)))
+    ]
 
 
 def word_error_rate(
@@ -110,29 +75,41 @@ def measure(
         rt: for progress.
 
     Returns:
-        Word error rates, also of the same codes without the decoder; mean cosines to the centroid
-        of a voice's own readings: of what is spoken in this voice, of the readings (each against
-        the others), and of other voices' readings.
+        Word error rates: of the voice that reads most by the decoder that the folder names and by
+        the stock one, of its own readings, and of the other voices by the named decoder. Mean
+        cosines to the centroid of a voice's own readings: of what is spoken in this voice, of the
+        readings (each against the others), and of other voices' readings.
     """
+    from likeness.voice import xtts
     from likeness.voice.speaker import embed
 
     names = [cfg.speech.voices[voice].name for voice in test.voices]
     started = time.monotonic()
-    made, codes = speak(cfg, load_xtts(folder), test.texts, names, rt)
+    made = speak(xtts.load_xtts(folder, rt.device), folder, test.texts, names, rt)
     seconds = time.monotonic() - started
+    main = np.flatnonzero(test.voices == np.bincount(test.voices).argmax())
+    others = np.setdiff1d(np.arange(len(test.texts)), main)
+    texts = [test.texts[at] for at in main]
+    stock = speak(load_xtts(folder), folder, texts, [names[at] for at in main], rt)
     real = [wave.astype(np.float32) / 32768 for wave in test.waves]
     spoken, read = (
         np.stack([embed(wave, RATE, speaker) for wave in waves]) for waves in (made, real)
     )
     same = test.voices[:, None] == test.voices
+
+    def wer(rows: Sequence[int], waves: Sequence[np.ndarray]) -> float:
+        return round(word_error_rate([test.texts[at] for at in rows], waves, RATE, asr, rt), 4)
+
     return {
-        "test_n": len(test.texts),
         "asr": asr.name,
-        "wer": round(word_error_rate(test.texts, made, RATE, asr, rt), 4),
-        "wer_griffin_lim": round(
-            word_error_rate(test.texts, griffin_lim(folder, codes), INPUT_RATE, asr, rt), 4
-        ),
-        "wer_voices": round(word_error_rate(test.texts, real, RATE, asr, rt), 4),
+        "voice": names[main[0]],
+        "test_n": len(main),
+        "wer": wer(main, [made[at] for at in main]),
+        "wer_hifigan": wer(main, stock),
+        "wer_voice": wer(main, [real[at] for at in main]),
+        "others_n": len(others),
+        "wer_others": wer(others, [made[at] for at in others]),
+        "wer_other_voices": wer(others, [real[at] for at in others]),
         "similarity": round(centroid_similarity(spoken, read, same), 4),
         "similarity_voices": round(
             centroid_similarity(read, read, same & ~np.eye(len(read), dtype=bool)), 4

@@ -667,15 +667,19 @@ it spells, and says badly.
 - Language model: {cfg.gpt.layers} layers of {cfg.gpt.width}, {cfg.gpt.steps} steps of
   {cfg.gpt.batch}: {q[gpt_seconds]} s. One attention head is shown which word is being said, by the
   times that the voices' engines give.
-- Decoder: a HiFi-GAN of {cfg.decoder.width} channels, spectral losses only, {cfg.decoder.steps}
-  steps on the language model's latents: {q[decoder_seconds]} s. All on two CPU cores, from scratch.
-- {q[test_n]} unseen sentences in these voices, by stock `Xtts.inference` with the settings of
-  `config.json` (the default repetition penalty of `inference`, 10, does not suit it): word error
-  rate {q[wer]:.1%} by `{q[asr]}`; {q[wer_griffin_lim]:.1%} where the DVAE and Griffin-Lim decode the
-  same codes; the voices' own readings have {q[wer_voices]:.1%}. Similarity to the voice
-  {q[similarity]} (`speaker_encoder`, cosine to the mean of its readings); its own readings have
-  {q[similarity_voices]}, other voices' {q[similarity_others]}. {q[seconds_per_second]} s for a
-  second of speech.
+- Decoder: `config.json` names `{cfg.inference.decoder}`: this repository decodes the codes through
+  the DVAE and Griffin-Lim, as a vocoder that is trained so briefly is hardly understood. Coqui's
+  classes do not know that key and use the HiFi-GAN in `model.pth`: {cfg.decoder.width} channels,
+  spectral losses only, {cfg.decoder.steps} steps on the language model's latents:
+  {q[decoder_seconds]} s. All on two CPU cores, from scratch.
+- {q[test_n]} unseen sentences in the voice {q[voice]}, with the settings of `config.json` (the default
+  repetition penalty of `inference`, 10, does not suit it): word error rate {q[wer]:.1%} by
+  `{q[asr]}`, and {q[wer_hifigan]:.1%} by the HiFi-GAN; the voice's own readings have
+  {q[wer_voice]:.1%}. {q[others_n]} more in the other voices, which read little: {q[wer_others]:.1%},
+  their own readings {q[wer_other_voices]:.1%}.
+- Similarity to the voice {q[similarity]} (`speaker_encoder`, cosine to the mean of its readings); its
+  own readings have {q[similarity_voices]}, other voices' {q[similarity_others]}.
+  {q[seconds_per_second]} s for a second of speech.
 - Weights are in half precision, in compressed archives. The decoder, the speaker encoder and the
   DVAE stand in the leading channels of Coqui's sizes; their other channels are zero.
 """

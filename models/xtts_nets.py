@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from settings import XttsMini
 from spoken import script
 
-from likeness.common.io import write_bytes
+from likeness.common.io import read_json, write_bytes, write_json
 
 if TYPE_CHECKING:
     import torch
 
-CODES = 1024  # in the codebook; then the tokens that start and stop a sequence of codes
+CODES = 2048  # in the codebook; then the tokens that start and stop a sequence of codes
 START_CODE, STOP_CODE = CODES, CODES + 1
 LONGEST = 302  # codes of an utterance, 14 s: what never stops is cut there
 LANGUAGE = "en"
@@ -65,7 +65,8 @@ def build_config(cfg: XttsMini) -> Any:
         gpt_use_masking_gt_prompt_approach=True,
         decoder_input_dim=cfg.gpt.width,
     )
-    return XttsConfig(model_args=args, languages=[LANGUAGE], **cfg.inference.model_dump())
+    settings = cfg.inference.model_dump(exclude={"decoder"})
+    return XttsConfig(model_args=args, languages=[LANGUAGE], **settings)
 
 
 def build_xtts(cfg: XttsMini, tokenizer: Any) -> Any:
@@ -157,6 +158,9 @@ def save_folder(
     save_tensors(folder / "dvae.pth", halved(stock))
     save_tensors(folder / "mel_stats.pth", mel_stats)
     model.config.save_json(folder / "config.json")
+    # Coqui's loading passes over a key that it does not know.
+    config = read_json(folder / "config.json") | {"decoder": cfg.inference.decoder}
+    write_json(folder / "config.json", config)
 
 
 def halved(state: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":

@@ -52,7 +52,7 @@ if n_wer:
         for r in fl[:n_wer]:
             torch.manual_seed(r)
             g=gpt.generate(cond_latents=styles[test.voices[r]][None],text_inputs=ids[r][None],do_sample=True,top_p=.9,top_k=20,temperature=.3,num_return_sequences=1,num_beams=1,length_penalty=1.,repetition_penalty=1.,output_attentions=False)
-            c=g[0][g[0]<1024]
+            c=g[0][g[0]<2048]
             mel=dvae.decode(c[None])[0][0]*ms[:,None]
             w=gl((inv@mel.exp()).clamp(min=1e-8)).numpy()
             h=' '.join(s.text for s in asr.transcribe(soxr.resample(w,22050,16000),language='en',beam_size=5)[0])

@@ -10,15 +10,12 @@ from likeness.common.errors import LikenessError
 from likeness.common.runtime import Runtime
 from likeness.voice import examples
 from likeness.voice.audio import encode, read
+from likeness.voice.codes import CODE, FRAMES, RATE
 from likeness.voice.examples import (
-    CODE,
-    FRAMES,
-    RATE,
     REASONS,
     Example,
     encode_clips,
     encode_rows,
-    log_mel,
     make_batches,
 )
 from likeness.voice.rows import Utterance
@@ -75,19 +72,6 @@ def test_codes_are_those_of_coqui_s_trainer(tiny_xtts: Path, tmp_path: Path) -> 
     assert len(found) == 40
     # The one frame more that Coqui has reaches back over a few codes.
     assert np.array_equal(found[:30], expected[:30])
-
-
-def test_references_are_seen_as_when_it_speaks(model: Any) -> None:
-    import torch
-    from TTS.tts.models.xtts import wav_to_mel_cloning
-
-    stats = torch.linspace(1, 3, 80)
-    wave = torch.from_numpy(babble(1.0))[None]
-    expected = wav_to_mel_cloning(
-        wave, mel_norms=stats, n_fft=2048, hop_length=256, win_length=1024, power=2,
-        normalized=False, sample_rate=RATE, f_min=0, f_max=8000, n_mels=80,
-    )  # fmt: skip
-    assert torch.equal(log_mel(wave, 2048, stats), expected[:, :, :-1])
 
 
 def test_another_rate_is_resampled(tiny_xtts: Path, tmp_path: Path) -> None:

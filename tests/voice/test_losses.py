@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from likeness.voice.examples import FRAMES, Example
+from likeness.voice.codes import FRAMES
+from likeness.voice.examples import Example
 from likeness.voice.losses import IGNORE, draw_style, next_token_losses, pad, style_latents
 from likeness.voice.xtts import load_xtts
 

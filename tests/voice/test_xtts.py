@@ -10,9 +10,9 @@ import pytest
 from likeness.common.errors import LikenessError
 from likeness.common.io import digest, read_json, write_json
 from likeness.voice.audio import read
+from likeness.voice.codes import RATE
 from likeness.voice.xtts import (
     FILES,
-    RATE,
     apply_adapter,
     check_language,
     choose_references,

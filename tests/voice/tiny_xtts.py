@@ -33,7 +33,12 @@ SPLITS = ("train", "train", "train", "train", "train", "val", "val", "test")
 
 
 def build_xtts_folder(
-    folder: Path, *, stop: float = 2.0, spread: float = 1.0, seed: int = 0
+    folder: Path,
+    *,
+    stop: float = 2.0,
+    spread: float = 1.0,
+    seed: int = 0,
+    decoder: str = "hifigan",
 ) -> Path:
     """Write what `Xtts.load_checkpoint` loads.
 
@@ -41,6 +46,7 @@ def build_xtts_folder(
         stop: logit of the token that stops; the others' are below 2.
         spread: factor of the other logits; at 0 each code is as likely, whatever the text.
         seed: of the weights.
+        decoder: that the config names.
     """
     import torch
     from settings import SCHEMA, XttsMini
@@ -62,6 +68,7 @@ def build_xtts_folder(
         "speakers": {"filters": [8, 8, 8, 16]},
         "gpt": {"layers": 2, "width": 64, "heads": 2},
         "decoder": {"width": 32},
+        "inference": {"decoder": decoder},
     }
     cfg = real.model_copy(
         update={name: getattr(real, name).model_copy(update=more) for name, more in small.items()}
@@ -71,9 +78,9 @@ def build_xtts_folder(
     gpt.mel_head.weight.mul_(spread)
     gpt.mel_head.bias.zero_()
     gpt.mel_head.bias[STOP_CODE] = stop
-    decoder = build_decoder(cfg).eval().requires_grad_(False)
+    hifigan = build_decoder(cfg).eval().requires_grad_(False)
     dvae = build_dvae(cfg.dvae.hidden, cfg.dvae.codebook).requires_grad_(False)
-    save_folder(cfg, folder, tokenizer, gpt, decoder, dvae, torch.ones(80))
+    save_folder(cfg, folder, tokenizer, gpt, hifigan, dvae, torch.ones(80))
     _shorten(folder)
     model = load_xtts(folder)
     wave = torch.from_numpy(babble(4, RATE, seed=50))[None]

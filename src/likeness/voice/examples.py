@@ -7,29 +7,24 @@ what is unusable is set aside with its reason.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from likeness.common.errors import LikenessError
-from likeness.common.io import read_json
 from likeness.common.items import Rejected, Result, Stored, map_items
 from likeness.common.manifest import Rejection
 from likeness.common.runtime import Runtime
 from likeness.voice.audio import SILENT, read, resample
+from likeness.voice.codes import CODE, FFT, FRAMES, RATE, load_dvae, log_mel
 from likeness.voice.rows import Utterance
-from likeness.voice.xtts import RATE
 
 if TYPE_CHECKING:
     import torch
 
 Array = np.ndarray
 
-CODE = 1024  # samples at RATE of a code
-HOP = 256  # samples at RATE of a mel frame
-FRAMES = CODE // HOP  # of a code
 MIN_SECONDS = 0.5  # Coqui's own limit: a shorter clip has too little to be conditioned on
 REASONS = (
     "unreadable", "silent", "too_short", "too_long", "no_text", "text_too_long", "unknown_letters",
@@ -154,12 +149,12 @@ def _encode(path: Path, base: Path, device: str) -> Result | Rejected:
     seconds = round(len(samples) / rate, 4)
     wave = samples if rate == RATE else resample(samples, rate, RATE)
     wave = np.pad(wave, (0, -len(wave) % CODE))  # whole codes
-    dvae, stats = _dvae(base, device)
+    dvae, stats = load_dvae(base, device)
     batch = torch.from_numpy(wave)[None].to(device)
     with torch.inference_mode():
         # Coqui's two mels: one with windows as long as their FFT for the codes, one for references.
-        codes = dvae.get_codebook_indices(log_mel(batch, 1024, stats))[0]
-        mel = log_mel(batch, 2048, stats)[0]
+        codes = dvae.get_codebook_indices(log_mel(batch, FFT, stats))[0]
+        mel = log_mel(batch, 2 * FFT, stats)[0]
     return Result(
         {"seconds": seconds},
         {
@@ -167,37 +162,6 @@ def _encode(path: Path, base: Path, device: str) -> Result | Rejected:
             "mel.f16": mel.cpu().numpy().astype(np.float16).tobytes(),
         },
     )
-
-
-def log_mel(waves: "torch.Tensor", fft: int, stats: "torch.Tensor") -> "torch.Tensor":
-    """(B, 80, N / HOP) log-mels of (B, N) waves, each band divided by its `stats` (80,)."""
-    from TTS.tts.layers.tortoise.arch_utils import TorchMelSpectrogram
-
-    transform = TorchMelSpectrogram(fft, hop_length=HOP, sampling_rate=RATE, mel_norm_file=None)
-    transform.mel_norms = stats
-    return transform.to(waves.device)(waves)[:, :, :-1]  # type: ignore[no-any-return]
-
-
-@cache
-def _dvae(base: Path, device: str) -> tuple[Any, "torch.Tensor"]:
-    """The DVAE that Coqui's trainer builds, and the deviations (80,) of its mel bands."""
-    import torch
-    from TTS.tts.layers.xtts.dvae import DiscreteVAE
-
-    codes = read_json(base / "config.json")["model_args"]["gpt_num_audio_tokens"] - 2
-    dvae = DiscreteVAE(
-        channels=80, positional_dims=1, num_tokens=codes, codebook_dim=512, hidden_dim=512,
-        num_resnet_blocks=3, kernel_size=3, num_layers=2, use_transposed_convs=False,
-    )  # fmt: skip
-    try:
-        dvae.load_state_dict(torch.load(base / "dvae.pth", map_location="cpu", weights_only=True))
-        stats = torch.load(base / "mel_stats.pth", map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle's, zip's and torch's have no common base
-        why = " ".join(str(error).split())[:200]
-        raise LikenessError(
-            f"{base}: its dvae.pth or mel_stats.pth cannot be loaded ({why})"
-        ) from error
-    return dvae.eval().requires_grad_(False).to(device), stats.to(device)
 
 
 # --- batches --------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from likeness.voice.examples import FRAMES, Example
+from likeness.voice.codes import FRAMES
+from likeness.voice.examples import Example
 
 if TYPE_CHECKING:
     import torch

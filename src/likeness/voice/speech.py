@@ -11,7 +11,8 @@ from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
 from likeness.common.items import Rejected, Result
 from likeness.voice.audio import SILENT, encode, read, resample
-from likeness.voice.xtts import RATE, SPEAKERS, Voice, load_xtts, voice_of
+from likeness.voice.codes import RATE
+from likeness.voice.xtts import SPEAKERS, Voice, load_xtts, voice_of
 
 if TYPE_CHECKING:
     import torch

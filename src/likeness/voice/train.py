@@ -25,12 +25,13 @@ from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.common.tracking import Tracker
 from likeness.voice.audio import read, resample
+from likeness.voice.codes import RATE
 from likeness.voice.examples import REASONS, encode_rows
 from likeness.voice.listening import Judge
 from likeness.voice.rows import Utterance
 from likeness.voice.speaker import embed_files
 from likeness.voice.trainer import Trainer
-from likeness.voice.xtts import RATE, check_language, choose_references, load_xtts
+from likeness.voice.xtts import check_language, choose_references, load_xtts
 
 Array = np.ndarray
 

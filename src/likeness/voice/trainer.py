@@ -17,12 +17,12 @@ from likeness.common.io import write_bytes
 from likeness.common.runtime import Runtime
 from likeness.common.tracking import Tracker
 from likeness.voice.audio import encode
-from likeness.voice.examples import HOP, Example, make_batches
+from likeness.voice.codes import HOP, RATE
+from likeness.voice.examples import Example, make_batches
 from likeness.voice.listening import Judge
 from likeness.voice.losses import draw_style, next_token_losses, style_latents
 from likeness.voice.xtts import (
     ADAPTER,
-    RATE,
     Voice,
     inject_adapter,
     latents_of,

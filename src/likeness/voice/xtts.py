@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from likeness.common.errors import LikenessError
-from likeness.common.io import atomic_path
+from likeness.common.io import atomic_path, read_json
+from likeness.voice.codes import RATE, use_griffin_lim
 from likeness.voice.rows import Utterance
 
 if TYPE_CHECKING:
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
 Array = np.ndarray
 Weights = dict[str, "torch.Tensor"]
 
-RATE = 22050  # Hz, of what XTTS hears; what it says has `config.audio.output_sample_rate`
 ADAPTER = "adapter.safetensors"
 FILES = ("config.json", "model.pth", "vocab.json", "dvae.pth", "mel_stats.pth")
 SPEAKERS = "speakers_xtts.pth"
 SETTINGS = ("temperature", "length_penalty", "repetition_penalty", "top_p")
+DECODERS = ("hifigan", "griffin_lim")  # that a config can name; XTTS-v2's names none
 PARTS = ("gpt.", "hifigan_decoder.", "mel_stats")  # of a checkpoint; a trainer's holds the DVAE too
 REBUILT = ("gpt.gpt_inference.", "gpt.gpt.wte.")  # views that old checkpoints hold once more
 BLOCKS = "gpt.h."  # GPT-2's, whose layers are Conv1D: their weights are (in, out)
@@ -72,10 +73,16 @@ def load_xtts(folder: Path, device: str) -> Any:
         raise LikenessError(f"{folder}: Coqui's Xtts cannot load it ({_short(error)})") from error
     if not model.args.gpt_use_perceiver_resampler:
         raise LikenessError(f"{folder}: an XTTS of version 1; only version 2 is supported")
+    decoder = read_json(folder / "config.json").get("decoder", DECODERS[0])
+    if decoder not in DECODERS:
+        known = " or ".join(DECODERS)
+        raise LikenessError(f"{folder / 'config.json'}: decoder: {decoder}: must be {known}")
     model.gpt.init_gpt_for_inference(kv_cache=model.args.kv_cache)
     # Not `model.eval()`, which builds the inference model again and forgets `kv_cache`.
     model.gpt.eval()
     model.hifigan_decoder.eval()
+    if decoder == "griffin_lim":
+        use_griffin_lim(model, folder, device)
     return model.requires_grad_(False).to(device)
 
 
