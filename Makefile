@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
-BUNDLED := data/raw/sample_catalog data/raw/sample_voice data/voice_download models/sd_mini models/clip_mini
+BUNDLED := data/raw/sample_catalog data/raw/sample_voice data/voice_download models/sd_mini models/clip_mini models/xtts_mini
 READY := $(VENV)/.ready
 export PATH := $(BIN):$(PATH)
 .DEFAULT_GOAL := help

@@ -26,7 +26,7 @@ from likeness.common.manifest import read_manifest  # noqa: E402
 from likeness.common.params import check_params  # noqa: E402
 from likeness.common.runtime import Runtime, start  # noqa: E402
 from likeness.stage import SCHEMA  # noqa: E402
-from likeness.voice.rows import Recording, Transcript, Word  # noqa: E402
+from likeness.voice.rows import SCRIPT, Recording, Transcript, Word  # noqa: E402
 from likeness.voice.transcribe import (  # noqa: E402
     VoiceTranscribe,
     sentence_errors,
@@ -43,7 +43,7 @@ def main(rounds: int, segments: Path, recordings: Path | None, asr: Path | None)
     rt = start(params["base"], ROOT)
     rows = read_manifest(segments / "manifest.jsonl", Recording)
     seconds = sum(row.seconds for row in rows)
-    script = read_script(recordings / "script.jsonl")
+    script = read_script(recordings / SCRIPT)
     named = {row.source: row.id for row in rows}
     runs: dict[str, Callable[[], list[Transcript]]] = {
         "faster-whisper": lambda: one_by_one(cfg, segments, rows, asr, rt),

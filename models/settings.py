@@ -214,6 +214,113 @@ class SdMini(Section):
     save_seconds: Count
 
 
+class Reader(Section):
+    """A voice of an engine, at a speed."""
+
+    engine: Literal["kokoro", "flite"]
+    name: str
+    speed: Annotated[float, Field(gt=0.5, lt=2)]
+
+
+class Voice(Reader):
+    """A voice that reads so much of the training speech."""
+
+    sentences: Count
+
+
+class DebianPackage(Section):
+    """A Debian package by its file name, which says its version and architecture."""
+
+    file: Annotated[str, Field(pattern=r"^[a-z0-9.+-]+_[\w.+~-]+_[a-z0-9]+\.deb$")]
+    sha256: Sha256
+
+
+class Speech(Section):
+    """The training speech of xtts_mini and the unseen sentences of its test."""
+
+    seed: Annotated[int, Field(ge=0)]
+    longest: Count
+    test_sentences: Count
+    test_others: Count
+    voices: Annotated[list[Voice], Field(min_length=2)]
+    wheels: list[Package]
+    debian: list[DebianPackage]
+
+
+class Dvae(Section):
+    """The codes of xtts_mini."""
+
+    hidden: Count
+    codebook: Count
+    window: Count
+    batch: Count
+    plain_steps: Count
+    steps: Count
+    lr: Rate
+
+
+class Speakers(Section):
+    """The speaker encoder in the decoder of xtts_mini."""
+
+    filters: Annotated[list[int], Field(min_length=4, max_length=4)]
+    stretches: list[float]
+    seconds: Annotated[float, Field(gt=0.5)]
+    batch: Count
+    steps: Count
+    lr: Rate
+
+
+class Gpt(Section):
+    """The language model of xtts_mini."""
+
+    layers: Count
+    width: Count
+    heads: Count
+    batch: Count
+    steps: Count
+    lr: Rate
+    decay: Annotated[float, Field(ge=0, lt=1)]
+    text_weight: Annotated[float, Field(ge=0)]
+    word_weight: Annotated[float, Field(ge=0)]
+    most_misheard: Annotated[float, Field(ge=0, lt=1)]
+    spell_share: Annotated[float, Field(ge=0, le=1)]
+    pairs: Annotated[float, Field(ge=0)]
+    reference_seconds: Annotated[list[float], Field(min_length=2, max_length=2)]
+
+
+class Decoder(Section):
+    """The waveform decoder of xtts_mini."""
+
+    width: Count
+    window: Count
+    utterances: Count
+    batch: Count
+    steps: Count
+    lr: Rate
+
+
+class Inference(Section):
+    """The settings in xtts_mini's own config.json."""
+
+    decoder: Literal["hifigan", "griffin_lim"]
+    temperature: Annotated[float, Field(gt=0)]
+    top_k: Count
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    repetition_penalty: Annotated[float, Field(ge=1)]
+
+
+class XttsMini(Section):
+    """An XTTS of the spoken catalogue, from scratch."""
+
+    speech: Speech
+    dvae: Dvae
+    speakers: Speakers
+    gpt: Gpt
+    decoder: Decoder
+    inference: Inference
+    save_seconds: Count
+
+
 class HubModel(Section):
     """One real base: a repository of a model hub at a revision."""
 
@@ -266,6 +373,7 @@ SCHEMA: dict[str, type[Section]] = {
     "dnsmos": Dnsmos,
     "clip_mini": ClipMini,
     "sd_mini": SdMini,
+    "xtts_mini": XttsMini,
     "hub": Hub,
 }
 

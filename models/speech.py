@@ -95,7 +95,7 @@ class Piper:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # so that sums have one order
         self._session = onnxruntime.InferenceSession(
-            _with_output(network.read_bytes(), DURATIONS),
+            with_output(network.read_bytes(), DURATIONS),
             options,
             providers=["CPUExecutionProvider"],
         )
@@ -185,7 +185,7 @@ def _plain(phonemes: str) -> str:
     return re.sub(f"[{STRESS}]", "", phonemes)
 
 
-def _with_output(network: bytes, tensor: bytes) -> bytes:
+def with_output(network: bytes, tensor: bytes) -> bytes:
     """An ONNX file with one of its tensors as a further output.
 
     Protocol buffers that are joined are merged, so the output is added by what would be a model of

@@ -9,7 +9,16 @@ from likeness.stage import begin
 
 def main(argv: Sequence[str]) -> None:
     args, cfg, rt = begin(
-        __doc__, argv, Report, "metrics_dir", "plots_dir", "reports_dir", "adapter", "out_dir"
+        __doc__,
+        argv,
+        Report,
+        "metrics_dir",
+        "plots_dir",
+        "reports_dir",
+        "adapter",
+        "voice_adapter",
+        "speech",
+        "out_dir",
     )
     write_report(
         cfg,
@@ -17,6 +26,8 @@ def main(argv: Sequence[str]) -> None:
         plots_dir=args.plots_dir,
         reports_dir=args.reports_dir,
         adapter=args.adapter,
+        voice_adapter=args.voice_adapter,
+        speech=args.speech,
         out_dir=args.out_dir,
         rt=rt,
     )

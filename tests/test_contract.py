@@ -19,13 +19,16 @@ from typing import Any
 import pytest
 import yaml
 
+from likeness import report
 from likeness.common.closure import import_closure
 from likeness.stage import SCHEMA
 from tests.conftest import ROOT, library_env
 
 SRC = ROOT / "src" / "likeness"
 NOT_STAGES = {"base", "inputs"}
-TEMPLATES = {"report": {"src/likeness/report.html", "src/likeness/model_card.md"}}
+TEMPLATES = {
+    "report": {f"src/likeness/{name}" for name in ("report.html", "model_card.md", "voice_card.md")}
+}
 HEAVY = (
     "torch",
     "diffusers",
@@ -35,6 +38,7 @@ HEAVY = (
     "av",
     "soundfile",
     "faster_whisper",
+    "TTS",
     "yt_dlp",
 )
 
@@ -292,8 +296,7 @@ def test_a_superfluous_module_is_found(pipeline: Pipeline) -> None:
 
 
 def test_templates_are_the_files_that_the_report_loads() -> None:
-    text = (SRC / "report.py").read_text()
-    loaded = {f"src/likeness/{name}" for name in ("report.html", "model_card.md") if name in text}
+    loaded = {f"src/likeness/{name}" for name in report.TEMPLATES}
     beside = {
         path.relative_to(ROOT).as_posix()
         for path in SRC.iterdir()

@@ -1,7 +1,9 @@
 """One page that needs nothing else, and a model card."""
 
+import base64
 import json
 import re
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import yaml
 
 from likeness.common.errors import LikenessError
 from likeness.common.runtime import Runtime
-from likeness.report import FIRST, Report, comparison, write_report
+from likeness.report import FIRST, VOICE_COLUMNS, Report, comparison, write_report
 from tests.conftest import files_of, photo, section
 
 STAGES = ("analyze", "prepare", "train", "generate", "evaluate", "failures")
@@ -25,6 +27,23 @@ INTERVALS = {
     "trained_on_real_accuracy": {"value": 0.9, "low": 0.8, "high": 0.95, "n": 90},
     "trained_on_synthetic_accuracy": {"value": 0.8, "low": 0.7, "high": 0.9, "n": 90},
 }
+VOICE_VERBS = ("synthesize", "evaluate")
+VOICE = {
+    "base_wer": {"value": 0.4, "low": 0.3, "high": 0.5, "n": 12},
+    "tuned_wer": {"value": 0.2, "low": 0.1, "high": 0.3, "n": 12},
+    "difference_wer": {"value": -0.2, "low": -0.3, "high": -0.1, "n": 12},
+    "real_wer": {"value": 0.05, "low": 0.0, "high": 0.1, "n": 12},
+    "other_similarity": {"value": 0.5, "low": 0.4, "high": 0.6, "n": 12},
+    "base_list_wer": {"value": None, "low": None, "high": None, "n": 0},
+}
+VOICE_TRAINING = {
+    **{"base": "tiny_xtts", "rank": 8, "batch": 4, "accumulation": 2, "learning_rate": 0.001},
+    **{"trainable_parameters": 1234, "trainable_share": 0.0214, "train_n": 70, "epochs": 12},
+    **{"best_epoch": 9, "val_sentences": 6, "val_wer": 0.125, "val_wer_base": 0.5, "val_n": 8},
+    **{"val_similarity": 0.81, "val_similarity_base": 0.62, "val_loss": 2.5, "val_loss_base": 4.25},
+    **{"code_rounds": 2, "code_steps": 250, "val_code_error": 0.125, "val_code_error_base": 0.375},
+}
+HEARD = {"heard": "a red <hat>", "wer": 0.25, "similarity": 0.81, "dnsmos": 3.14}
 
 
 @pytest.fixture
@@ -39,12 +58,36 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / "metrics" / f"image_{verb}.json").write_text(json.dumps(values))
         (tmp_path / "plots" / f"image_{verb}").mkdir(parents=True)
         photo(1).save(tmp_path / "plots" / f"image_{verb}" / "one.png")
+    for verb in VOICE_VERBS:
+        values = {f"{verb}_figure": 0.5}
+        if verb == "synthesize":
+            values |= {"base_model": "tiny_xtts", "sentences_test": 12, "takes": 2}
+        else:
+            values |= {
+                "asr": "some_asr",
+                "normalizer": "whisper english",
+                "speaker_encoder": "some_encoder",
+                "mos": "some_mos",
+            }
+        (tmp_path / "metrics" / f"voice_{verb}.json").write_text(json.dumps(values))
+        (tmp_path / "plots" / f"voice_{verb}").mkdir(parents=True)
+        photo(3).save(tmp_path / "plots" / f"voice_{verb}" / "one.png")
+    (tmp_path / "voice").mkdir()
+    (tmp_path / "voice" / "training.json").write_text(json.dumps(VOICE_TRAINING))
+    samples = tmp_path / "speech" / "samples"
+    samples.mkdir(parents=True)
+    clips = {voice: {"file": f"{voice}.mp3", **HEARD} for voice in ("real", "base", "tuned")}
+    for voice in clips:
+        (samples / f"{voice}.mp3").write_bytes(voice.encode())
+    (samples / "samples.json").write_text(json.dumps([{"text": "A red hat.", "clips": clips}]))
     for name in FIRST:
         photo(2).save(tmp_path / "plots" / name)
     for name, text in (
         ("image_analyze/analysis.md", "# Found\n\n| a | b |\n| --- | --- |\n| x <y> | 1 |\n"),
         ("image_failures/failures.md", "# Failed\n\nRed, *blurred*.\n"),
         ("image_evaluate/intervals.json", json.dumps(INTERVALS)),
+        ("voice_evaluate/intervals.json", json.dumps(VOICE)),
+        ("voice_evaluate/worst.md", "# Worst clips\n\nNone.\n"),
         ("report/model_card.md", "# The last report's own card\n"),
     ):
         path = tmp_path / "reports" / name
@@ -60,6 +103,8 @@ def run(folder: Path, adapter: Path, rt: Runtime, title: str = "Likeness") -> Pa
         plots_dir=folder / "plots",
         reports_dir=folder / "reports",
         adapter=adapter,
+        voice_adapter=folder / "voice",
+        speech=folder / "speech",
         out_dir=folder / "reports" / "report",
         rt=rt,
     )
@@ -101,9 +146,9 @@ def test_the_page_needs_nothing_else(folder: Path, tiny_adapter: Path, rt: Runti
     page = (run(folder, tiny_adapter, rt) / "index.html").read_text()
     parser = References()
     parser.feed(page)
-    pictures = len(STAGES) + 2 * len(FIRST)
-    assert len(parser.found) == pictures
-    assert all(value.startswith("data:image/png;base64,") for value in parser.found)
+    kinds = Counter(value.partition(",")[0] for value in parser.found)
+    pictures = len(STAGES) + len(VOICE_VERBS) + 2 * len(FIRST)
+    assert kinds == {"data:image/png;base64": pictures, "data:audio/mpeg;base64": 3}
     assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", page)
     assert "@import" not in page
     assert "url(" not in page
@@ -123,6 +168,34 @@ def test_the_page_holds_every_stage_s_figures_tables_and_texts(
     assert "12.3 (11 to 13.5; n 40)" in page
     assert "The last report" not in page
     assert "dvc exp run" in page
+
+
+def test_real_base_and_tuned_are_heard_side_by_side(
+    folder: Path, tiny_adapter: Path, rt: Runtime
+) -> None:
+    page = (run(folder, tiny_adapter, rt) / "index.html").read_text()
+    parser = References()
+    parser.feed(page)
+    sounds = [value.partition(",")[2] for value in parser.found if "audio" in value]
+    assert [base64.b64decode(data) for data in sounds] == [b"real", b"base", b"tuned"]
+    assert parser.tags.count("audio") == 3
+    assert page.count("a red &lt;hat&gt;") == 3, "what is heard is text"
+    assert "<td>A red hat.</td>" in page
+    assert "WER 25 %, similarity 0.81" in page
+    assert "<b>tiny_xtts</b>" in page
+    assert "some_asr" in page
+
+
+def test_voice_figures_have_their_difference_and_their_floor() -> None:
+    rows = dict(comparison(VOICE, VOICE_COLUMNS))
+    assert rows["wer"] == {
+        "base": "0.4 (0.3 to 0.5; n 12)",
+        "tuned": "0.2 (0.1 to 0.3; n 12)",
+        "difference": "-0.2 (-0.3 to -0.1; n 12)",
+        "real": "0.05 (0 to 0.1; n 12)",
+    }
+    assert rows["other similarity"] == {"base": "0.5 (0.4 to 0.6; n 12)"}
+    assert rows["list wer"] == {"base": "–"}
 
 
 def test_a_title_is_text(folder: Path, tiny_adapter: Path, rt: Runtime) -> None:
@@ -145,20 +218,48 @@ def test_the_model_card_has_a_header_and_the_figures(
     assert "&" not in body, "a card is no HTML"
 
 
+def test_the_voice_has_a_card_of_its_own(folder: Path, tiny_adapter: Path, rt: Runtime) -> None:
+    card = (run(folder, tiny_adapter, rt) / "voice_card.md").read_text()
+    _, header, body = card.split("---\n", 2)
+    assert yaml.safe_load(header)["base_model"] == "tiny_xtts"
+    assert "rank 8 (1234 weights, 2.1 % of" in body
+    assert "batch 8 at" in body
+    assert "| wer | 0.4 (0.3 to 0.5; n 12) | 0.2 (0.1 to 0.3; n 12) |" in body
+    assert "2 rounds of 250 steps" in body
+    assert "&" not in body, "a card is no HTML"
+
+
+def test_a_voice_in_the_codes_of_its_base_has_none_of_its_own(
+    folder: Path, tiny_adapter: Path, rt: Runtime
+) -> None:
+    training = json.dumps(VOICE_TRAINING | {"code_rounds": 0})
+    (folder / "voice" / "training.json").write_text(training)
+    card = (run(folder, tiny_adapter, rt) / "voice_card.md").read_text()
+    assert "codes were fitted" not in card
+    assert "dvae.pth" not in card
+
+
 def test_the_report_is_a_function_of_its_input(
     folder: Path, tiny_adapter: Path, rt: Runtime
 ) -> None:
     first = files_of(run(folder, tiny_adapter, rt))
-    assert set(first) == {"index.html", "model_card.md"}
+    assert set(first) == {"index.html", "model_card.md", "voice_card.md"}
     assert files_of(run(folder, tiny_adapter, rt)) == first
 
 
 @pytest.mark.parametrize(
-    "name", ["metrics/image_evaluate.json", "reports/image_evaluate/intervals.json"]
+    "name",
+    [
+        "metrics/image_evaluate.json",
+        "reports/image_evaluate/intervals.json",
+        "metrics/voice_evaluate.json",
+        "reports/voice_evaluate/intervals.json",
+        "speech/samples/samples.json",
+    ],
 )
 def test_a_missing_input_is_one_line(
     folder: Path, tiny_adapter: Path, rt: Runtime, name: str
 ) -> None:
     (folder / name).unlink()
-    with pytest.raises(LikenessError, match="image_evaluate"):
+    with pytest.raises(LikenessError, match=f"{name}: no such file"):
         run(folder, tiny_adapter, rt)

@@ -1,7 +1,7 @@
-"""One self-contained page for what the pipeline last made, and a card for its adapter."""
+"""One self-contained page for what the pipeline last made, and a card for each adapter."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,12 @@ from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 
 COLUMNS = ("base", "tuned", "real")
+VOICE_COLUMNS = (*COLUMNS, "difference")
+TEMPLATES = {
+    "report.html": "index.html",
+    "model_card.md": "model_card.md",
+    "voice_card.md": "voice_card.md",
+}
 # The sheets that a reader looks at first.
 FIRST = ("image_evaluate/real_and_synthetic.png", "image_evaluate/distances.png")
 
@@ -25,10 +31,17 @@ def write_report(
     plots_dir: Path,
     reports_dir: Path,
     adapter: Path,
+    voice_adapter: Path,
+    speech: Path,
     out_dir: Path,
     rt: Runtime,
 ) -> None:
-    """Write `index.html` (figures, tables and texts embedded) and `model_card.md`."""
+    """Write `index.html` (figures, sounds, tables and texts embedded) and the adapters' cards.
+
+    Args:
+        adapter: what image_train wrote; `voice_adapter` what voice_train wrote.
+        speech: what voice_evaluate wrote; `samples/` in it is what there is to hear.
+    """
     import jinja2
     import markdown
 
@@ -61,27 +74,49 @@ def write_report(
         "evaluation": evaluation,
         "rows": comparison(read_json(reports_dir / "image_evaluate" / "intervals.json")),
         "columns": COLUMNS,
+        "voice_training": read_json(voice_adapter / "training.json"),
+        "voice": read_json(metrics_dir / "voice_evaluate.json"),
+        "spoken": read_json(metrics_dir / "voice_synthesize.json"),
+        "voice_rows": comparison(
+            read_json(reports_dir / "voice_evaluate" / "intervals.json"), VOICE_COLUMNS
+        ),
+        "voice_columns": VOICE_COLUMNS,
+        "samples": read_samples(speech / "samples"),
         "stages": stages,
         "first": [(name, figures[name.split("/")[0]][name]) for name in FIRST],
         "figures": figures,
         "texts": texts,
         "generated": stages["image_generate"],
     }
-    for template, name in (("report.html", "index.html"), ("model_card.md", "model_card.md")):
+    for template, name in TEMPLATES.items():
         write_text(out_dir / name, environment.get_template(template).render(context))
 
 
-def comparison(intervals: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:
+def read_samples(folder: Path) -> list[dict[str, Any]]:
+    """The rows of `samples.json`, each clip with its bytes as `data`."""
+    rows: list[dict[str, Any]] = read_json(folder / "samples.json")
+    for row in rows:
+        for clip in row["clips"].values():
+            clip["data"] = base64.b64encode((folder / clip["file"]).read_bytes()).decode()
+    return rows
+
+
+def comparison(
+    intervals: Mapping[str, Any], columns: Sequence[str] = COLUMNS
+) -> list[tuple[str, dict[str, str]]]:
     """(figure, text by column) for every figure of the intervals file.
 
-    `floor_*` figures, real images against real images, stand in the column `real`.
+    `floor_*` figures, real images against real images, stand in the column `real`; `other_*`, the
+    base in its own voices, in the column `base`.
     """
     rows: dict[str, tuple[str, dict[str, str]]] = {}
     for name, estimate in intervals.items():
         group, _, figure = name.partition("_")
         column = {"floor": "real"}.get(group, group)
-        if column not in COLUMNS:
-            column, figure = "tuned" if "synthetic" in name else "real", name
-        text = "{value:.3g} ({low:.3g} to {high:.3g}; n {n})".format(**estimate)
+        if column not in columns:
+            column = {"other": "base"}.get(group, "tuned" if "synthetic" in name else "real")
+            figure = name
+        form = "{value:.3g} ({low:.3g} to {high:.3g}; n {n})" if estimate["n"] else "–"
+        text = form.format(**estimate)
         rows.setdefault(figure, (figure.replace("_", " "), {}))[1][column] = text
     return list(rows.values())

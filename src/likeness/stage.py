@@ -22,7 +22,10 @@ from likeness.report import Report
 from likeness.voice.clips import VoiceClips
 from likeness.voice.dataset import VoiceDataset
 from likeness.voice.download import VoiceDownload
+from likeness.voice.evaluate import VoiceEvaluate
 from likeness.voice.segment import VoiceSegment
+from likeness.voice.synthesize import VoiceSynthesize
+from likeness.voice.train import VoiceTrain
 from likeness.voice.transcribe import VoiceTranscribe
 
 S = TypeVar("S", bound=Section)
@@ -41,6 +44,8 @@ class Inputs(Section):
     asr: str
     speaker: str
     mos: str
+    tts: str
+    sentences: str
 
 
 SCHEMA: dict[str, type[Section]] = {
@@ -57,6 +62,9 @@ SCHEMA: dict[str, type[Section]] = {
     "voice_transcribe": VoiceTranscribe,
     "voice_clips": VoiceClips,
     "voice_dataset": VoiceDataset,
+    "voice_train": VoiceTrain,
+    "voice_synthesize": VoiceSynthesize,
+    "voice_evaluate": VoiceEvaluate,
     "report": Report,
 }
 

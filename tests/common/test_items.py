@@ -258,13 +258,17 @@ def test_pruning_deletes_what_is_old(rt: Runtime) -> None:
     checkpoints = [rt.scratch("train", key) / "state.pt" for key in ("old", "new")]
     for path in checkpoints:
         path.write_bytes(b"")
-    os.utime(checkpoints[0], (0, time.time() - 31 * 86400))
+    download = rt.scratch("download", "shelf") / "talk.opus"
+    download.write_bytes(b"")
+    for path in (checkpoints[0], download):
+        os.utime(path, (0, time.time() - 31 * 86400))
     assert prune(rt.cache, 30) == 4
     assert [path.exists() for path in checkpoints] == [False, True]
     assert sorted((rt.cache / "items").rglob("record.json")) == paths[3:]
     records(rt)
     assert len(done()) == 3
     assert prune(rt.cache, 0) == 11
+    assert download.exists()
 
 
 def test_pruning_from_the_command_line(tmp_path: Path) -> None:

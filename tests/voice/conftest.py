@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.voice.tiny_xtts import build_speaker_folder, build_xtts_folder, write_voice_dataset
 
 
 @pytest.fixture
@@ -23,3 +24,21 @@ def narration() -> Path:
     if not (folder / "script.jsonl").is_file():
         pytest.skip("data/raw/sample_voice is not here; `make repro` fetches it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_xtts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base XTTS with random weights; nothing may write into it."""
+    return build_xtts_folder(tmp_path_factory.mktemp("models") / "tiny_xtts")
+
+
+@pytest.fixture(scope="session")
+def tiny_speaker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A speaker encoder with random weights."""
+    return build_speaker_folder(tmp_path_factory.mktemp("models") / "tiny_speaker")
+
+
+@pytest.fixture(scope="session")
+def tiny_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of babble; nothing may write into it."""
+    return write_voice_dataset(tmp_path_factory.mktemp("data") / "voice_dataset")

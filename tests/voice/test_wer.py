@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from likeness.common.errors import LikenessError
-from likeness.voice.wer import WordErrors, pooled_rate, read_script, word_errors
+from likeness.voice.wer import (
+    WordErrors,
+    character_errors,
+    pooled_rate,
+    read_script,
+    word_errors,
+)
 
 
 @pytest.mark.parametrize(
@@ -72,3 +78,18 @@ def test_a_wrong_script_is_one_line(tmp_path: Path, line: str, says: str) -> Non
     with pytest.raises(LikenessError, match=says) as caught:
         read_script(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "found"),
+    [
+        ("A red hat.", "a red hat", (0, 9)),
+        ("A red hat.", "a bed hat", (1, 9)),
+        ("A red hat.", "", (9, 9)),
+        ("[noise]", "hat", (3, 0)),
+    ],
+)
+def test_character_errors_are_counted(
+    reference: str, hypothesis: str, found: tuple[int, int]
+) -> None:
+    assert character_errors(reference, hypothesis, "english") == found

@@ -6,12 +6,14 @@ from typing import Any
 
 from likeness.common.io import atomic_path
 
+STATE = "state.pt"
+
 
 class Checkpoints:
     """The newest state of one training, in a scratch folder (see `Runtime.scratch`)."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "state.pt"
+        self.path = folder / STATE
 
     def save(self, state: dict[str, Any]) -> None:
         """Replace the stored state; a kill leaves the old one or the new one, never a part."""

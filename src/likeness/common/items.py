@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from tqdm import tqdm
 
+from likeness.common.checkpoints import STATE
 from likeness.common.closure import code_digest
 from likeness.common.io import digest, link
 from likeness.common.manifest import Rejection
@@ -248,14 +249,17 @@ def _folder_digest(path: Path, _newest: int) -> str:
 
 
 def prune(cache: Path, days: float) -> int:
-    """Delete results, and what killed trainings left, older than `days` days; returns how many."""
+    """Delete results and killed trainings' checkpoints older than `days` days; returns how many.
+
+    What else lies in the scratch, such as fetched media, is not ours to make again.
+    """
     limit = time.time() - days * 86400
 
     def old(path: Path) -> bool:
         return path.is_file() and path.stat().st_mtime < limit
 
     results = [path.parent for path in (cache / "items").rglob("record.json") if old(path)]
-    leftovers = [path for path in (cache / "scratch").rglob("*") if old(path)]
+    leftovers = [path for path in (cache / "scratch").rglob(STATE) if old(path)]
     for folder in results:
         shutil.rmtree(folder)
     for path in leftovers:

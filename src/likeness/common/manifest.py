@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_jsonl, write_jsonl
 
+M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R", bound="Row")
 
 
@@ -39,6 +40,16 @@ def write_manifest(path: Path, rows: Iterable[R]) -> None:
     write_jsonl(path, (row.model_dump() for row in ordered))
 
 
+def checked(model: type[M], value: Any, where: str) -> M:
+    """`value` as that model; `LikenessError` says what is wrong with it, and where it stands."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        key = ".".join(map(str, detail["loc"]))
+        raise LikenessError(f"{where}: {key}: {detail['msg']} (got {detail['input']!r})") from error
+
+
 def read_manifest(
     path: Path, row: type[R], open_media: Callable[[Path], Any] | None = None
 ) -> list[R]:
@@ -56,14 +67,7 @@ def read_manifest(
     rows: list[R] = []
     for number, value in enumerate(read_jsonl(path), start=1):
         where = f"{path}:{number}: {value.get('id', '?') if isinstance(value, dict) else '?'}"
-        try:
-            rows.append(row.model_validate(value))
-        except ValidationError as error:
-            detail = error.errors()[0]
-            key = ".".join(map(str, detail["loc"]))
-            raise LikenessError(
-                f"{where}: {key}: {detail['msg']} (got {detail['input']!r})"
-            ) from error
+        rows.append(checked(row, value, where))
         if open_media is not None:
             media = path.parent / str(value["file_name"])
             try:

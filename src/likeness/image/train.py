@@ -28,7 +28,7 @@ from likeness.common.manifest import read_manifest
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.common.tracking import Tracker
-from likeness.image.diffusion import ADAPTER, Sampler, draw, load_pipeline
+from likeness.image.diffusion import ADAPTER, Sampler, draw, load_pipeline, scale_of
 from likeness.image.rows import PreparedImage
 
 if TYPE_CHECKING:
@@ -454,8 +454,7 @@ class Trainer:
             self.pipeline,
             [row.caption for row in chosen],
             [self.rt.seed_for("sample", row.id) for row in chosen],
-            resolution=self.val_split.moments.shape[-1]
-            * 2 ** (len(self.pipeline.vae.config.block_out_channels) - 1),
+            resolution=self.val_split.moments.shape[-1] * scale_of(self.pipeline.vae),
             sampler=self.cfg.sampler,
             steps=self.cfg.sample_steps,
             guidance=self.cfg.guidance,

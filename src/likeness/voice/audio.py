@@ -17,6 +17,7 @@ SIGNATURES = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"ID3", b"\x1aE\xdf\x
 # Containers that declare how long they are; of others the duration is a guess by bit rate.
 DECLARING = ("flac", "wav", "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "aiff", "w64", "caf")
 MISSING = 0.25  # seconds that may be missing: codecs delay, pad and round
+SILENT = 1e-3  # peak, of full scale, up to which nothing is heard
 HEAD = 1 << 20  # bytes in which headers are looked for; a cover picture can stand before them
 
 

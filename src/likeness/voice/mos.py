@@ -8,6 +8,7 @@ import numpy as np
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
+from likeness.voice.audio import resample
 
 Array = np.ndarray
 
@@ -36,12 +37,10 @@ def predict_p835(samples: Array, rate: int, folder: Path) -> Mos:
     Raises:
         LikenessError: the clip is empty, or the folder holds no DNSMOS.
     """
-    import soxr
-
     session, config = _load(folder)
     if not len(samples):
         raise LikenessError("DNSMOS: the clip is empty; it needs samples")
-    wave = soxr.resample(samples.astype(np.float32), rate, config["rate"]).clip(-1, 1)
+    wave = resample(samples, rate, config["rate"]).clip(-1, 1)
     length = int(config["seconds"] * config["rate"])
     while len(wave) < length:
         wave = np.tile(wave, 2)

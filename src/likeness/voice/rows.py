@@ -4,6 +4,8 @@ from pydantic import BaseModel, ConfigDict
 
 from likeness.common.manifest import Rejection, Row
 
+SCRIPT = "script.jsonl"  # what is read in a folder of recordings, where somebody wrote it down
+
 
 class Download(Row):
     """A file that was fetched from a URL.
@@ -153,3 +155,81 @@ class Utterance(Row):
     seconds: float
     split: str
     augmented_from: str
+
+
+class Speech(Row):
+    """A sentence as a model said it.
+
+    Attributes:
+        id: `<voice>/<sentence>-<take>`.
+        file_name: `<id>.wav`, 16-bit mono at 24 kHz.
+        voice: `base` or `tuned`, both from the same references; `other` is the base in one of its own
+            speakers' voices.
+        speaker: whose, for `other`; else empty.
+        sentence: id of the test utterance, or of the line of the text list.
+        source: `test` or `list`.
+        take: 0 and up; every take has a seed of its own, which all voices share.
+        text: as it was given to the model.
+        seconds: of audio.
+    """
+
+    file_name: str
+    voice: str
+    speaker: str
+    sentence: str
+    source: str
+    take: int
+    text: str
+    seed: int
+    seconds: float
+
+
+class Pair(Row):
+    """The same sentence and seed by base and tuned, to be compared by ear.
+
+    Attributes:
+        first: whom to play first, `base` or `tuned`, by lot: a listener should not know.
+        real: the recording's path under the dataset, or empty where nobody read the sentence.
+    """
+
+    text: str
+    base: str
+    tuned: str
+    real: str
+    first: str
+
+
+class EvaluatedSpeech(Row):
+    """What was measured of one clip; of a real one too, whose `take` is 0.
+
+    Attributes:
+        voice: `base`, `tuned`, `real` or `other`.
+        audio: its path.
+        heard: what the recogniser understood.
+        word_errors, words, character_errors, characters: of `heard`, after normalization.
+        similarity: cosine to the centroid of the real test clips of other sentences.
+        dnsmos: DNSMOS P.835's overall score, 1 to 5.
+        duration_ratio: seconds by those of the real clip of the same text; None without one.
+        problems: what is worse than in any real clip; empty if nothing is.
+    """
+
+    voice: str
+    sentence: str
+    source: str
+    take: int
+    audio: str
+    text: str
+    heard: str
+    word_errors: int
+    words: int
+    character_errors: int
+    characters: int
+    similarity: float
+    dnsmos: float
+    seconds: float
+    duration_ratio: float | None
+    problems: list[str]
+
+    @property
+    def wer(self) -> float:
+        return self.word_errors / max(1, self.words)

@@ -24,13 +24,12 @@ from likeness.common.manifest import (
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.voice.audio import UnreadableAudio, decode, encode, integrated_loudness, resample
-from likeness.voice.rows import Download, Recording, Region
+from likeness.voice.rows import SCRIPT, Download, Recording, Region
 
 Array = np.ndarray
 Span = tuple[float, float]
 
 REASONS = ("empty_file", "not_audio", "truncated", "too_short", "no_speech", "duplicate", "error")
-SCRIPT = "script.jsonl"  # what is read in the recordings, where somebody wrote it down
 VAD_RATE = 16000  # Hz, what Silero's model hears
 QUIET = 0.2  # seconds of the quiet spot at which a long stretch is cut
 

@@ -20,6 +20,7 @@ from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
 from likeness.common.items import Result, map_items
 from likeness.common.runtime import Runtime
+from likeness.voice.audio import resample
 
 if TYPE_CHECKING:
     import torch
@@ -91,13 +92,12 @@ def embed_windows(samples: Array, rate: int, encoder: Path, device: str = "cpu")
     Raises:
         LikenessError: the clip is empty or silent, or the folder holds no encoder.
     """
-    import soxr
     import torch
 
     network = load_encoder(encoder, device)
     if not np.any(samples):
         raise LikenessError("speaker: the clip is silent; it needs speech")
-    wave = soxr.resample(samples.astype(np.float32), rate, network.rate)
+    wave = resample(samples, rate, network.rate)
     wave *= max(1.0, network.loudness / math.sqrt(np.mean(wave**2)))
     starts = window_starts(len(wave), network.window, network.step)
     wave = np.pad(wave, (0, max(0, starts[-1] + network.window - len(wave))))

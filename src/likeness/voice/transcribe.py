@@ -24,7 +24,7 @@ from likeness.common.manifest import (
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.voice.audio import encode, read, resample
-from likeness.voice.rows import Recording, Region, Transcript, Word
+from likeness.voice.rows import SCRIPT, Recording, Region, Transcript, Word
 from likeness.voice.wer import (
     Normalizer,
     Rate,
@@ -37,7 +37,6 @@ from likeness.voice.wer import (
 
 Array = np.ndarray
 
-SCRIPT = "script.jsonl"
 RATE = 16000  # Hz, what Whisper hears
 FILES = ("config.json", "model.bin", "tokenizer.json")
 NEAR = 0.5  # seconds from a region's edge at which its first or last word is taken to stand there
@@ -511,6 +510,7 @@ def _draw(
             100 * sum(one.errors for one in found) / max(1, sum(one.words for one in found)), 1
         )
         for name, found in errors.items()
+        if found
     }
     with figures.figure(plots_dir / "wer.png", size=(7, 0.3 * len(shares) + 1.2)) as axis:
         title = "Word error rate of clean sentences, %" if shares else "No script to compare with"

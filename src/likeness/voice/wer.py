@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from likeness.common.errors import LikenessError
 from likeness.common.io import read_jsonl
+from likeness.common.manifest import checked
 
 Normalizer = Literal["english", "basic"]
 
@@ -52,17 +52,10 @@ class Rate:
 
 def read_script(path: Path) -> list[Sentence]:
     """The rows of a `script.jsonl`. Raises `LikenessError` on the first that is not one."""
-    sentences: list[Sentence] = []
-    for number, value in enumerate(read_jsonl(path), start=1):
-        try:
-            sentences.append(Sentence.model_validate(value))
-        except ValidationError as error:
-            detail = error.errors()[0]
-            key = ".".join(map(str, detail["loc"]))
-            raise LikenessError(
-                f"{path}:{number}: {key}: {detail['msg']} (got {detail['input']!r})"
-            ) from error
-    return sentences
+    return [
+        checked(Sentence, value, f"{path}:{number}")
+        for number, value in enumerate(read_jsonl(path), start=1)
+    ]
 
 
 def word_errors(reference: str, hypothesis: str, normalizer: Normalizer) -> WordErrors:
@@ -81,6 +74,19 @@ def word_errors(reference: str, hypothesis: str, normalizer: Normalizer) -> Word
     counts = jiwer.process_words(wanted, found)
     errors = counts.substitutions + counts.deletions + counts.insertions
     return WordErrors(errors, counts.hits + counts.substitutions + counts.deletions)
+
+
+def character_errors(reference: str, hypothesis: str, normalizer: Normalizer) -> tuple[int, int]:
+    """Errors of a hypothesis in characters, and the characters of the reference, both normalized."""
+    import jiwer
+
+    clean = _normalizer(normalizer)
+    wanted, found = clean(reference).strip(), clean(hypothesis).strip()
+    if not wanted:
+        return len(found), 0
+    counts = jiwer.process_characters(wanted, found)
+    errors = counts.substitutions + counts.deletions + counts.insertions
+    return errors, counts.hits + counts.substitutions + counts.deletions
 
 
 def pooled_rate(found: Sequence[WordErrors], rounds: int, seed: int) -> Rate:

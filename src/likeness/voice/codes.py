@@ -1,0 +1,131 @@
+"""The codes of XTTS: mels to codes by the DVAE, and codes to speech by the DVAE and Griffin-Lim.
+
+A code stands for `FRAMES` mel frames. What is trained and what is spoken take them from here.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from likeness.common.errors import LikenessError
+from likeness.common.io import read_json
+
+if TYPE_CHECKING:
+    import torch
+
+RATE = 22050  # Hz, of what XTTS hears; what it says has `config.audio.output_sample_rate`
+CODE = 1024  # samples at RATE of a code
+HOP = 256  # samples at RATE of a mel frame
+FRAMES = CODE // HOP  # of a code
+FFT = 1024  # samples of a window of the DVAE's mels
+HIGHEST = 8000.0  # Hz, of the highest mel band
+CHANNELS = 512  # of the DVAE that Coqui's trainer builds, and of its codes
+
+
+@cache
+def load_dvae(base: Path, device: str) -> tuple[Any, "torch.Tensor"]:
+    """A base's DVAE, and the deviations (80,) of its mel bands.
+
+    Coqui's trainer knows one size of it. Where the last channels of that are zeros, as in
+    `models/xtts_nets.py: widen`, the DVAE is built without them: it gives the same, sooner.
+
+    Raises:
+        LikenessError: a file cannot be loaded.
+    """
+    import torch
+
+    codes = read_json(base / "config.json")["model_args"]["gpt_num_audio_tokens"] - 2
+    try:
+        state = torch.load(base / "dvae.pth", map_location="cpu", weights_only=True)
+        dvae = build_dvae(codes, _used(state["encoder.0.0.weight"]), _used(state["codebook.embed"]))
+        dvae.load_state_dict(
+            {name: state[name][_corner(tensor)] for name, tensor in dvae.state_dict().items()}
+        )
+        stats = torch.load(base / "mel_stats.pth", map_location="cpu", weights_only=True)
+    except Exception as error:  # pickle's, zip's and torch's have no common base
+        why = " ".join(str(error).split())[:200]
+        raise LikenessError(
+            f"{base}: its dvae.pth or mel_stats.pth cannot be loaded ({why})"
+        ) from error
+    return dvae.eval().requires_grad_(False).to(device), stats.to(device)
+
+
+def build_dvae(codes: int, hidden: int = CHANNELS, codebook: int = CHANNELS) -> Any:
+    """Coqui's DVAE with new weights, for so many codes; by default as its trainer builds it."""
+    from TTS.tts.layers.xtts.dvae import DiscreteVAE
+
+    return DiscreteVAE(
+        channels=80, positional_dims=1, num_tokens=codes, codebook_dim=codebook, hidden_dim=hidden,
+        num_resnet_blocks=3, kernel_size=3, num_layers=2, use_transposed_convs=False,
+    )  # fmt: skip
+
+
+def stock_state(dvae: Any) -> "dict[str, torch.Tensor]":
+    """The weights of a DVAE in the size that Coqui's trainer builds; what it lacks is zeros."""
+    import torch
+
+    state = build_dvae(dvae.num_tokens).state_dict()
+    for name, own in dvae.state_dict().items():
+        wide = torch.zeros_like(state[name])
+        wide[_corner(own)] = own.cpu()
+        state[name] = wide
+    return state
+
+
+def _used(weight: "torch.Tensor") -> int:
+    """How many rows there are up to the last one that is not zeros."""
+    return int(weight.flatten(1).any(dim=1).nonzero().max()) + 1
+
+
+def _corner(tensor: "torch.Tensor") -> tuple[slice, ...]:
+    return tuple(slice(size) for size in tensor.shape)
+
+
+def log_mel(waves: "torch.Tensor", fft: int, stats: "torch.Tensor") -> "torch.Tensor":
+    """(B, 80, N / HOP) log-mels of (B, N) waves, each band divided by its `stats` (80,)."""
+    from TTS.tts.layers.tortoise.arch_utils import TorchMelSpectrogram
+
+    transform = TorchMelSpectrogram(fft, hop_length=HOP, sampling_rate=RATE, mel_norm_file=None)
+    transform.mel_norms = stats
+    return transform.to(waves.device)(waves)[:, :, :-1]  # type: ignore[no-any-return]
+
+
+def griffin_lim(mel: "torch.Tensor", stats: "torch.Tensor") -> "torch.Tensor":
+    """A wave (N,) at `RATE` of log-mels (80, N / HOP), the inverse of `log_mel`.
+
+    Magnitudes by the pseudo-inverse of the mel bands, phases by the fast Griffin-Lim algorithm
+    (Perraudin et al. 2013), which starts from zeros here: equal mels are equal waves.
+    """
+    import torch
+    from torchaudio.functional import melscale_fbanks
+    from torchaudio.transforms import GriffinLim
+
+    bands = melscale_fbanks(FFT // 2 + 1, 0.0, HIGHEST, len(mel), RATE, norm="slaney")
+    inverse = torch.linalg.pinv(bands.T).to(mel.device)
+    power = inverse @ (mel * stats[:, None]).exp()
+    invert = GriffinLim(FFT, hop_length=HOP, power=2, rand_init=False).to(mel.device)
+    return invert(power.clamp(min=1e-8))  # type: ignore[no-any-return]
+
+
+def use_griffin_lim(model: Any, base: Path, device: str) -> None:
+    """Let an `Xtts` speak without its decoder, as a base does whose config names `griffin_lim`.
+
+    A decoder hears the GPT's latents, out of which the GPT's own head reads codes: the DVAE makes
+    mels of the likeliest ones. What a small GPT says is understood this way long before a vocoder
+    trained on a CPU would say it.
+    """
+    import torch
+    from torchaudio.functional import resample
+
+    dvae, stats = load_dvae(base, device)
+    rate = model.config.audio.output_sample_rate
+
+    def forward(latents: "torch.Tensor", g: "torch.Tensor | None" = None) -> "torch.Tensor":
+        codes = model.gpt.mel_head(latents)[0].argmax(-1)
+        codes = codes[codes < dvae.num_tokens]  # none for the start and the stop
+        if not len(codes):
+            return latents.new_zeros(1, 1, CODE)
+        wave = griffin_lim(dvae.decode(codes[None])[0][0], stats)
+        return resample(wave, RATE, rate)[None, None]
+
+    model.hifigan_decoder.forward = torch.inference_mode()(forward)

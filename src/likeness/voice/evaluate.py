@@ -1,0 +1,379 @@
+"""Synthetic speech against real: tuned beside the base that it came from, and both beside recordings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from likeness.common import figures
+from likeness.common.errors import LikenessError
+from likeness.common.io import write_bytes, write_json, write_text
+from likeness.common.manifest import Rejection, read_manifest, write_manifest
+from likeness.common.params import Section
+from likeness.common.runtime import Runtime
+from likeness.voice.measure import hear_files, rate_files
+from likeness.voice.rows import EvaluatedSpeech, Speech, Utterance
+from likeness.voice.samples import encode_mp3
+from likeness.voice.scores import Estimate, centroid_similarities, difference, ratio
+from likeness.voice.speaker import embed_files
+from likeness.voice.transcribe import check_model
+from likeness.voice.wer import Normalizer, character_errors, word_errors
+
+Array = np.ndarray
+
+FIGURES = ("wer", "cer", "similarity", "dnsmos", "duration_ratio")
+COLOURS = {"base": figures.QUIET, "tuned": figures.ACCENT, "real": figures.INK}
+
+
+class VoiceEvaluate(Section):
+    language: str
+    beam_size: Annotated[int, Field(ge=1, le=20)]
+    compute_type: Literal["default", "int8", "int8_float16", "float16", "bfloat16", "float32"]
+    normalizer: Normalizer
+    rounds: Annotated[int, Field(ge=10, le=100000)]
+    max_duration_ratio: Annotated[float, Field(gt=1)]
+    worst: Annotated[int, Field(ge=0)]
+    samples: Annotated[int, Field(ge=0, le=50)]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip to measure: `voice/sentence-take` is its id."""
+
+    voice: str
+    sentence: str
+    source: str
+    take: int
+    path: Path
+    text: str
+    seconds: float
+
+
+def evaluate(
+    cfg: VoiceEvaluate,
+    *,
+    dataset: Path,
+    synthesized: Path,
+    asr: Path,
+    speaker: Path,
+    mos: Path,
+    out_dir: Path,
+    plots_dir: Path,
+    reports_dir: Path,
+    rt: Runtime,
+) -> dict[str, Any]:
+    """Measure base, tuned and real clips of the test sentences; every figure has its interval and n.
+
+    Base and tuned are compared on the sentences that both could say. `difference_*` is tuned less
+    base on the same sentence and seed. `real_similarity` is the ceiling, each recording against the
+    others; `other_similarity` the floor, other speakers' voices. Figures of the text list, which
+    nobody has read, are `base_list_*` and `tuned_list_*`. Writes the per-clip table
+    (`manifest.jsonl`) and `samples/` to `out_dir`; to `reports_dir` the worst clips (`worst.md`) and
+    each figure's value, 95 % interval and number of sentences (`intervals.json`). The values alone are
+    the metrics.
+
+    Raises:
+        LikenessError: a clip without its text or a text without its clip, or too few test clips.
+    """
+    check_model(asr, cfg.language)
+    test = [
+        row for row in read_manifest(dataset / "manifest.jsonl", Utterance) if row.split == "test"
+    ]
+    spoken = read_manifest(synthesized / "manifest.jsonl", Speech)
+    check_pairs(dataset, test, synthesized, spoken)
+    clips = {
+        f"real/{row.id}-0": Clip(
+            "real", row.id, "test", 0, dataset / row.file_name, row.normalized, row.seconds
+        )
+        for row in test
+    }
+    for row in spoken:
+        path = synthesized / row.file_name
+        clips[row.id] = Clip(
+            row.voice, row.sentence, row.source, row.take, path, row.text, row.seconds
+        )
+    table = measure(cfg, clips, asr=asr, speaker=speaker, mos=mos, rt=rt)
+    found = estimates(cfg, table, rt.seed_for("bootstrap"))
+
+    _write_samples(out_dir / "samples", table, cfg.samples, rt)
+    _draw(plots_dir, table, found)
+    write_text(reports_dir / "worst.md", worst_clips(table, cfg.worst))
+    write_json(
+        reports_dir / "intervals.json",
+        {name: asdict(estimate) for name, estimate in found.items()},
+    )
+    write_manifest(out_dir / "manifest.jsonl", table)
+    return {
+        "asr": asr.name,
+        "normalizer": f"whisper {cfg.normalizer}",
+        "speaker_encoder": speaker.name,
+        "mos": mos.name,
+        **{
+            f"{voice}_n": sum(row.voice == voice for row in table)
+            for voice in ("base", "tuned", "real", "other")
+        },
+        "words": sum(row.words for row in table if row.voice == "real"),
+        "with_problems_base": sum(bool(row.problems) for row in table if row.voice == "base"),
+        "with_problems_tuned": sum(bool(row.problems) for row in table if row.voice == "tuned"),
+        **{
+            name: None if estimate.value is None else round(estimate.value, 5)
+            for name, estimate in found.items()
+        },
+    }
+
+
+def check_pairs(
+    dataset: Path, test: Sequence[Utterance], synthesized: Path, spoken: Sequence[Speech]
+) -> None:
+    """Raise `LikenessError` at the first clip without its text, and text without its clip."""
+    if len(test) < 2:
+        raise LikenessError(
+            f"{dataset}: {len(test)} test clips; two and more make a ceiling. Use more recordings, or "
+            "other shares in voice_dataset"
+        )
+    for row in test:
+        if not (dataset / row.file_name).is_file():
+            raise LikenessError(f"{dataset}: {row.id} has no clip; run voice_dataset again")
+    again = "run voice_synthesize again"
+    names = {row.file_name for row in spoken}
+    files = {path.relative_to(synthesized).as_posix() for path in synthesized.glob("*/*.wav")}
+    for name in sorted(names ^ files):
+        what = "no text in manifest.jsonl" if name in files else "no clip"
+        raise LikenessError(f"{synthesized}: {name} has {what}; {again}")
+    texts = {row.id: row.normalized for row in test}
+    for said in spoken:
+        if said.source == "test" and texts.get(said.sentence) != said.text:
+            raise LikenessError(
+                f"{synthesized}: {said.id} says another text than {dataset}; {again}"
+            )
+    rejected = {row.id for row in read_manifest(synthesized / "rejected.jsonl", Rejection)}
+    tried = {row.id for row in spoken} | rejected
+    for voice, other in (("base", "tuned"), ("tuned", "base")):
+        own = {name.removeprefix(f"{voice}/") for name in tried if name.startswith(f"{voice}/")}
+        for name in sorted(own):
+            if f"{other}/{name}" not in tried:
+                raise LikenessError(f"{synthesized}: {name} is missing in {other}; {again}")
+        for sentence in sorted(texts.keys() - {name.rpartition("-")[0] for name in own}):
+            raise LikenessError(f"{synthesized}: {sentence} is missing in {voice}; {again}")
+
+
+# --- measures -------------------------------------------------------------------------------------
+
+
+def measure(
+    cfg: VoiceEvaluate,
+    clips: Mapping[str, Clip],
+    *,
+    asr: Path,
+    speaker: Path,
+    mos: Path,
+    rt: Runtime,
+) -> list[EvaluatedSpeech]:
+    """A row for every clip."""
+    paths = {name: clip.path for name, clip in clips.items()}
+    heard = hear_files(
+        paths,
+        asr=asr,
+        language=cfg.language,
+        compute_type=cfg.compute_type,
+        beam_size=cfg.beam_size,
+        rt=rt,
+    )
+    scores = rate_files(paths, mos=mos, rt=rt)
+    vectors = embed_files(paths, encoder=speaker, rt=rt)
+    real = [at for at, clip in enumerate(clips.values()) if clip.voice == "real"]
+    seconds = {clip.sentence: clip.seconds for clip in clips.values() if clip.voice == "real"}
+    number = {sentence: at for at, sentence in enumerate(seconds)}
+    cosines = centroid_similarities(
+        vectors, [number.get(clip.sentence) for clip in clips.values()], vectors[real]
+    )
+    rows: list[EvaluatedSpeech] = []
+    for (name, clip), cosine in zip(clips.items(), cosines, strict=True):
+        words = word_errors(clip.text, heard[name], cfg.normalizer)
+        wrong, characters = character_errors(clip.text, heard[name], cfg.normalizer)
+        own = seconds.get(clip.sentence)
+        rows.append(
+            EvaluatedSpeech(
+                id=name,
+                voice=clip.voice,
+                sentence=clip.sentence,
+                source=clip.source,
+                take=clip.take,
+                audio=clip.path.as_posix(),
+                text=clip.text,
+                heard=heard[name],
+                word_errors=words.errors,
+                words=words.words,
+                character_errors=wrong,
+                characters=characters,
+                similarity=round(float(cosine), 4),
+                dnsmos=round(scores[name], 3),
+                seconds=clip.seconds,
+                duration_ratio=None if own is None else round(clip.seconds / own, 4),
+                problems=[],
+            )
+        )
+    return [
+        row.model_copy(update={"problems": problems_of(row, rows, cfg.max_duration_ratio)})
+        for row in sorted(rows, key=lambda row: row.id)
+    ]
+
+
+def problems_of(
+    row: EvaluatedSpeech, rows: Sequence[EvaluatedSpeech], max_duration_ratio: float
+) -> list[str]:
+    """What is worse about a clip than about any real one, in words."""
+    real = [one for one in rows if one.voice == "real"]
+    most = max(one.wer for one in real)
+    found = []
+    if row.wer > most:
+        found.append(f"word error rate {row.wer:.0%} (real clips: up to {most:.0%})")
+    for name, label in (("similarity", "similarity"), ("dnsmos", "DNSMOS")):
+        value, least = getattr(row, name), min(getattr(one, name) for one in real)
+        if value < least:
+            found.append(f"{label} {value:.2f} (real clips: from {least:.2f})")
+    times = row.duration_ratio
+    if times is not None and not 1 / max_duration_ratio <= times <= max_duration_ratio:
+        found.append(f"{times:.2f} times as long as the real clip")
+    return found
+
+
+def estimates(
+    cfg: VoiceEvaluate, table: Sequence[EvaluatedSpeech], seed: int
+) -> dict[str, Estimate]:
+    """Every figure of every voice. Keys are the same whatever the table holds."""
+    said = {
+        voice: {_turn(row) for row in table if row.voice == voice} for voice in ("base", "tuned")
+    }
+    both = said["base"] & said["tuned"]
+
+    def parts(voice: str, figure: str, source: str = "test") -> Array:
+        rows = [row for row in table if row.voice == voice and row.source == source]
+        if voice in said:
+            rows = [row for row in rows if _turn(row) in both]
+        return sentence_parts(rows, figure)
+
+    found: dict[str, Estimate] = {}
+    for figure in FIGURES:
+        for voice in ("base", "tuned", "real")[: 2 if figure == "duration_ratio" else 3]:
+            found[f"{voice}_{figure}"] = ratio(parts(voice, figure), cfg.rounds, seed)
+        found[f"difference_{figure}"] = difference(
+            parts("tuned", figure), parts("base", figure), cfg.rounds, seed
+        )
+    found["other_similarity"] = ratio(parts("other", "similarity"), cfg.rounds, seed)
+    for figure in FIGURES[:-1]:
+        for voice in ("base", "tuned"):
+            found[f"{voice}_list_{figure}"] = ratio(parts(voice, figure, "list"), cfg.rounds, seed)
+    return found
+
+
+def _turn(row: EvaluatedSpeech) -> tuple[str, int]:
+    return row.sentence, row.take
+
+
+def sentence_parts(rows: Sequence[EvaluatedSpeech], figure: str) -> Array:
+    """(N, 2) numerators and denominators of a figure by sentence, sorted; see `likeness.voice.scores`."""
+    sums: dict[str, Array] = {}
+    for row in rows:
+        if figure == "wer":
+            part = (row.word_errors, row.words)
+        elif figure == "cer":
+            part = (row.character_errors, row.characters)
+        else:
+            part = (getattr(row, figure), 1)
+        sums[row.sentence] = sums.get(row.sentence, np.zeros(2)) + part
+    return np.array([sums[name] for name in sorted(sums)]).reshape(-1, 2)
+
+
+# --- what a person looks at -----------------------------------------------------------------------
+
+
+def worst_clips(table: Sequence[EvaluatedSpeech], count: int) -> str:
+    """A text on the worst clips of base and of tuned, each with its path and what is wrong."""
+    lines = ["# Worst clips", ""]
+    for voice in ("tuned", "base"):
+        rows = [row for row in table if row.voice == voice and row.problems]
+        rows.sort(key=lambda row: (-len(row.problems), -row.wer, row.similarity, row.id))
+        every = sum(row.voice == voice for row in table)
+        lines += [
+            f"## {voice}",
+            "",
+            f"{len(rows)} of {every} clips are worse than any real one.",
+            "",
+        ]
+        for row in rows[:count]:
+            lines += [
+                f"- `{row.audio}`: {'; '.join(row.problems)}",
+                f"    - text: {row.text}",
+                f"    - heard: {row.heard or '(nothing)'}",
+            ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _write_samples(folder: Path, table: Sequence[EvaluatedSpeech], count: int, rt: Runtime) -> None:
+    """`count` test sentences, drawn by lot, by real, base and tuned: MP3s, and `samples.json`."""
+    rows = {(row.sentence, row.voice): row for row in table if row.take == 0}
+    sentences = [
+        row.sentence
+        for row in table
+        if row.voice == "real" and all((row.sentence, voice) in rows for voice in ("base", "tuned"))
+    ]
+    sentences.sort(key=lambda sentence: rt.seed_for("sample", sentence))
+    samples = []
+    for sentence in sentences[:count]:
+        clips = {}
+        for voice in ("real", "base", "tuned"):
+            row = rows[sentence, voice]
+            name = f"{voice}-{sentence}.mp3"
+            write_bytes(folder / name, encode_mp3(Path(row.audio)))
+            clips[voice] = {
+                "file": name,
+                "heard": row.heard,
+                "wer": round(row.wer, 4),
+                "similarity": row.similarity,
+                "dnsmos": row.dnsmos,
+            }
+        samples.append({"text": rows[sentence, "real"].text, "clips": clips})
+    write_json(folder / "samples.json", samples)
+
+
+def _draw(plots_dir: Path, table: Sequence[EvaluatedSpeech], found: Mapping[str, Estimate]) -> None:
+    by_voice = {voice: [row for row in table if row.voice == voice] for voice in COLOURS}
+    with figures.figure(plots_dir / "figures.png", 1, len(FIGURES), (13, 2.8)) as axes:
+        for axis, figure in zip(axes, FIGURES, strict=True):
+            for voice, colour in COLOURS.items():
+                one = found.get(f"{voice}_{figure}")
+                if one is None or one.value is None or one.low is None or one.high is None:
+                    continue
+                error = [[max(0.0, one.value - one.low)], [max(0.0, one.high - one.value)]]
+                axis.bar(voice, one.value, color=colour, yerr=error, capsize=4)
+            axis.set_title(f"{figure.replace('_', ' ')} (n={found[f'tuned_{figure}'].n})")
+    with figures.figure(plots_dir / "distributions.png", 1, 4, (13, 2.8)) as axes:
+        for axis, figure in zip(axes, ("wer", *FIGURES[2:]), strict=True):
+            values = {voice: _values(rows, figure) for voice, rows in by_voice.items()}
+            every = np.concatenate(list(values.values()))
+            edges = np.linspace(every.min(), max(every.max(), every.min() + 1e-3), 25)
+            for voice, colour in COLOURS.items():
+                axis.hist(values[voice], edges, histtype="step", color=colour, label=voice)
+            axis.set_title(figure.replace("_", " "))
+        axes[0].legend(frameon=False)
+    tuned = {_turn(row): row for row in by_voice["tuned"]}
+    base = [row for row in by_voice["base"] if _turn(row) in tuned]
+    with figures.figure(plots_dir / "pairs.png", 1, 3, (10, 3.2)) as axes:
+        for axis, figure in zip(axes, ("wer", "similarity", "dnsmos"), strict=True):
+            left = _values(base, figure)
+            right = _values([tuned[_turn(row)] for row in base], figure)
+            axis.scatter(left, right, s=14, color=figures.ACCENT)
+            ends = np.quantile([*left, *right], (0, 1)) if base else (0, 1)
+            axis.plot(ends, ends, color=figures.QUIET, linewidth=1)
+            axis.set(xlabel="base", ylabel="tuned", title=f"{figure}, clip by clip")
+
+
+def _values(rows: Sequence[EvaluatedSpeech], figure: str) -> Array:
+    """What is there of a figure; what is out of all proportion is drawn at 5."""
+    values = [getattr(row, figure) for row in rows]
+    return np.array([min(value, 5.0) for value in values if value is not None], np.float64)

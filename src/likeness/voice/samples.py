@@ -1,0 +1,36 @@
+"""Clips to listen to: small enough to stand in a page."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from likeness.voice.audio import read, resample
+
+Array = np.ndarray
+
+RATE = 24000  # Hz, of what XTTS says
+BIT_RATE = 32000  # of the MP3: 4 kB a second
+
+
+def encode_mp3(path: Path) -> bytes:
+    """An MP3, which every browser plays, of a mono file; the same bytes for the same samples."""
+    import av
+
+    samples = resample(*read(path), RATE).clip(-1, 1)
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp3") as container:
+        stream = container.add_stream("libmp3lame", rate=RATE, layout="mono")
+        stream.bit_rate = BIT_RATE
+        context = stream.codec_context
+        context.open(strict=False)
+        frame = av.AudioFrame.from_ndarray(samples[None], format="flt", layout="mono")
+        frame.sample_rate = RATE
+        fitting = av.AudioResampler(
+            format=context.format, layout="mono", rate=RATE, frame_size=context.frame_size
+        )
+        for part in [*fitting.resample(frame), *fitting.resample(None)]:
+            part.pts = None
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()

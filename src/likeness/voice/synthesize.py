@@ -1,0 +1,213 @@
+"""Held-out sentences, spoken by the base and by the tuned model, alike but for the adapter."""
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from likeness.common import figures
+from likeness.common.errors import LikenessError
+from likeness.common.io import write_json
+from likeness.common.items import Stored, map_items
+from likeness.common.manifest import (
+    Rejection,
+    check_rejected_share,
+    count_reasons,
+    read_manifest,
+    write_manifest,
+)
+from likeness.common.params import Section
+from likeness.common.runtime import Runtime
+from likeness.voice import xtts
+from likeness.voice.rows import Pair, Speech, Utterance
+from likeness.voice.speech import SETTINGS, load, own_speakers, read_settings, speak
+from likeness.voice.text import check_language, normalize
+
+REASONS = ("empty", "too_long", "endless", "silent", "error")
+
+
+class VoiceSynthesize(Section):
+    language: str
+    references: Annotated[int, Field(ge=1, le=20)]
+    takes: Annotated[int, Field(ge=1, le=20)]
+    others: Annotated[int, Field(ge=0)]
+    temperature: Annotated[float, Field(gt=0, le=2)] | None
+    top_k: Annotated[int, Field(ge=1)] | None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None
+    repetition_penalty: Annotated[float, Field(ge=1)] | None
+    max_rejected_share: Annotated[float, Field(ge=0, le=1)]
+
+
+def synthesize(
+    cfg: VoiceSynthesize,
+    *,
+    dataset: Path,
+    texts: Path,
+    base: Path,
+    adapter: Path,
+    out_dir: Path,
+    plots_dir: Path,
+    timings: Path,
+    rt: Runtime,
+) -> dict[str, Any]:
+    """Speak the test split's sentences, and those of a text list, `takes` times each.
+
+    Base and tuned get the same references, which are train clips, and the same seeds. Besides, the
+    base says `others` of the test sentences in its own speakers' voices: what a wrong voice sounds
+    like. Writes to `out_dir`: `base/`, `tuned/` and `other/` (24 kHz WAV), `manifest.jsonl` (a
+    `Speech` a row), `pairs.jsonl` (a `Pair` a row) and `rejected.jsonl`.
+
+    Args:
+        texts: a text file with a sentence a line; it may be empty.
+        adapter: what voice_train wrote; `merged/` in it is a checkpoint.
+
+    Raises:
+        LikenessError: a folder that is no XTTS, a language that it does not speak, no test
+            sentence, or more than `max_rejected_share` of the sentences set aside.
+    """
+    check_language(cfg.language)
+    checkpoints = {"base": base, "tuned": adapter / "merged"}
+    for folder in checkpoints.values():  # what is broken is one error, not one for each sentence
+        xtts.check_language(load(folder, rt.device), cfg.language, "voice_synthesize.language")
+    rows = read_manifest(dataset / "manifest.jsonl", Utterance)
+    test = [row for row in rows if row.split == "test"]
+    if not test:
+        raise LikenessError(f"{dataset}: no row in the test split; run voice_dataset again")
+    sentences = {row.id: (row.normalized, "test") for row in test}
+    sentences |= {name: (text, "list") for name, text in read_list(texts, cfg.language).items()}
+    settings = read_settings(base / "config.json", {name: getattr(cfg, name) for name in SETTINGS})
+    say = partial(speak, language=cfg.language, settings=settings, device=rt.device)
+    own_voice = [dataset / row.file_name for row in xtts.choose_references(rows, cfg.references)]
+
+    started = time.monotonic()
+    spoken: list[Speech] = []
+    rejected: list[Rejection] = []
+
+    def collect(voice: str, jobs: Mapping[str, dict[str, Any]], **more: Any) -> None:
+        stored, failed = map_items(partial(say, **more), jobs, what="voice_speak", rt=rt)
+        rejected.extend(row.model_copy(update={"id": f"{voice}/{row.id}"}) for row in failed)
+        for name, item in stored.items():
+            sentence, _, take = name.rpartition("-")
+            row = _row(voice, sentence, int(take), sentences[sentence], jobs[name], item)
+            item.link("audio.wav", out_dir / row.file_name)
+            spoken.append(row)
+
+    jobs = {
+        f"{name}-{take}": {"text": text, "seed": rt.seed_for("speak", name, take), "speaker": ""}
+        for name, (text, _) in sentences.items()
+        for take in range(cfg.takes)
+    }
+    for voice, checkpoint in checkpoints.items():
+        collect(voice, jobs, checkpoint=checkpoint, references=own_voice)
+    seconds = time.monotonic() - started
+    speakers = list(own_speakers(base))
+    others = {
+        f"{row.id}-0": {**jobs[f"{row.id}-0"], "speaker": speakers[at % len(speakers)]}
+        for at, row in enumerate(test[: cfg.others] if speakers else [])
+    }
+    collect("other", others, checkpoint=base, references=[])
+
+    asked = len(checkpoints) * len(jobs) + len(others)
+    check_rejected_share("voice_synthesize", rejected, asked, cfg.max_rejected_share)
+    pairs = make_pairs(spoken, {row.id: row.file_name for row in test}, rt)
+    _draw(plots_dir, spoken)
+    write_manifest(out_dir / "rejected.jsonl", rejected)
+    write_manifest(out_dir / "pairs.jsonl", pairs)
+    write_manifest(out_dir / "manifest.jsonl", spoken)
+    lengths = {
+        voice: sum(row.seconds for row in spoken if row.voice == voice)
+        for voice in ("base", "tuned", "other")
+    }
+    heard = lengths["base"] + lengths["tuned"]
+    write_json(
+        timings, {"seconds_per_second": round(seconds / max(heard, 1e-9), 4), "n": round(heard, 1)}
+    )
+    reasons = count_reasons(rejected)
+    return {
+        "base_model": base.name,
+        "sentences_test": len(test),
+        "sentences_list": len(sentences) - len(test),
+        "takes": cfg.takes,
+        "pairs": len(pairs),
+        **{f"{voice}_n": sum(row.voice == voice for row in spoken) for voice in lengths},
+        **{f"{voice}_seconds": round(value, 2) for voice, value in lengths.items()},
+        **settings,
+        **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
+    }
+
+
+def read_list(path: Path, language: str) -> dict[str, str]:
+    """Each line of a text file as it is spoken, by an id that a line keeps wherever it stands."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, UnicodeDecodeError) as error:
+        raise LikenessError(
+            f"{path}: cannot be read as text ({error}); inputs.sentences names a file under data/raw/ "
+            "with a sentence a line"
+        ) from error
+    return {
+        f"list-{hashlib.sha256(line.encode()).hexdigest()[:10]}": normalize(line, language)
+        for line in (" ".join(line.split()) for line in lines)
+        if line
+    }
+
+
+def make_pairs(spoken: Sequence[Speech], real: Mapping[str, str], rt: Runtime) -> list[Pair]:
+    """What both base and tuned said, with the path of the real clip by sentence where there is one."""
+    voices: dict[str, dict[str, Speech]] = {"base": {}, "tuned": {}, "other": {}}
+    for row in spoken:
+        voices[row.voice][f"{row.sentence}-{row.take}"] = row
+    return [
+        Pair(
+            id=name,
+            text=row.text,
+            base=row.file_name,
+            tuned=voices["tuned"][name].file_name,
+            real=real.get(row.sentence, ""),
+            first=("base", "tuned")[rt.seed_for("first", name) % 2],
+        )
+        for name, row in voices["base"].items()
+        if name in voices["tuned"]
+    ]
+
+
+def _row(
+    voice: str,
+    sentence: str,
+    take: int,
+    spoken: tuple[str, str],
+    job: Mapping[str, Any],
+    item: Stored,
+) -> Speech:
+    text, source = spoken
+    return Speech(
+        id=f"{voice}/{sentence}-{take}",
+        file_name=f"{voice}/{sentence}-{take}.wav",
+        voice=voice,
+        speaker=job["speaker"],
+        sentence=sentence,
+        source=source,
+        take=take,
+        text=text,
+        seed=job["seed"],
+        seconds=item.record["seconds"],
+    )
+
+
+def _draw(plots_dir: Path, spoken: Sequence[Speech]) -> None:
+    with figures.figure(plots_dir / "durations.png", size=(7, 3.5)) as axis:
+        for voice, colour in (("base", figures.QUIET), ("tuned", figures.ACCENT)):
+            rows = [row for row in spoken if row.voice == voice]
+            axis.scatter(
+                [len(row.text) for row in rows],
+                [row.seconds for row in rows],
+                s=14,
+                color=colour,
+                label=voice,
+            )
+        axis.set(xlabel="characters", ylabel="seconds", title="Length of what was spoken")
+        axis.legend(frameon=False)

@@ -1,0 +1,211 @@
+"""LoRA (Hu et al. 2021) on XTTS's GPT, and the epoch that is understood and sounds like the voice.
+
+Loss goes on falling when speech no longer gets better, so each epoch says a few sentences, and the
+best one is the one that they choose.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from likeness.common.closure import code_digest
+from likeness.common.errors import LikenessError
+from likeness.common.io import digest, link, write_json
+from likeness.common.manifest import (
+    check_rejected_share,
+    count_reasons,
+    read_manifest,
+    write_manifest,
+)
+from likeness.common.params import Section
+from likeness.common.runtime import Runtime
+from likeness.common.tracking import Tracker
+from likeness.voice.audio import read, resample
+from likeness.voice.codes import RATE
+from likeness.voice.examples import REASONS, encode_rows
+from likeness.voice.listening import Judge
+from likeness.voice.own_codes import code_error, fit_codes, guide
+from likeness.voice.rows import Utterance
+from likeness.voice.speaker import embed_files
+from likeness.voice.trainer import Trainer
+from likeness.voice.xtts import check_language, choose_references, load_xtts
+
+Array = np.ndarray
+
+
+class VoiceTrain(Section):
+    language: str
+    code_rounds: Annotated[int, Field(ge=0, le=10)]
+    code_steps: Annotated[int, Field(ge=1)]
+    code_learning_rate: Annotated[float, Field(gt=0, le=1)]
+    rank: Annotated[int, Field(ge=1, le=256)]
+    alpha: Annotated[int, Field(ge=1, le=512)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    targets: Annotated[list[str], Field(min_length=1)]
+    top_layers: Annotated[int, Field(ge=0)]
+    epochs: Annotated[int, Field(ge=1)]
+    batch: Annotated[int, Field(ge=1)]
+    accumulation: Annotated[int, Field(ge=1)]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    lr_schedule: Literal["constant", "linear", "cosine"]
+    warmup_steps: Annotated[int, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    max_grad_norm: Annotated[float, Field(gt=0)]
+    text_weight: Annotated[float, Field(ge=0, le=1)]
+    own_reference: Annotated[float, Field(ge=0, le=1)]
+    min_reference_seconds: Annotated[float, Field(ge=0.5)]
+    max_reference_seconds: Annotated[float, Field(ge=0.5, le=30)]
+    max_seconds: Annotated[float, Field(ge=1)]
+    max_text_tokens: Annotated[int, Field(ge=1)]
+    mixed_precision: Literal["auto", "no", "bf16"]
+    checkpoint_every: Annotated[int, Field(ge=1)]
+    evaluate_every: Annotated[int, Field(ge=1)]
+    sentences: Annotated[int, Field(ge=1, le=64)]
+    references: Annotated[int, Field(ge=1, le=20)]
+    normalizer: Literal["english", "basic"]
+    wer_weight: Annotated[float, Field(ge=0)]
+    patience: Annotated[int, Field(ge=0)]
+    max_rejected_share: Annotated[float, Field(ge=0, le=1)]
+
+
+def train(
+    cfg: VoiceTrain,
+    *,
+    dataset: Path,
+    base: Path,
+    asr: Path,
+    speaker: Path,
+    out_dir: Path,
+    plots_dir: Path,
+    timings_dir: Path,
+    rt: Runtime,
+) -> dict[str, Any]:
+    """Train an adapter on the train split, choose its best epoch by what it says of the val split.
+
+    First the base's codes are fitted to the train split, in `code_rounds`. Writes to `out_dir`
+    the adapter, `merged/` (base, codes and adapter in one, which Coqui's `Xtts` loads like any other;
+    its speaker `tuned` is the voice), `training.json`, `rejected.jsonl`, and the same sentences for
+    every evaluation as `samples/<epoch>-<number>.wav`; curves to `plots_dir`; step time and memory to
+    `timings_dir`. Checkpoints go to scratch, and a killed run goes on from its last one.
+
+    Raises:
+        LikenessError: the base is no XTTS or does not speak the language, no layer's name matches a
+            target, or too little of the dataset can be used.
+    """
+    if cfg.min_reference_seconds > cfg.max_reference_seconds:
+        raise LikenessError(
+            "params.yaml: voice_train.min_reference_seconds: more than max_reference_seconds "
+            f"(got {cfg.min_reference_seconds} and {cfg.max_reference_seconds})"
+        )
+    rows = [
+        row
+        for row in read_manifest(dataset / "manifest.jsonl", Utterance)
+        if row.split in ("train", "val")
+    ]
+    model = load_xtts(base, rt.device)
+    check_language(model, cfg.language, "voice_train.language")
+    examples, rejected = encode_rows(
+        rows,
+        dataset=dataset,
+        base=base,
+        model=model,
+        language=cfg.language,
+        max_seconds=cfg.max_seconds,
+        max_text_tokens=cfg.max_text_tokens,
+        rt=rt,
+    )
+    check_rejected_share(str(dataset), rejected, len(rows), cfg.max_rejected_share)
+    usable = [row for row in rows if row.id in examples]
+    val = [row for row in usable if row.split == "val"]
+    references = [dataset / row.file_name for row in choose_references(usable, cfg.references)]
+    if not val or not references:
+        raise LikenessError(
+            f"{dataset}: nothing to train or to validate on; run voice_dataset again"
+        )
+    clips = {row.id: dataset / row.file_name for row in usable}
+    val_split = [examples[row.id] for row in val]
+    code_errors = {"val_code_error_base": code_error(base, val_split, clips)}
+    fitted = fit_codes(
+        base,
+        [examples[row.id] for row in usable if row.split == "train"],
+        clips,
+        references=references,
+        rounds=cfg.code_rounds,
+        steps=cfg.code_steps,
+        learning_rate=cfg.code_learning_rate,
+        rt=rt,
+    )
+    if cfg.code_rounds:
+        model = load_xtts(fitted, rt.device)
+        found = guide(
+            list(examples.values()), clips, base=base, codes=fitted, references=references, rt=rt
+        )
+        examples = {one.id: one for one in found}
+    judge = Judge(
+        asr=asr,
+        language=cfg.language,
+        normalizer=cfg.normalizer,
+        speaker=speaker,
+        centroid=_centroid(val, dataset, speaker, rt),
+        device=rt.device,
+    )
+    parts = (
+        cfg.model_dump_json(),
+        *map(digest, (dataset, base, asr, speaker)),
+        code_digest(Path(__file__)),
+        rt.seed,
+    )
+    key = hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:24]
+    trainer = Trainer(
+        cfg,
+        model,
+        [examples[row.id] for row in usable if row.split == "train"],
+        [examples[row.id] for row in val],
+        [row.normalized for row in evenly(val, cfg.sentences)],
+        [_at_rate(path) for path in references],
+        judge,
+        rt.scratch("voice_train", key),
+        rt,
+    )
+    tracker = Tracker(plots_dir, timings_dir)
+    trainer.run(tracker)
+    tracker.end()
+    for path in trainer.sample_paths():
+        link(path, out_dir / "samples" / path.name)
+    reasons = count_reasons(rejected)
+    code_errors["val_code_error"] = code_error(fitted, trainer.val_split, clips)
+    metrics = {
+        **trainer.metrics(),
+        **{name: round(value, 6) for name, value in code_errors.items()},
+        "asr": asr.name,
+        "speaker": speaker.name,
+        **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
+    }
+    trainer.save(fitted, out_dir)
+    training = {"base": base.name, **cfg.model_dump(), **metrics}
+    write_json(out_dir / "training.json", training)
+    write_manifest(out_dir / "rejected.jsonl", rejected)
+    trainer.checkpoints.clear()
+    return metrics
+
+
+def evenly(rows: Sequence[Utterance], count: int) -> list[Utterance]:
+    """`count` rows, or all if there are fewer, from all over the list."""
+    count = min(count, len(rows))
+    return [rows[at * len(rows) // count] for at in range(count)]
+
+
+def _at_rate(path: Path) -> Array:
+    samples, rate = read(path)
+    return samples if rate == RATE else resample(samples, rate, RATE)
+
+
+def _centroid(rows: Sequence[Utterance], dataset: Path, speaker: Path, rt: Runtime) -> Array:
+    """The unit vector (D,) in the middle of real clips that are not trained on."""
+    clips = {row.id: dataset / row.file_name for row in rows}
+    mean = embed_files(clips, encoder=speaker, rt=rt).mean(axis=0)
+    return np.asarray(mean / np.linalg.norm(mean))

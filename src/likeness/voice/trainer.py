@@ -1,0 +1,303 @@
+"""The loop that trains an adapter, and chooses its best epoch by what it says.
+
+What changes between steps is drawn from seeds made of the step's number, so a run that was killed
+and goes on from a checkpoint takes the same steps as one that was not.
+"""
+
+import math
+import resource
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from likeness.common.checkpoints import Checkpoints
+from likeness.common.io import write_bytes
+from likeness.common.runtime import Runtime
+from likeness.common.tracking import Tracker
+from likeness.voice.audio import encode
+from likeness.voice.codes import HOP, RATE
+from likeness.voice.examples import Example, make_batches
+from likeness.voice.listening import Judge
+from likeness.voice.losses import draw_style, next_token_losses, style_latents
+from likeness.voice.xtts import (
+    ADAPTER,
+    Voice,
+    inject_adapter,
+    latents_of,
+    plain_adapter,
+    save_merged,
+    say,
+    voice_of,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+    from likeness.voice.train import VoiceTrain
+
+Array = np.ndarray
+
+BETAS = (0.9, 0.96)  # of AdamW, as in XTTS's own recipe
+SPEAKER = "tuned"  # the voice's name among the merged checkpoint's speakers
+
+
+class Trainer:
+    """The loop and all of its state; `_state()` is what a checkpoint holds."""
+
+    def __init__(
+        self,
+        cfg: "VoiceTrain",
+        model: Any,
+        train_split: list[Example],
+        val_split: list[Example],
+        sentences: list[str],
+        references: list[Array],
+        judge: Judge,
+        scratch: Path,
+        rt: Runtime,
+    ) -> None:
+        import torch
+        from accelerate import Accelerator
+        from transformers import get_scheduler
+
+        self.cfg, self.rt, self.model, self.judge = cfg, rt, model, judge
+        self.train_split, self.val_split = train_split, val_split
+        self.sentences, self.references = sentences, references
+        self.embedding = voice_of(model, references).embedding
+        self.checkpoints, self.samples = Checkpoints(scratch), scratch / "samples"
+        self.accelerator = Accelerator(
+            cpu=rt.device == "cpu", mixed_precision=_precision(cfg.mixed_precision, rt.device)
+        )
+        self.total = sum(parameter.numel() for parameter in model.parameters())
+        torch.manual_seed(rt.seed)
+        self.parameters = inject_adapter(
+            model,
+            rank=cfg.rank,
+            alpha=cfg.alpha,
+            dropout=cfg.dropout,
+            targets=cfg.targets,
+            top_layers=cfg.top_layers,
+        )
+        self.optimizer = torch.optim.AdamW(
+            list(self.parameters.values()),
+            lr=cfg.learning_rate,
+            betas=BETAS,
+            weight_decay=cfg.weight_decay,
+        )
+        batches = math.ceil(len(train_split) / cfg.batch)
+        self.steps_per_epoch = math.ceil(batches / cfg.accumulation)
+        self.steps = cfg.epochs * self.steps_per_epoch
+        self.lr_scheduler = get_scheduler(
+            cfg.lr_schedule,
+            self.optimizer,
+            num_warmup_steps=cfg.warmup_steps,
+            num_training_steps=self.steps,
+        )
+        self.optimizer = self.accelerator.prepare(self.optimizer)
+        self.step = 0
+        self.stale = 0
+        self.lowest = math.inf  # validation loss
+        self.best: dict[str, Any] = {"score": -math.inf}
+        self.history: list[tuple[int, dict[str, float]]] = []
+        self.seconds: list[float] = []
+
+    def run(self, tracker: Tracker) -> None:
+        """Train to the end, or to the early stop, from the newest checkpoint if there is one."""
+        state = self.checkpoints.load()
+        if state is not None:
+            self._restore(state)
+            self.rt.log(f"voice_train: goes on from step {self.step} of {self.steps}")
+        for step, values in self.history:
+            tracker.log(step, values)
+        if not self.history:
+            self._evaluate(tracker)  # the base: what epochs are compared with
+            self.checkpoints.save(self._state())
+        steps = range(self.step + 1, self.steps + 1)
+        for step in self.rt.progress(steps, "voice_train: steps", len(steps)):
+            if 0 < self.cfg.patience <= self.stale:
+                break
+            started = time.monotonic()
+            losses = self._optimize(step)
+            self.step = step
+            self.seconds.append(time.monotonic() - started)
+            epoch, rest = divmod(step, self.steps_per_epoch)
+            if step % 10 == 0 or rest == 0:
+                self._log(tracker, losses)
+                tracker.log_timings(step, self._timings())
+            evaluates = rest == 0 and (epoch % self.cfg.evaluate_every == 0 or step == self.steps)
+            if evaluates:
+                self._evaluate(tracker)
+            if evaluates or step % self.cfg.checkpoint_every == 0:
+                self.checkpoints.save(self._state())
+
+    def metrics(self) -> dict[str, Any]:
+        """Of the best epoch, and of the base by the same measures."""
+        trainable = sum(parameter.numel() for parameter in self.parameters.values())
+        base = self.history[0][1]
+        measured = {
+            name: (self.best[name], base[f"val/{name}"])
+            for name in ("score", "wer", "similarity", "loss")
+        }
+        return {
+            **{f"val_{name}": round(best, 6) for name, (best, _) in measured.items()},
+            **{f"val_{name}_base": round(before, 6) for name, (_, before) in measured.items()},
+            "val_n": len(self.val_split),
+            "val_sentences": len(self.sentences),
+            "train_n": len(self.train_split),
+            "best_epoch": self.best["step"] // self.steps_per_epoch,
+            "epochs": self.step // self.steps_per_epoch,
+            "steps": self.step,
+            "trainable_parameters": trainable,
+            "trainable_share": round(trainable / self.total, 6),
+        }
+
+    def sample_paths(self) -> list[Path]:
+        return sorted(self.samples.glob("*.wav"))
+
+    def save(self, base: Path, out_dir: Path) -> None:
+        """Write the best epoch's adapter, and the base with it inside."""
+        from safetensors.torch import save_file
+
+        self._put(self.best["weights"])
+        voice = Voice(latents_of(self.model, self.references), self.embedding)
+        adapter = plain_adapter(self.parameters, self.cfg.alpha / self.cfg.rank)
+        save_merged(base, out_dir / "merged", adapter, SPEAKER, voice)
+        save_file(adapter, out_dir / ADAPTER, metadata={"format": "pt"})
+
+    def _optimize(self, step: int) -> dict[str, float]:
+        """One optimiser step over `accumulation` batches; returns their mean losses."""
+        import torch
+
+        cfg = self.cfg
+        torch.manual_seed(self.rt.seed_for("train", step))  # dropout
+        rng = np.random.default_rng(self.rt.seed_for("styles", step))
+        batches = self._batches(step)
+        sums = torch.zeros(2)
+        self.model.gpt.train()
+        for rows in batches:
+            seconds = rng.uniform(cfg.min_reference_seconds, cfg.max_reference_seconds)
+            frames = round(seconds * RATE / HOP)
+            styles = [draw_style(self.train_split, r, frames, cfg.own_reference, rng) for r in rows]
+            with self.accelerator.autocast():
+                text_loss, code_loss = next_token_losses(
+                    self.model.gpt,
+                    [self.train_split[row] for row in rows],
+                    style_latents(self.model.gpt, styles),
+                    [(style.start, style.end) for style in styles],
+                )
+                loss = (code_loss + cfg.text_weight * text_loss) / len(batches)
+            self.accelerator.backward(loss)
+            sums += torch.stack([text_loss, code_loss]).detach().cpu()
+        self.model.gpt.eval()  # in training mode, it gives what speaks too many latents
+        self.accelerator.clip_grad_norm_(list(self.parameters.values()), cfg.max_grad_norm)
+        rate = float(self.lr_scheduler.get_last_lr()[0])
+        self.optimizer.step()
+        self.lr_scheduler.step()
+        self.optimizer.zero_grad()
+        text, code = (sums / len(batches)).tolist()
+        return {"train/loss": code, "train/text_loss": text, "train/learning_rate": rate}
+
+    def _batches(self, step: int) -> list[list[int]]:
+        """Rows of the train split for a step's batches: an epoch is each of them once."""
+        epoch, at = divmod(step - 1, self.steps_per_epoch)
+        rng = np.random.default_rng(self.rt.seed_for("epoch", epoch))
+        lengths = [example.length for example in self.train_split]
+        first = at * self.cfg.accumulation
+        return make_batches(lengths, self.cfg.batch, rng)[first : first + self.cfg.accumulation]
+
+    def _evaluate(self, tracker: Tracker) -> None:
+        """Say the sentences, measure them, and keep the weights if no epoch did better.
+
+        The score is similarity less `wer_weight` times the word error rate. An epoch is stale if
+        neither its score nor its validation loss is the best so far.
+        """
+        voice = Voice(latents_of(self.model, self.references), self.embedding)
+        loss = self._val_loss(voice)
+        wer, similarity = self._listen(voice)
+        score = similarity - self.cfg.wer_weight * wer
+        measured = {"loss": loss, "wer": wer, "similarity": similarity, "score": score}
+        self._log(tracker, {f"val/{name}": value for name, value in measured.items()})
+        better = (score, -loss) > (self.best["score"], -self.best.get("loss", math.inf))
+        self.stale = 0 if better or loss < self.lowest else self.stale + 1
+        self.lowest = min(loss, self.lowest)
+        if better:
+            self.best = {**measured, "step": self.step, "weights": self._weights()}
+
+    def _val_loss(self, voice: Voice) -> float:
+        """Mean loss of a code over the val split, conditioned on the voice as it is when it speaks.
+
+        Row by row without dropout, so that it is the same whenever it is computed.
+        """
+        import torch
+
+        losses = []
+        with torch.inference_mode():
+            for example in self.val_split:
+                _, loss = next_token_losses(self.model.gpt, [example], voice.latents, [(0, 0)])
+                losses.append(float(loss) * (len(example.codes) + 1))
+        return sum(losses) / sum(len(example.codes) + 1 for example in self.val_split)
+
+    def _listen(self, voice: Voice) -> tuple[float, float]:
+        """Word error rate and similarity of the sentences, which are kept as samples."""
+        rate = self.model.config.audio.output_sample_rate
+        waves = []
+        for number, text in enumerate(self.sentences):
+            seed = self.rt.seed_for("sample", number)
+            wave = say(self.model, text, language=self.cfg.language, voice=voice, seed=seed)
+            name = f"{self.step // self.steps_per_epoch:03d}-{number}.wav"
+            write_bytes(self.samples / name, encode(np.nan_to_num(wave), rate, "WAV"))
+            waves.append(wave)
+        return self.judge.listen(waves, rate, self.sentences)
+
+    def _log(self, tracker: Tracker, values: dict[str, float]) -> None:
+        self.history.append((self.step, values))
+        tracker.log(self.step, values)
+
+    def _timings(self) -> dict[str, float]:
+        import torch
+
+        recent = self.seconds[-100:]
+        if self.rt.device == "cuda":
+            peak = torch.cuda.max_memory_allocated() / 2**20
+        else:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        return {"seconds_per_step": sum(recent) / len(recent), "peak_memory_mib": peak}
+
+    def _weights(self) -> "dict[str, torch.Tensor]":
+        return {name: p.detach().cpu().clone() for name, p in self.parameters.items()}
+
+    def _put(self, weights: "dict[str, torch.Tensor]") -> None:
+        import torch
+
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(weights[name])
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "stale": self.stale,
+            "lowest": self.lowest,
+            "weights": self._weights(),
+            "optimizer": self.optimizer.state_dict(),
+            "lr_scheduler": self.lr_scheduler.state_dict(),
+            "best": self.best,
+            "history": self.history,
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._put(state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.lr_scheduler.load_state_dict(state["lr_scheduler"])
+        self.step, self.stale, self.lowest = state["step"], state["stale"], state["lowest"]
+        self.best, self.history = state["best"], state["history"]
+
+
+def _precision(asked: str, device: str) -> str:
+    import torch
+
+    if asked != "auto":
+        return asked
+    return "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "no"

@@ -1,0 +1,40 @@
+"""Test sentences and a text list in; the same sentences spoken by base and by tuned out."""
+
+from collections.abc import Sequence
+
+from likeness.common.cli import run
+from likeness.common.io import write_json
+from likeness.stage import begin
+from likeness.voice.synthesize import VoiceSynthesize, synthesize
+
+
+def main(argv: Sequence[str]) -> None:
+    args, cfg, rt = begin(
+        __doc__,
+        argv,
+        VoiceSynthesize,
+        "dataset",
+        "texts",
+        "base",
+        "adapter",
+        "out_dir",
+        "plots_dir",
+        "timings",
+        "metrics",
+    )
+    metrics = synthesize(
+        cfg,
+        dataset=args.dataset,
+        texts=args.texts,
+        base=args.base,
+        adapter=args.adapter,
+        out_dir=args.out_dir,
+        plots_dir=args.plots_dir,
+        timings=args.timings,
+        rt=rt,
+    )
+    write_json(args.metrics, metrics)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,239 @@
+"""Base and tuned say the same sentences, each a function of its text, its seed and its model alone."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+from likeness.common.errors import LikenessError
+from likeness.common.io import digest, read_json, write_json
+from likeness.common.manifest import Rejection, read_manifest, write_manifest
+from likeness.common.runtime import Runtime
+from likeness.voice.rows import Pair, Speech
+from likeness.voice.synthesize import VoiceSynthesize, make_pairs, read_list, synthesize
+from tests.conftest import files_of, runtime, section
+from tests.voice.tiny_xtts import TEXTS, build_xtts_folder, utterance, write_voice_dataset
+
+CHATTY = {"stop": 1.4, "spread": 0.0}  # says about ten codes, other ones with each seed
+SMALL: dict[str, Any] = {"takes": 1, "others": 0, "references": 2}
+SPLITS = ("train", "train", "train", "val", "test", "test", "test", "train")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("tts")
+    build_xtts_folder(root / "adapter" / "merged", **CHATTY, seed=1)
+    return {
+        "dataset": write_voice_dataset(root / "dataset", SPLITS),
+        "base": build_xtts_folder(root / "tiny_base", **CHATTY),
+        "adapter": root / "adapter",
+    }
+
+
+def run(
+    folders: dict[str, Path], out: Path, rt: Runtime, lines: str = "", **changes: Any
+) -> dict[str, Any]:
+    out.mkdir()
+    (out / "list.txt").write_text(lines)
+    return synthesize(
+        section(VoiceSynthesize, **{**SMALL, **changes}),
+        **folders,
+        texts=out / "list.txt",
+        out_dir=out / "data",
+        plots_dir=out / "plots",
+        timings=out / "timings.json",
+        rt=rt,
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of a run over the test split and one more line, two takes each."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    rt = runtime(out.parent / "cache")
+    metrics = run(folders, out, rt, "A green hat.\n", takes=2, others=2)
+    write_json(out / "metrics.json", metrics)
+    return out
+
+
+def test_every_sentence_is_said_by_both(whole: Path) -> None:
+    rows = read_manifest(whole / "data" / "manifest.jsonl", Speech)
+    names = [f"{row.sentence}-{row.take}" for row in rows if row.voice == "base"]
+    (listed,) = {row.sentence for row in rows if row.source == "list"}
+    assert names == sorted(f"{s}-{take}" for s in ("u4", "u5", "u6", listed) for take in (0, 1))
+    assert names == [f"{row.sentence}-{row.take}" for row in rows if row.voice == "tuned"]
+    assert {(row.voice, row.speaker) for row in rows if row.sentence == "u4"} == {
+        ("base", ""), ("tuned", ""), ("other", "ann"),
+    }  # fmt: skip
+    assert [row.sentence for row in rows if row.voice == "other"] == ["u4", "u5"]
+    assert {row.text for row in rows} == {*TEXTS[4:7], "A green hat."}
+    files = {name for name in files_of(whole / "data") if name.endswith(".wav")}
+    assert files == {row.file_name for row in rows}
+    for row in rows:
+        info = soundfile.info(whole / "data" / row.file_name)
+        assert (info.samplerate, info.channels, info.subtype) == (24000, 1, "PCM_16")
+        assert info.duration == pytest.approx(row.seconds, abs=1e-3)
+
+
+def test_base_and_tuned_share_seeds_and_nothing_else(whole: Path) -> None:
+    rows = {row.id: row for row in read_manifest(whole / "data" / "manifest.jsonl", Speech)}
+    base = [row for row in rows.values() if row.voice == "base"]
+    assert len({row.seed for row in base}) == len(base)
+    for row in base:
+        other = rows[f"tuned/{row.sentence}-{row.take}"]
+        assert other.seed == row.seed
+        audio = [(whole / "data" / one.file_name).read_bytes() for one in (row, other)]
+        assert audio[0] != audio[1]
+    takes = {(whole / "data" / row.file_name).read_bytes() for row in base}
+    assert len(takes) == len(base), "another seed, another take"
+
+
+def test_pairs_name_their_files_and_the_recording(whole: Path, folders: dict[str, Path]) -> None:
+    pairs = read_manifest(whole / "data" / "pairs.jsonl", Pair)
+    assert len(pairs) == 8
+    for pair in pairs:
+        assert (whole / "data" / pair.base).is_file()
+        assert (whole / "data" / pair.tuned).is_file()
+        assert pair.real == "" or (folders["dataset"] / pair.real).is_file()
+        assert bool(pair.real) == pair.id.startswith("u")
+        assert pair.first in ("base", "tuned")
+
+
+def test_metrics_and_files(whole: Path) -> None:
+    metrics = read_json(whole / "metrics.json")
+    assert metrics["base_model"] == "tiny_base"
+    assert (metrics["sentences_test"], metrics["sentences_list"]) == (3, 1)
+    assert (metrics["pairs"], metrics["base_n"], metrics["other_n"]) == (8, 8, 2)
+    assert metrics["temperature"] == 0.3, "the base's own"
+    assert not any(value for name, value in metrics.items() if name.startswith("rejected_"))
+    assert read_json(whole / "timings.json")["seconds_per_second"] > 0
+    assert set(files_of(whole / "plots")) == {"durations.png"}
+    extra = {name for name in files_of(whole / "data") if not name.endswith(".wav")}
+    assert extra == {"manifest.jsonl", "pairs.jsonl", "rejected.jsonl"}
+
+
+def test_what_is_said_does_not_depend_on_what_else_is(
+    whole: Path, folders: dict[str, Path], tmp_path: Path, rt: Runtime
+) -> None:
+    """Fewer takes, other neighbours, another order and an empty store: the same bytes."""
+    run(folders, tmp_path / "out", rt, "It is new.\n\nA green hat.\n")
+    mine, theirs = files_of(tmp_path / "out" / "data"), files_of(whole / "data")
+    common = {name for name in mine.keys() & theirs.keys() if name.endswith(".wav")}
+    assert len(common) == 2 * 4
+    assert all(mine[name] == theirs[name] for name in common)
+
+
+def test_an_added_sentence_costs_one_sentence(
+    folders: dict[str, Path], tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from TTS.tts.models.xtts import Xtts
+
+    said: list[str] = []
+    inference = Xtts.inference
+
+    def counted(self: Any, text: str, *args: Any, **options: Any) -> Any:
+        said.append(text)
+        return inference(self, text, *args, **options)
+
+    monkeypatch.setattr(Xtts, "inference", counted)
+    run(folders, tmp_path / "a", rt, "A green hat.\n")
+    assert len(said) == 2 * 4
+    said.clear()
+    run(folders, tmp_path / "b", rt, "It is new.\nA green hat.\n")
+    assert said == ["It is new."] * 2
+    said.clear()
+    run(folders, tmp_path / "c", rt, "A green hat.\n")
+    assert said == []
+    assert files_of(tmp_path / "a" / "data") == files_of(tmp_path / "c" / "data")
+    run(folders, tmp_path / "d", rt, "A green hat.\n", temperature=0.25)
+    assert len(said) == 2 * 4, "settings are what a sentence depends on"
+
+
+def test_what_cannot_be_said_is_set_aside_with_its_reason(
+    folders: dict[str, Path], tmp_path: Path, rt: Runtime
+) -> None:
+    lines = f"...\n{'A new hat. ' * 30}\nA green hat.\n"
+    metrics = run(folders, tmp_path / "out", rt, lines, max_rejected_share=0.5)
+    rejected = read_manifest(tmp_path / "out" / "data" / "rejected.jsonl", Rejection)
+    assert sorted((row.id.split("/")[0], row.reason) for row in rejected) == [
+        ("base", "empty"), ("base", "too_long"), ("tuned", "empty"), ("tuned", "too_long"),
+    ]  # fmt: skip
+    (first, _) = [row for row in rejected if row.reason == "too_long"]
+    assert (first.value, first.threshold) == ("329 characters", 250)
+    assert (metrics["rejected_empty"], metrics["rejected_too_long"]) == (2, 2)
+    assert metrics["pairs"] == 4
+    with pytest.raises(LikenessError, match="voice_synthesize: 4 of 12 items rejected"):
+        run(folders, tmp_path / "strict", rt, lines, max_rejected_share=0.1)
+
+
+def test_a_model_that_does_not_stop_is_set_aside(
+    folders: dict[str, Path], tmp_path: Path, rt: Runtime
+) -> None:
+    build_xtts_folder(tmp_path / "adapter" / "merged", stop=-100)
+    endless = {**folders, "adapter": tmp_path / "adapter"}
+    metrics = run(endless, tmp_path / "out", rt, max_rejected_share=0.5)
+    assert (metrics["rejected_endless"], metrics["base_n"], metrics["tuned_n"]) == (3, 3, 0)
+    assert metrics["pairs"] == 0
+    (row, *_) = read_manifest(tmp_path / "out" / "data" / "rejected.jsonl", Rejection)
+    assert row.id == "tuned/u4-0"
+    assert row.value >= row.threshold > 50
+
+
+def test_the_checkpoints_stay_as_they_are(
+    folders: dict[str, Path], tmp_path: Path, rt: Runtime
+) -> None:
+    before = digest(folders["base"]), digest(folders["adapter"])
+    run(folders, tmp_path / "out", rt)
+    assert (digest(folders["base"]), digest(folders["adapter"])) == before
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+def test_a_line_keeps_its_id_and_is_normalized(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("One  hat.\n\n  \nIt costs $5.\nOne hat.\n")
+    found = read_list(path, "en")
+    assert list(found.values()) == ["One hat.", "It costs five dollars."]
+    path.write_text("New.\nIt costs $5.\n")
+    assert found.items() & read_list(path, "en").items() == {list(found.items())[1]}
+
+
+def test_a_pair_needs_both(rt: Runtime) -> None:
+    def said(voice: str, sentence: str) -> Speech:
+        return Speech(
+            id=f"{voice}/{sentence}-0", file_name=f"{voice}/{sentence}-0.wav", voice=voice,
+            speaker="", sentence=sentence, source="test", take=0, text="A", seed=1, seconds=1.0,
+        )  # fmt: skip
+
+    spoken = [said("base", "a"), said("base", "b"), said("tuned", "b"), said("tuned", "c")]
+    (pair,) = make_pairs(spoken, {"b": "wavs/b.wav"}, rt)
+    assert (pair.id, pair.base, pair.real) == ("b-0", "base/b-0.wav", "wavs/b.wav")
+    many = [said(voice, str(at)) for at in range(40) for voice in ("base", "tuned")]
+    assert 8 < sum(pair.first == "base" for pair in make_pairs(many, {}, rt)) < 32
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+def test_errors_are_one_line(folders: dict[str, Path], tmp_path: Path, rt: Runtime) -> None:
+    with pytest.raises(LikenessError, match="merged: not an XTTS"):
+        run({**folders, "adapter": tmp_path}, tmp_path / "a", rt)
+    with pytest.raises(LikenessError, match=r"voice_synthesize\.language: es: this base speaks en"):
+        run(folders, tmp_path / "b", rt, language="es")
+    write_manifest(tmp_path / "empty" / "manifest.jsonl", [utterance(0)])
+    with pytest.raises(LikenessError, match="no row in the test split"):
+        run({**folders, "dataset": tmp_path / "empty"}, tmp_path / "c", rt)
+    with pytest.raises(LikenessError, match=r"inputs\.sentences names a file"):
+        read_list(tmp_path / "missing.txt", "en")
+
+
+def test_broken_weights_are_one_line(folders: dict[str, Path], tmp_path: Path, rt: Runtime) -> None:
+    merged = tmp_path / "adapter" / "merged"
+    merged.mkdir(parents=True)
+    for path in (folders["adapter"] / "merged").iterdir():
+        size = 1000 if path.name == "model.pth" else None
+        (merged / path.name).write_bytes(path.read_bytes()[:size])
+    with pytest.raises(LikenessError, match="merged: Coqui's Xtts cannot load it"):
+        run({**folders, "adapter": tmp_path / "adapter"}, tmp_path / "out", rt)

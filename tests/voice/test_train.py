@@ -1,0 +1,496 @@
+"""A voice is learned, its best epoch chosen by what it says, resumed to the same bytes, and merged."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from likeness.common.errors import LikenessError
+from likeness.common.io import digest, read_json
+from likeness.common.manifest import Rejection, read_manifest, write_manifest
+from likeness.common.runtime import Runtime
+from likeness.voice import listening
+from likeness.voice import train as train_module
+from likeness.voice import trainer as module
+from likeness.voice.audio import read
+from likeness.voice.train import VoiceTrain, evenly, train
+from likeness.voice.trainer import Trainer
+from likeness.voice.xtts import ADAPTER, apply_adapter, load_xtts, read_adapter, read_weights
+from tests.conftest import files_of, runtime, section
+from tests.voice.tiny_xtts import utterance
+
+STEPS = 6  # five train rows in batches of two, two batches a step: two steps an epoch
+SMALL: dict[str, Any] = {
+    "code_rounds": 0,
+    "rank": 2,
+    "alpha": 4,
+    "dropout": 0.1,
+    "epochs": 3,
+    "batch": 2,
+    "accumulation": 2,
+    "learning_rate": 0.01,
+    "warmup_steps": 1,
+    "own_reference": 0.5,
+    "min_reference_seconds": 0.5,
+    "max_reference_seconds": 1.0,
+    "checkpoint_every": 1,
+    "evaluate_every": 1,
+    "sentences": 2,
+    "references": 2,
+    "patience": 0,
+}
+Folders = dict[str, Path]
+
+
+@pytest.fixture(scope="module")
+def folders(
+    tiny_xtts: Path, tiny_speaker: Path, tiny_voice: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Folders:
+    asr = tmp_path_factory.mktemp("tiny_asr")
+    return {"dataset": tiny_voice, "base": tiny_xtts, "asr": asr, "speaker": tiny_speaker}
+
+
+@pytest.fixture(autouse=True)
+def _no_whisper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "hear", lambda *_: "a hat")
+
+
+def forget_precision() -> None:
+    """Accelerate keeps the first precision of a process; a stage has only one."""
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def run(folders: Folders, out: Path, rt: Runtime, **changes: Any) -> dict[str, Any]:
+    return train(
+        section(VoiceTrain, **{**SMALL, **changes}),
+        **folders,
+        out_dir=out / "data",
+        plots_dir=out / "plots",
+        timings_dir=out / "timings",
+        rt=rt,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(
+    folders: Folders, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """One uninterrupted training: its folder and its metrics."""
+    out = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listening, "hear", lambda *_: "a hat")
+        return out, run(folders, out, runtime(out / "cache"))
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, heard: list[tuple[float, float]]) -> None:
+    """Word error rate and similarity of each evaluation in turn, in place of what is said."""
+    left = iter(heard)
+    monkeypatch.setattr(Trainer, "_listen", lambda self, voice: next(left))
+
+
+# --- what is written ------------------------------------------------------------------------------
+
+
+def test_the_output_is_this_set_of_files(trained: tuple[Path, dict[str, Any]]) -> None:
+    out, metrics = trained
+    assert sorted(files_of(out / "data")) == [
+        "adapter.safetensors",
+        *(
+            f"merged/{name}"
+            for name in (
+                "config.json",
+                "dvae.pth",
+                "mel_stats.pth",
+                "model.pth",
+                "speakers_xtts.pth",
+                "vocab.json",
+            )
+        ),
+        "rejected.jsonl",
+        *(f"samples/{epoch:03d}-{number}.wav" for epoch in range(4) for number in range(2)),
+        "training.json",
+    ]
+    training = read_json(out / "data" / "training.json")
+    assert (training["base"], training["rank"]) == ("tiny_xtts", 2)
+    assert training.items() >= metrics.items()
+
+
+def test_metrics_and_curves(trained: tuple[Path, dict[str, Any]]) -> None:
+    out, metrics = trained
+    assert (metrics["steps"], metrics["epochs"]) == (STEPS, 3)
+    assert metrics["best_epoch"] in (0, 1, 2, 3)
+    assert metrics["val_score"] >= metrics["val_score_base"]
+    assert metrics["val_wer"] == pytest.approx(0.8, abs=0.2)
+    assert (metrics["train_n"], metrics["val_n"], metrics["val_sentences"]) == (5, 2, 2)
+    assert 0 < metrics["trainable_share"] < 1
+    assert metrics["rejected_silent"] == 0
+    plots = files_of(out / "plots")
+    for name in ("loss", "wer", "similarity", "score"):
+        rows = plots[f"plots/metrics/val/{name}.tsv"].decode().splitlines()
+        assert [row.split("\t")[0] for row in rows] == ["step", "0", "2", "4", "6"]
+    assert "plots/metrics/train/loss.tsv" in plots
+    assert "plots/metrics/seconds_per_step.tsv" in files_of(out / "timings")
+    assert not any("seconds" in name for name in plots), "times differ from run to run"
+
+
+def test_inputs_stay_as_they_are(
+    folders: Folders, trained: tuple[Path, dict[str, Any]], tmp_path: Path, rt: Runtime
+) -> None:
+    before = {name: digest(path) for name, path in folders.items()}
+    run(folders, tmp_path, rt, epochs=1)
+    assert {name: digest(path) for name, path in folders.items()} == before
+
+
+# --- it learns ------------------------------------------------------------------------------------
+
+
+def test_training_lowers_the_validation_loss(
+    folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, [(0.5, 0.5)] * 2)
+    metrics = run(folders, tmp_path, rt, epochs=8, evaluate_every=8, dropout=0.0)
+    rows = (tmp_path / "plots/plots/metrics/val/loss.tsv").read_text().split()
+    assert metrics["epochs"] == 8
+    assert float(rows[-1]) < 0.98 * metrics["val_loss_base"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mixed_precision": "bf16"},
+        {"top_layers": 1},
+        {"targets": ["c_attn", "to_q", "to_kv"], "own_reference": 1.0, "text_weight": 0.0},
+        {"lr_schedule": "constant", "accumulation": 1, "evaluate_every": 2},
+    ],
+)
+def test_every_option_trains_to_finite_weights(
+    folders: Folders, tmp_path: Path, rt: Runtime, changes: dict[str, Any]
+) -> None:
+    scores = [(0.5, 0.1 * at) for at in range(4)]
+    with pytest.MonkeyPatch.context() as patch:
+        scripted(patch, scores)
+        forget_precision()
+        metrics = run(folders, tmp_path, rt, epochs=2, **changes)
+        forget_precision()
+    assert metrics["best_epoch"] == 2
+    adapter = read_adapter(tmp_path / "data")
+    assert all(np.isfinite(tensor.numpy()).all() for tensor in adapter.values())
+    moved = [name for name, tensor in adapter.items() if ".lora_B." in name and tensor.any()]
+    assert 2 * len(moved) == len(adapter), "no layer was left untrained"
+
+
+def test_every_epoch_is_every_row_once(
+    folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Coqui's dataset draws with replacement, and its epoch guarantees nothing."""
+    seen: list[list[str]] = []
+    losses = module.next_token_losses
+
+    def record(gpt: Any, rows: list[Any], *rest: Any) -> Any:
+        if gpt.training:
+            seen.append([row.id for row in rows])
+        return losses(gpt, rows, *rest)
+
+    monkeypatch.setattr(module, "next_token_losses", record)
+    scripted(monkeypatch, [(0.5, 0.5)] * 3)
+    run(folders, tmp_path, rt, epochs=2)
+    assert [len(batch) for batch in seen].count(1) == 2
+    for epoch in (seen[:3], seen[3:]):
+        assert sorted(name for batch in epoch for name in batch) == ["u0", "u1", "u2", "u3", "u4"]
+
+
+# --- which epoch ----------------------------------------------------------------------------------
+
+
+def test_the_best_epoch_is_the_one_that_is_heard_best_and_not_of_the_lowest_loss(
+    folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([5.0, 4.0, 3.0, 2.0])
+    monkeypatch.setattr(Trainer, "_val_loss", lambda self, voice: next(losses))
+    scripted(monkeypatch, [(0.5, 0.5), (0.1, 0.6), (0.3, 0.7), (0.4, 0.7)])
+    kept: list[Any] = []
+    original = Trainer._evaluate
+
+    def keep(self: Trainer, tracker: Any) -> None:
+        kept.append(self._weights())
+        original(self, tracker)
+
+    monkeypatch.setattr(Trainer, "_evaluate", keep)
+    metrics = run(folders, tmp_path, rt)
+    assert (metrics["best_epoch"], metrics["val_loss"]) == (1, 4.0)
+    assert (metrics["val_wer"], metrics["val_similarity"]) == (0.1, 0.6)
+    assert (metrics["val_score"], metrics["val_score_base"]) == (0.5, 0.0)
+    adapter = read_adapter(tmp_path / "data")
+    for name, tensor in kept[1].items():
+        scale = 2.0 if ".lora_B." in name else 1.0
+        assert np.allclose(adapter[name.replace(".default", "")], scale * tensor)
+
+
+def test_word_errors_count_by_their_weight_and_loss_decides_a_tie(
+    folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([5.0, 4.0, 3.0, 3.5])
+    monkeypatch.setattr(Trainer, "_val_loss", lambda self, voice: next(losses))
+    scripted(monkeypatch, [(0.0, 0.5), (0.9, 0.7), (0.1, 0.7), (0.0, 0.7)])
+    assert run(folders, tmp_path, rt, wer_weight=0.0)["best_epoch"] == 2
+
+
+@pytest.mark.parametrize(
+    ("losses", "epochs"),
+    [
+        ([5.0, 6.0, 6.0, 6.0, 6.0], 2),
+        ([5.0, 4.0, 3.0, 2.0, 1.0], 4),
+        ([5.0, 6.0, 4.0, 6.0, 6.0], 4),
+    ],
+)
+def test_training_stops_when_neither_score_nor_loss_gets_better(
+    folders: Folders,
+    tmp_path: Path,
+    rt: Runtime,
+    monkeypatch: pytest.MonkeyPatch,
+    losses: list[float],
+    epochs: int,
+) -> None:
+    left = iter(losses)
+    monkeypatch.setattr(Trainer, "_val_loss", lambda self, voice: next(left))
+    scripted(monkeypatch, [(0.0, 0.5)] + [(0.2, 0.5)] * 4)
+    assert run(folders, tmp_path, rt, epochs=4, patience=2)["epochs"] == epochs
+
+
+def test_the_validation_loss_is_the_same_when_computed_twice(
+    folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Trainer._val_loss
+
+    def twice(self: Trainer, voice: Any) -> float:
+        import torch
+
+        first = original(self, voice)
+        torch.rand(7)
+        assert original(self, voice) == first
+        return first
+
+    monkeypatch.setattr(Trainer, "_val_loss", twice)
+    scripted(monkeypatch, [(0.5, 0.5)] * 2)
+    assert run(folders, tmp_path, rt, epochs=1)["val_loss_base"] > 0
+
+
+def test_sentences_are_from_all_over_the_split() -> None:
+    rows = [utterance(at % 8, id=str(at)) for at in range(10)]
+    assert [row.id for row in evenly(rows, 3)] == ["0", "3", "6"]
+    assert len(evenly(rows, 64)) == 10
+
+
+# --- the merged checkpoint ------------------------------------------------------------------------
+
+
+def test_merged_is_base_plus_adapter_in_the_form_of_the_base(
+    folders: Folders, trained: tuple[Path, dict[str, Any]], tmp_path: Path, rt: Runtime
+) -> None:
+    import zipfile
+
+    import torch
+
+    with pytest.MonkeyPatch.context() as patch:
+        scripted(patch, [(0.5, 0.1), (0.5, 0.2)])
+        run(folders, tmp_path, rt, epochs=1)
+    base, merged = read_weights(folders["base"]), read_weights(tmp_path / "data" / "merged")
+    assert base.keys() == merged.keys()
+    changed = {
+        name for name in base if not torch.equal(base[name], merged[name].to(base[name].dtype))
+    }
+    layers = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
+    assert changed == {f"gpt.gpt.h.{at}.{layer}.weight" for at in (0, 1) for layer in layers}
+    expected = load_xtts(folders["base"], "cpu")
+    apply_adapter(expected, read_adapter(tmp_path / "data"))
+    found = load_xtts(tmp_path / "data" / "merged", "cpu").state_dict()
+    for name, tensor in expected.state_dict().items():
+        assert torch.allclose(tensor, found[name], atol=1e-6), name
+    kinds = [
+        {info.compress_type for info in zipfile.ZipFile(folder / "model.pth").infolist()}
+        for folder in (folders["base"], tmp_path / "data" / "merged")
+    ]
+    assert kinds[0] == kinds[1]
+
+
+def test_stock_coqui_says_with_the_merged_folder_what_the_best_epoch_said(
+    folders: Folders, trained: tuple[Path, dict[str, Any]], rt: Runtime
+) -> None:
+    import torch
+    from xtts_measure import load_xtts as stock
+
+    out, metrics = trained
+    merged = out / "data" / "merged"
+    before = digest(merged)
+    model = stock(merged)
+    assert digest(merged) == before, "loading must not change a file that DVC tracks"
+    assert model.speaker_manager.speaker_names == ["ann", "tuned"]
+    speaker = model.speaker_manager.speakers["tuned"]
+    settings = {
+        name: model.config[name] for name in ("temperature", "top_k", "top_p", "repetition_penalty")
+    }
+    for number, name in enumerate(("u5", "u6")):
+        text = utterance(int(name[1])).normalized
+        torch.manual_seed(runtime(out).seed_for("sample", number))
+        wave = model.inference(
+            text,
+            "en",
+            speaker["gpt_conditioning_latents"],
+            speaker["speaker_embedding"],
+            **settings,
+        )["wav"]
+        sample, rate = read(out / "data" / "samples" / f"{metrics['best_epoch']:03d}-{number}.wav")
+        assert rate == 24000
+        assert len(wave) == len(sample)
+        assert np.allclose(wave, sample, atol=2e-3)
+
+
+def test_codes_are_fitted_first_and_go_with_the_merged_folder(
+    folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    guide = train_module.guide
+    monkeypatch.setattr(
+        train_module, "guide", lambda *a, **k: asked.append(k["codes"]) or guide(*a, **k)
+    )
+    scripted(monkeypatch, [(0.5, 0.1), (0.5, 0.2)])
+    metrics = run(folders, tmp_path, rt, epochs=1, code_rounds=1, code_steps=20)
+    own = digest(tmp_path / "data" / "merged" / "dvae.pth")
+    assert own == digest(asked[0] / "dvae.pth") != digest(folders["base"] / "dvae.pth")
+    assert 0 < metrics["val_code_error"] < metrics["val_code_error_base"]
+    load_xtts(tmp_path / "data" / "merged", "cpu")
+
+
+# --- resuming -------------------------------------------------------------------------------------
+
+
+class Killed(Exception):
+    """What stands for a kill: nothing after it runs."""
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, method: str, step: int) -> None:
+    original = getattr(Trainer, method)
+
+    def deadly(self: Trainer, *args: Any) -> Any:
+        if (args[0] if method == "_optimize" else self.step) == step:
+            raise Killed
+        return original(self, *args)
+
+    monkeypatch.setattr(Trainer, method, deadly)
+
+
+@pytest.mark.parametrize(("method", "step"), [("_val_loss", 0), ("_optimize", 4), ("_listen", 4)])
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    folders: Folders,
+    trained: tuple[Path, dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    method: str,
+    step: int,
+) -> None:
+    rt = runtime(tmp_path / "cache")
+    with pytest.MonkeyPatch.context() as patch:
+        kill_at(patch, method, step)
+        with pytest.raises(Killed):
+            run(folders, tmp_path / "killed", rt)
+    assert not (tmp_path / "killed" / "data" / ADAPTER).exists()
+    capsys.readouterr()
+    metrics = run(folders, tmp_path / "resumed", rt)
+    assert ("goes on from step" in capsys.readouterr().err) == (step > 0)
+    out, uninterrupted = trained
+    assert metrics == uninterrupted
+    assert files_of(tmp_path / "resumed" / "data") == files_of(out / "data")
+    assert files_of(tmp_path / "resumed" / "plots") == files_of(out / "plots")
+
+
+def test_a_second_run_gives_the_same_bytes(
+    folders: Folders, trained: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    out, metrics = trained
+    # In the same store, whose scratch folder the first run left.
+    assert run(folders, tmp_path, runtime(out / "cache")) == metrics
+    assert files_of(tmp_path / "data") == files_of(out / "data")
+
+
+def test_another_param_or_seed_starts_anew(
+    folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    scripted(monkeypatch, [(0.5, 0.5)] * 3)
+    with pytest.MonkeyPatch.context() as patch:
+        kill_at(patch, "_optimize", 2)
+        with pytest.raises(Killed):
+            run(folders, tmp_path, runtime(cache))
+    restored: list[int] = []
+    monkeypatch.setattr(Trainer, "_restore", lambda self, state: restored.append(state["step"]))
+    monkeypatch.setattr(Trainer, "_optimize", lambda self, step: (_ for _ in ()).throw(Killed))
+    for changes, rt in (({"dropout": 0.2}, runtime(cache)), ({}, runtime(cache, seed=8))):
+        with pytest.raises(Killed):
+            run(folders, tmp_path, rt, **changes)
+    assert restored == []
+
+
+# --- what can be wrong ----------------------------------------------------------------------------
+
+
+def test_a_bad_row_is_counted_and_set_aside(
+    folders: Folders, tiny_voice: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    rows = [utterance(at) for at in range(8)]
+    for row in rows[1:]:
+        (tmp_path / row.file_name).parent.mkdir(exist_ok=True)
+        (tmp_path / row.file_name).write_bytes((tiny_voice / row.file_name).read_bytes())
+    write_manifest(tmp_path / "manifest.jsonl", rows)
+    scattered = {**folders, "dataset": tmp_path}
+    with pytest.MonkeyPatch.context() as patch:
+        scripted(patch, [(0.5, 0.1), (0.5, 0.2)])
+        metrics = run(scattered, tmp_path / "out", rt, epochs=1, max_rejected_share=0.2)
+    assert (metrics["rejected_unreadable"], metrics["train_n"]) == (1, 4)
+    (row,) = read_manifest(tmp_path / "out" / "data" / "rejected.jsonl", Rejection)
+    assert (row.id, row.reason) == ("u0", "unreadable")
+    with pytest.raises(LikenessError, match=r"1 of 7 items rejected, more than max_rejected_share"):
+        run(scattered, tmp_path / "other", rt, max_rejected_share=0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"targets": ["q_proj"]}, r"voice_train\.targets: no layer"),
+        ({"language": "pt"}, r"voice_train\.language: pt: this base speaks en"),
+        ({"min_reference_seconds": 2.0}, r"min_reference_seconds: more than max_reference_seconds"),
+        ({"max_seconds": 1.05, "max_rejected_share": 1.0}, r"nothing to train or to validate on"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    folders: Folders, tmp_path: Path, rt: Runtime, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(LikenessError, match=message) as error:
+        run(folders, tmp_path, rt, **changes)
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_that_is_no_xtts_is_one_line(
+    folders: Folders, tmp_path: Path, rt: Runtime
+) -> None:
+    with pytest.raises(LikenessError, match="not an XTTS"):
+        run({**folders, "base": tmp_path}, tmp_path, rt)
+
+
+def test_it_speaks_in_evaluation_mode_after_a_step(
+    folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Coqui's GPT gives other latents in training mode, and dropout with them."""
+    modes: list[bool] = []
+    said = module.say
+
+    def record(model: Any, *rest: Any, **more: Any) -> Any:
+        modes.append(any(part.training for part in model.gpt.modules()))
+        return said(model, *rest, **more)
+
+    monkeypatch.setattr(module, "say", record)
+    run(folders, tmp_path, rt, epochs=1)
+    assert modes == [False] * 4

@@ -1,0 +1,283 @@
+"""A base is loaded and left as it is, an adapter goes in and comes out, and the voice is stock XTTS's."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from likeness.common.errors import LikenessError
+from likeness.common.io import digest, read_json, write_json
+from likeness.voice.audio import read
+from likeness.voice.codes import RATE
+from likeness.voice.xtts import (
+    FILES,
+    apply_adapter,
+    check_language,
+    choose_references,
+    deltas,
+    inject_adapter,
+    load_xtts,
+    plain_adapter,
+    read_adapter,
+    read_weights,
+    say,
+    voice_of,
+)
+from tests.voice.sounds import babble
+from tests.voice.tiny_xtts import build_xtts_folder, utterance
+
+GPT2 = ["c_attn", "c_proj", "c_fc"]
+
+
+@pytest.fixture
+def model(tiny_xtts: Path) -> Any:
+    return load_xtts(tiny_xtts, "cpu")
+
+
+def inject(model: Any, targets: list[str] = GPT2, top_layers: int = 0) -> dict[str, Any]:
+    return inject_adapter(
+        model, rank=2, alpha=6, dropout=0.0, targets=targets, top_layers=top_layers
+    )
+
+
+def fill(parameters: dict[str, Any]) -> None:
+    """Weights as training leaves them: `lora_B` starts at zero, where an adapter does nothing."""
+    import torch
+
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in parameters.values():
+            parameter.normal_(std=0.1)
+
+
+def logits(model: Any) -> Any:
+    """(1, 8, codes) from the network that speaks."""
+    import torch
+
+    gpt = model.gpt
+    with torch.inference_mode():
+        mel = torch.linspace(-3, 3, 80 * 90).reshape(1, 80, 90)
+        latents = gpt.get_style_emb(mel).transpose(1, 2)
+        prefix = gpt.compute_embeddings(latents, torch.tensor([[5, 6, 7]]))
+        codes = torch.arange(7)[None] * 9
+        return gpt.gpt_inference(torch.cat([prefix, codes], dim=1)).logits[:, -8:]
+
+
+# --- loading --------------------------------------------------------------------------------------
+
+
+def test_loading_gives_what_coqui_s_loader_gives(tiny_xtts: Path, model: Any) -> None:
+    import torch
+    from xtts_measure import load_xtts as stock
+
+    expected = stock(tiny_xtts)
+    assert torch.equal(logits(model), logits(expected))
+    assert not any(module.training for module in (model.gpt, model.hifigan_decoder))
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def copy_of(base: Path, folder: Path) -> Path:
+    return Path(shutil.copytree(base, folder / "copy"))
+
+
+def test_a_trainer_s_checkpoint_loads(tiny_xtts: Path, tmp_path: Path, model: Any) -> None:
+    """Coqui's trainer stores its DVAE and mels beside `xtts.`, and old versions what speaks twice."""
+    import torch
+
+    folder = copy_of(tiny_xtts, tmp_path)
+    state = {f"xtts.{name}": tensor for name, tensor in read_weights(tiny_xtts).items()}
+    more = ["xtts.gpt.gpt_inference.lm_head.0.weight", "xtts.gpt.gpt.wte.weight", "dvae.encoder.w"]
+    torch.save({"model": state | {name: torch.zeros(1) for name in more}}, folder / "model.pth")
+    before = digest(folder)
+    assert torch.equal(logits(load_xtts(folder, "cpu")), logits(model))
+    assert digest(folder) == before
+
+
+def test_a_pickled_config_is_one_line_and_the_file_stays(tiny_xtts: Path, tmp_path: Path) -> None:
+    """Coqui's loader would rewrite the file in place."""
+    import torch
+    from TTS.tts.configs.xtts_config import XttsConfig
+
+    folder = copy_of(tiny_xtts, tmp_path)
+    state = {"model": read_weights(tiny_xtts), "config": XttsConfig()}
+    torch.save(state, folder / "model.pth")
+    before = digest(folder / "model.pth")
+    with pytest.raises(LikenessError, match=r"model\.pth: holds more than weights.*xtts_v2"):
+        load_xtts(folder, "cpu")
+    assert digest(folder / "model.pth") == before
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(tiny_xtts: Path, tmp_path: Path, name: str) -> None:
+    folder = copy_of(tiny_xtts, tmp_path)
+    (folder / name).unlink()
+    with pytest.raises(LikenessError, match=f"not an XTTS \\({name} missing\\)"):
+        load_xtts(folder, "cpu")
+
+
+def test_other_sizes_are_one_line(tiny_xtts: Path, tmp_path: Path) -> None:
+    folder = copy_of(tiny_xtts, tmp_path)
+    config = read_json(folder / "config.json")
+    config["model_args"]["gpt_n_model_channels"] = 32
+    write_json(folder / "config.json", config)
+    with pytest.raises(LikenessError, match="Coqui's Xtts cannot load it") as error:
+        load_xtts(folder, "cpu")
+    assert "\n" not in str(error.value)
+
+
+def test_a_language_that_it_does_not_speak_is_named(model: Any) -> None:
+    check_language(model, "en", "voice_train.language")
+    with pytest.raises(LikenessError, match=r"voice_train\.language: pt: this base speaks en"):
+        check_language(model, "pt", "voice_train.language")
+
+
+# --- adapters -------------------------------------------------------------------------------------
+
+
+def test_a_new_adapter_changes_nothing_and_a_trained_one_what_speaks(model: Any) -> None:
+    import torch
+
+    before = logits(model)
+    parameters = inject(model)
+    assert torch.equal(logits(model), before)
+    fill(parameters)
+    assert (logits(model) - before).abs().max() > 0.01
+    # The paths that Coqui reaches into are still there, and what speaks is what is trained.
+    assert model.gpt.gpt_inference.transformer is model.gpt.gpt
+    assert model.gpt.gpt.wte is model.gpt.mel_embedding
+    assert len(parameters) == 2 * 2 * 4  # A and B, two blocks of four layers
+    assert all(".lora_" in name for name in parameters)
+
+
+@pytest.mark.parametrize("targets", [["c_attn"], ["c_proj"], ["c_fc"], [*GPT2, "to_q", "to_kv"]])
+def test_added_to_the_weights_it_does_the_same(
+    tiny_xtts: Path, model: Any, targets: list[str]
+) -> None:
+    """Conv1D stores its weights as (in, out); the square ones would hide a wrong transpose."""
+    import torch
+
+    parameters = inject(model, targets)
+    fill(parameters)
+    adapter = plain_adapter(parameters, 6 / 2)
+    assert not any(".default" in name for name in adapter)
+    other = load_xtts(tiny_xtts, "cpu")
+    plain = logits(other)
+    apply_adapter(other, adapter)
+    assert torch.allclose(logits(other), logits(model), atol=1e-4)
+    assert not torch.allclose(logits(other), plain, atol=1e-2)
+
+
+def test_a_delta_is_scale_times_b_times_a() -> None:
+    import torch
+
+    first, second = torch.randn(2, 3), torch.randn(5, 2)
+    weights = {"gpt.h.0.x.lora_A.default.weight": first, "gpt.h.0.x.lora_B.default.weight": second}
+    found = deltas(plain_adapter(weights, 3.0))
+    assert list(found) == ["gpt.h.0.x.weight"]
+    assert torch.allclose(found["gpt.h.0.x.weight"], 3.0 * (second @ first).T)
+    linear = {name.replace("gpt.h.0", "other"): tensor for name, tensor in weights.items()}
+    assert torch.allclose(deltas(plain_adapter(linear, 1.0))["other.x.weight"], second @ first)
+
+
+def test_only_upper_layers_are_adapted_when_asked_for(model: Any) -> None:
+    names = inject(model, top_layers=1)
+    assert len(names) == 2 * 4
+    assert all(name.startswith("gpt.h.1.") for name in names)
+
+
+def test_more_upper_layers_than_there_are_is_all(model: Any) -> None:
+    assert len(inject(model, top_layers=99)) == 2 * 2 * 4
+
+
+def test_a_target_that_no_layer_has_is_one_line(model: Any) -> None:
+    with pytest.raises(LikenessError, match=r"voice_train\.targets: no layer .* named q_proj"):
+        inject(model, ["c_attn", "q_proj"])
+    with pytest.raises(LikenessError, match="named to_q"):
+        inject(model, ["c_attn", "to_q"], top_layers=1)  # it is in no block
+
+
+def test_an_adapter_of_another_base_is_one_line(model: Any) -> None:
+    import torch
+
+    wrong = {
+        "gpt.h.9.x.lora_A.weight": torch.zeros(1, 2),
+        "gpt.h.9.x.lora_B.weight": torch.zeros(2, 1),
+    }
+    with pytest.raises(LikenessError, match=r"gpt\.h\.9\.x\.weight does not fit this base"):
+        apply_adapter(model, wrong)
+
+
+def test_a_folder_without_an_adapter_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(LikenessError, match=r"adapter\.safetensors: not an adapter"):
+        read_adapter(tmp_path)
+
+
+# --- speaking -------------------------------------------------------------------------------------
+
+
+def test_the_voice_is_what_stock_xtts_takes(
+    model: Any, tiny_voice: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    def load_audio(path: Path, rate: int) -> Any:
+        assert rate == RATE
+        return torch.from_numpy(read(path)[0])[None]
+
+    # Stock XTTS opens files with torchaudio, which needs FFmpeg's libraries.
+    monkeypatch.setattr("TTS.tts.models.xtts.load_audio", load_audio)
+    config = model.config
+    paths = [tiny_voice / "wavs" / f"u{at}.wav" for at in (0, 1, 2)]
+    latents, embedding = model.get_conditioning_latents(
+        paths,
+        max_ref_length=config.max_ref_len,
+        gpt_cond_len=config.gpt_cond_len,
+        gpt_cond_chunk_len=config.gpt_cond_chunk_len,
+        sound_norm_refs=config.sound_norm_refs,
+    )
+    voice = voice_of(model, [read(path)[0] for path in paths])
+    assert torch.equal(voice.latents, latents)
+    assert torch.equal(voice.embedding, embedding)
+
+
+def test_the_config_s_settings_are_used_and_not_the_signature_s(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+    generate = model.gpt.generate
+
+    def record(**options: Any) -> Any:
+        given.update(options)
+        return generate(**options)
+
+    monkeypatch.setattr(model.gpt, "generate", record)
+    model.config.repetition_penalty = 2  # a whole number, as XTTS-v2's config may hold
+    say(model, "A hat.", language="en", voice=voice_of(model, [babble(2)]), seed=0)
+    for name in ("temperature", "top_k", "top_p", "repetition_penalty", "length_penalty"):
+        assert given[name] == model.config[name]
+    assert isinstance(given["repetition_penalty"], float), "transformers refuses whole numbers"
+
+
+def test_a_seed_says_the_same_again(model: Any) -> None:
+    voice = voice_of(model, [babble(2)])
+    one, again, other = (
+        say(model, "The red hat is warm.", language="en", voice=voice, seed=seed)
+        for seed in (3, 3, 4)
+    )
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+def test_speech_does_not_go_on_for_ever(tmp_path: Path) -> None:
+    endless = load_xtts(build_xtts_folder(tmp_path / "endless", stop=-100), "cpu")
+    wave = say(endless, "A hat.", language="en", voice=voice_of(endless, [babble(2)]), seed=0)
+    assert len(wave) / endless.config.audio.output_sample_rate < 3
+    assert np.isfinite(wave).all()
+
+
+def test_references_are_the_longest_recorded_train_clips() -> None:
+    rows = [utterance(at) for at in range(8)]
+    rows.append(utterance(0, id="copy", seconds=9.0, augmented_from="u0"))
+    assert [row.id for row in choose_references(rows, 2)] == ["u4", "u3"]

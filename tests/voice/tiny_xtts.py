@@ -1,0 +1,157 @@
+"""An XTTS of Coqui's classes with random weights, a speaker encoder likewise, and a dataset."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from likeness.common.io import read_json, write_json
+from likeness.common.manifest import write_manifest
+from likeness.common.params import load_params
+from likeness.voice.audio import encode
+from likeness.voice.rows import Utterance
+from tests.conftest import ROOT
+from tests.voice.sounds import babble, write
+
+sys.path.insert(0, str(ROOT / "models"))  # the model scripts import each other by name
+
+RATE = 22050
+LONGEST = 60  # codes that the model says at most, about
+TEXTS = (
+    "The red hat is warm.",
+    "A new belt costs ten dollars.",
+    "These shoes are light.",
+    "Wash the coat by hand.",
+    "It comes in blue and green.",
+    "The bag has two pockets.",
+    "A soft scarf for winter.",
+    "The wool jacket is new.",
+)
+SPLITS = ("train", "train", "train", "train", "train", "val", "val", "test")
+
+
+def build_xtts_folder(
+    folder: Path,
+    *,
+    stop: float = 2.0,
+    spread: float = 1.0,
+    seed: int = 0,
+    decoder: str = "hifigan",
+) -> Path:
+    """Write what `Xtts.load_checkpoint` loads.
+
+    Args:
+        stop: logit of the token that stops; the others' are below 2.
+        spread: factor of the other logits; at 0 each code is as likely, whatever the text.
+        seed: of the weights.
+        decoder: that the config names.
+    """
+    import torch
+    from settings import SCHEMA, XttsMini
+    from xtts_measure import load_xtts
+    from xtts_nets import (
+        STOP_CODE,
+        build_decoder,
+        build_dvae,
+        build_tokenizer,
+        build_xtts,
+        save_folder,
+        save_tensors,
+    )
+
+    real = load_params(ROOT / "models" / "params.yaml", SCHEMA, XttsMini)
+    small: dict[str, dict[str, Any]] = {
+        "speech": {"voices": real.speech.voices[:2], "sentences": 40, "seed": seed},
+        "dvae": {"hidden": 16, "codebook": 8},
+        "speakers": {"filters": [8, 8, 8, 16]},
+        "gpt": {"layers": 2, "width": 64, "heads": 2},
+        "decoder": {"width": 32},
+        "inference": {"decoder": decoder},
+    }
+    cfg = real.model_copy(
+        update={name: getattr(real, name).model_copy(update=more) for name, more in small.items()}
+    )
+    tokenizer = build_tokenizer(cfg, folder / "vocab.json")
+    gpt = build_xtts(cfg, tokenizer).gpt.eval().requires_grad_(False)
+    gpt.mel_head.weight.mul_(spread)
+    gpt.mel_head.bias.zero_()
+    gpt.mel_head.bias[STOP_CODE] = stop
+    hifigan = build_decoder(cfg).eval().requires_grad_(False)
+    dvae = build_dvae(cfg.dvae.hidden, cfg.dvae.codebook).requires_grad_(False)
+    save_folder(cfg, folder, tokenizer, gpt, hifigan, dvae, torch.ones(80))
+    _shorten(folder)
+    model = load_xtts(folder)
+    wave = torch.from_numpy(babble(4, RATE, seed=50))[None]
+    speaker = {
+        "gpt_conditioning_latents": model.get_gpt_cond_latents(wave, RATE).clone(),
+        "speaker_embedding": model.get_speaker_embedding(wave, RATE).clone(),
+    }
+    save_tensors(folder / "speakers_xtts.pth", {"ann": speaker})
+    return folder
+
+
+def _shorten(folder: Path) -> None:
+    """Leave the model `LONGEST` places for codes, so that it cannot speak for long."""
+    import torch
+    from xtts_nets import save_tensors
+
+    config = read_json(folder / "config.json")
+    config["model_args"]["gpt_max_audio_tokens"] = LONGEST
+    write_json(folder / "config.json", config)
+    state = torch.load(folder / "model.pth", weights_only=True)["model"]
+    name = "gpt.mel_pos_embedding.emb.weight"
+    state[name] = state[name][: LONGEST + 3].clone()
+    save_tensors(folder / "model.pth", {"model": state})
+
+
+def build_speaker_folder(folder: Path) -> Path:
+    """A GE2E encoder with random weights."""
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    size, mels = 8, 16
+    network = torch.nn.ModuleDict(
+        {
+            "lstm": torch.nn.LSTM(mels, size, 1, batch_first=True),
+            "linear": torch.nn.Linear(size, size),
+        }
+    )
+    network["linear"].bias.data.fill_(0.5)  # so that no vector is all zeros after the ReLU
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({**network.state_dict(), "filters": torch.rand(201, mels)}, folder / "w.safetensors")
+    config = {
+        "encoder": "ge2e", "weights": "w.safetensors", "size": size, "mels": mels, "layers": 1,
+        "rate": 16000, "fft": 400, "hop": 160, "window": 40, "step": 20, "loudness": -30,
+    }  # fmt: skip
+    write_json(folder / "config.json", config)
+    return folder
+
+
+def utterance(at: int, **changes: Any) -> Utterance:
+    values: dict[str, Any] = {
+        "id": f"u{at}",
+        "file_name": f"wavs/u{at}.wav",
+        "text": TEXTS[at],
+        "normalized": TEXTS[at],
+        "recording": "r",
+        "start": float(at),
+        "end": at + 1.0,
+        "seconds": 1.0 + 0.1 * at,
+        "split": SPLITS[at],
+        "augmented_from": "",
+        **changes,
+    }
+    return Utterance(**values)
+
+
+def write_voice_dataset(folder: Path, splits: Sequence[str] = SPLITS) -> Path:
+    """Eight babbled utterances as voice_dataset writes them: five train, two val, one test."""
+    rows = [utterance(at, split=split) for at, split in enumerate(splits)]
+    for at, row in enumerate(rows):
+        samples = np.asarray(babble(row.seconds, RATE, seed=at))
+        write(folder / row.file_name, encode(samples, RATE, "WAV"))
+    write_manifest(folder / "manifest.jsonl", rows)
+    return folder
