@@ -1,6 +1,6 @@
 """Seconds and peak memory of voice_train against full fine-tuning by Coqui's GPTTrainer.
 
-Both start from one base, whose codes were fitted to the clips before (`code_steps`), as Coqui has no
+Both start from one base, whose codes were fitted to the clips before (`code_rounds`), as Coqui has no
 such step. GPTTrainer tunes the whole GPT, and reads and encodes each clip again at every step;
 voice_train tunes an adapter on codes and mels out of the item store. Same clips, base, batch and lengths
 of references; each measurement is a process of its own, the two in turns.
@@ -43,16 +43,16 @@ from likeness.common.errors import LikenessError  # noqa: E402
 from likeness.common.io import read_json  # noqa: E402
 from likeness.common.manifest import read_manifest  # noqa: E402
 from likeness.common.params import check_params  # noqa: E402
-from likeness.common.runtime import Base, start  # noqa: E402
+from likeness.common.runtime import Base, Runtime, start  # noqa: E402
 from likeness.stage import SCHEMA  # noqa: E402
 from likeness.voice import xtts  # noqa: E402
 from likeness.voice.audio import read, resample  # noqa: E402
 from likeness.voice.codes import RATE  # noqa: E402
-from likeness.voice.examples import encode_rows  # noqa: E402
+from likeness.voice.examples import Example, encode_rows  # noqa: E402
 from likeness.voice.listening import Judge  # noqa: E402
 from likeness.voice.own_codes import fit_codes  # noqa: E402
 from likeness.voice.rows import Utterance  # noqa: E402
-from likeness.voice.train import VoiceTrain, _at_rate, _centroid, train  # noqa: E402
+from likeness.voice.train import VoiceTrain, _centroid, train  # noqa: E402
 from likeness.voice.trainer import BETAS, Trainer  # noqa: E402
 from likeness.voice.wer import word_errors  # noqa: E402
 
@@ -92,7 +92,7 @@ def main(argv: Sequence[str]) -> None:
         work = Path(name)
         job = Job(cfg, runtime, {**folders, "dataset": args.dataset}, work, rate, args.split)
         folders["base"] = alone(fit, job)
-        cfg = cfg.model_copy(update={"code_steps": 0})
+        cfg = cfg.model_copy(update={"code_rounds": 0})
         job = replace(job, cfg=cfg, folders=job.folders | folders)
         trained, validated = alone(fill, job)
         job = replace(job, clips=frozenset(trained + validated))
@@ -168,17 +168,23 @@ def peak() -> float:
 # --- ours -----------------------------------------------------------------------------------------
 
 
-def build(job: Job, folder: Path, **changes: Any) -> Trainer:
-    """voice_train's trainer of the model in `folder`, to which its new adapter adds nothing yet."""
-    cfg, dataset = job.cfg.model_copy(update=changes), job.folders["dataset"]
-    rt = replace(start(job.runtime, ROOT), cache=job.work / "cache")
-    model = xtts.load_xtts(folder, rt.device)
+def encoded(job: Job, model: Any, rt: Runtime) -> tuple[list[Utterance], dict[str, Example]]:
+    """The usable rows, and what voice_train makes of each by its id."""
+    cfg, dataset = job.cfg, job.folders["dataset"]
     rows = read_manifest(dataset / "manifest.jsonl", Utterance)
     examples, _ = encode_rows(
         rows, dataset=dataset, base=job.folders["base"], model=model, language=cfg.language,
         max_seconds=cfg.max_seconds, max_text_tokens=cfg.max_text_tokens, rt=rt,
     )  # fmt: skip
-    rows = [row for row in rows if row.id in examples]
+    return [row for row in rows if row.id in examples], examples
+
+
+def build(job: Job, folder: Path, **changes: Any) -> Trainer:
+    """voice_train's trainer of the model in `folder`, to which its new adapter adds nothing yet."""
+    cfg, dataset = job.cfg.model_copy(update=changes), job.folders["dataset"]
+    rt = replace(start(job.runtime, ROOT), cache=job.work / "cache")
+    model = xtts.load_xtts(folder, rt.device)
+    rows, examples = encoded(job, model, rt)
     held = [row for row in rows if row.split == job.split]
     references = xtts.choose_references(rows, cfg.references)
     if not held or not references:
@@ -191,19 +197,21 @@ def build(job: Job, folder: Path, **changes: Any) -> Trainer:
     return Trainer(
         cfg, model, [examples[row.id] for row in rows if row.split == "train"],
         [examples[row.id] for row in held], [row.normalized for row in held],
-        [_at_rate(dataset / row.file_name) for row in references], judge,
+        [resample(*read(dataset / row.file_name), RATE) for row in references], judge,
         Path(tempfile.mkdtemp(dir=job.work)), rt,
     )  # fmt: skip
 
 
 def fit(job: Job) -> Path:
     """The base with codes that fit the clips, as voice_train makes it."""
-    cfg, dataset = job.cfg, job.folders["dataset"]
-    rows = read_manifest(dataset / "manifest.jsonl", Utterance)
+    cfg, base = job.cfg, job.folders["base"]
+    rt = replace(start(job.runtime, ROOT), cache=job.work / "cache")
+    rows, examples = encoded(job, xtts.load_xtts(base, rt.device), rt)
+    clips = {row.id: job.folders["dataset"] / row.file_name for row in rows}
     return fit_codes(
-        job.folders["base"], [dataset / row.file_name for row in rows if row.split == "train"],
-        steps=cfg.code_steps, learning_rate=cfg.code_learning_rate,
-        rt=replace(start(job.runtime, ROOT), cache=job.work / "cache"),
+        base, [examples[row.id] for row in rows if row.split == "train"], clips,
+        references=[clips[row.id] for row in xtts.choose_references(rows, cfg.references)],
+        rounds=cfg.code_rounds, steps=cfg.code_steps, learning_rate=cfg.code_learning_rate, rt=rt,
     )  # fmt: skip
 
 

@@ -76,6 +76,11 @@ def link(source: Path, destination: Path) -> None:
         write_bytes(destination, source.read_bytes())
 
 
+def digest_of(parts: Iterable[object]) -> str:
+    """A key of values by their texts."""
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:24]
+
+
 def digest(path: Path) -> str:
     """SHA-256 of a file, or of a folder's relative names and contents."""
     if path.is_dir():

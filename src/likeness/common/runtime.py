@@ -57,6 +57,14 @@ class Runtime:
         """`items`, with a progress bar on stderr."""
         yield from tqdm(items, desc=what, total=total, file=sys.stderr, dynamic_ncols=True)
 
+    def precision(self, asked: str) -> str:
+        """What `auto` means here for Accelerate's mixed precision; another answer stays."""
+        import torch
+
+        if asked != "auto":
+            return asked
+        return "bf16" if self.device == "cuda" and torch.cuda.is_bf16_supported() else "no"
+
     def scratch(self, stage: str, key: str) -> Path:
         """A folder for what must outlive a killed run: checkpoints. Keyed by all that they depend on."""
         path = self.cache / "scratch" / stage / key

@@ -1,5 +1,7 @@
 """A training's curves and samples in DVCLive, the same after a resumed run as after a whole one."""
 
+import resource
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -38,3 +40,15 @@ class Tracker:
         for name, value in values.items():
             live.log_metric(name, value)
         live.make_summary()
+
+
+def step_timings(seconds: Sequence[float], device: str) -> dict[str, float]:
+    """Mean seconds of a training's last hundred steps, and its peak memory in MiB."""
+    import torch
+
+    recent = seconds[-100:]
+    if device == "cuda":
+        peak = torch.cuda.max_memory_allocated() / 2**20
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    return {"seconds_per_step": sum(recent) / len(recent), "peak_memory_mib": peak}

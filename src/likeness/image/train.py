@@ -5,7 +5,6 @@ and goes on from a checkpoint takes the same steps as one that was not.
 """
 
 import math
-import resource
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -22,12 +21,12 @@ from likeness.common import figures
 from likeness.common.checkpoints import Checkpoints
 from likeness.common.closure import code_digest
 from likeness.common.errors import LikenessError
-from likeness.common.io import digest, link, write_json
+from likeness.common.io import digest, digest_of, link, write_json
 from likeness.common.items import Result, map_items
 from likeness.common.manifest import read_manifest
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
-from likeness.common.tracking import Tracker
+from likeness.common.tracking import Tracker, step_timings
 from likeness.image.diffusion import ADAPTER, Sampler, draw, load_pipeline, scale_of
 from likeness.image.rows import PreparedImage
 
@@ -122,12 +121,6 @@ def train(
     write_json(out_dir / "training.json", {"base": base.name, **cfg.model_dump(), **metrics})
     trainer.checkpoints.clear()
     return metrics
-
-
-def digest_of(parts: Sequence[object]) -> str:
-    import hashlib
-
-    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:24]
 
 
 def encode_split(
@@ -240,7 +233,7 @@ class Trainer:
         self.train_split, self.val_split = train_split, val_split
         self.checkpoints, self.scratch = Checkpoints(scratch), scratch
         self.accelerator = Accelerator(
-            cpu=rt.device == "cpu", mixed_precision=_precision(cfg.mixed_precision, rt.device)
+            cpu=rt.device == "cpu", mixed_precision=rt.precision(cfg.mixed_precision)
         )
         self.noise_scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
         torch.manual_seed(rt.seed)
@@ -297,7 +290,7 @@ class Trainer:
             if step % 10 == 0 or step == self.steps:
                 rate = float(self.lr_scheduler.get_last_lr()[0])
                 self._log(tracker, {"train/loss": loss, "train/learning_rate": rate})
-                tracker.log_timings(step, self._timings())
+                tracker.log_timings(step, step_timings(self.seconds, self.rt.device))
             if step % self.cfg.evaluate_every == 0 or step == self.steps:
                 self._evaluate(tracker)
             if step % self.cfg.checkpoint_every == 0:
@@ -481,16 +474,6 @@ class Trainer:
         self.history.append((self.step, values))
         tracker.log(self.step, values)
 
-    def _timings(self) -> dict[str, float]:
-        import torch
-
-        recent = self.seconds[-100:]
-        if self.rt.device == "cuda":
-            peak = torch.cuda.max_memory_allocated() / 2**20
-        else:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-        return {"seconds_per_step": sum(recent) / len(recent), "peak_memory_mib": peak}
-
     def _state(self) -> dict[str, Any]:
         return {
             "step": self.step,
@@ -516,14 +499,6 @@ class Trainer:
         self.ema.load_state_dict(state["ema"])
         self.step, self.stale = state["step"], state["stale"]
         self.best, self.history = state["best"], state["history"]
-
-
-def _precision(asked: str, device: str) -> str:
-    import torch
-
-    if asked != "auto":
-        return asked
-    return "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "no"
 
 
 def _add_adapters(cfg: ImageTrain, pipeline: Any) -> dict[str, Any]:

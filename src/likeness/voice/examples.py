@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 
+CODES = "codes.i16"
 MIN_SECONDS = 0.5  # Coqui's own limit: a shorter clip has too little to be conditioned on
 REASONS = (
     "unreadable", "silent", "too_short", "too_long", "no_text", "text_too_long", "unknown_letters",
@@ -120,11 +121,21 @@ def _tokens(
 def _example(name: str, tokens: list[int], stored: Stored) -> Example:
     import torch
 
-    codes = np.frombuffer(stored.read("codes.i16"), np.int16)
+    codes = read_codes(stored)
     mel = np.frombuffer(stored.read("mel.f16"), np.float16).reshape(-1, len(codes) * FRAMES)
-    return Example(
-        name, tokens, torch.from_numpy(codes.astype(np.int64)), torch.from_numpy(mel.copy())
-    )
+    return Example(name, tokens, codes, torch.from_numpy(mel.copy()))
+
+
+def pack_codes(codes: "torch.Tensor") -> dict[str, bytes]:
+    """Codes (C,) as the file of a `Result`."""
+    return {CODES: codes.cpu().numpy().astype(np.int16).tobytes()}
+
+
+def read_codes(stored: Stored) -> "torch.Tensor":
+    """The codes (C,) of `pack_codes`."""
+    import torch
+
+    return torch.from_numpy(np.frombuffer(stored.read(CODES), np.int16).astype(np.int64))
 
 
 # --- audio ----------------------------------------------------------------------------------------
@@ -151,7 +162,7 @@ def _encode(path: Path, base: Path, device: str) -> Result | Rejected:
     return Result(
         {"seconds": seconds},
         {
-            "codes.i16": codes.cpu().numpy().astype(np.int16).tobytes(),
+            **pack_codes(codes),
             "mel.f16": mel.cpu().numpy().astype(np.float16).tobytes(),
         },
     )
@@ -174,7 +185,7 @@ def read_clip(path: Path) -> tuple[Array, float]:
     peak = float(np.abs(samples).max(initial=0.0))
     if peak <= SILENT:
         raise Rejected("silent", peak)
-    wave = samples if rate == RATE else resample(samples, rate, RATE)
+    wave = resample(samples, rate, RATE)
     return np.pad(wave, (0, -len(wave) % CODE)), round(len(samples) / rate, 4)
 
 

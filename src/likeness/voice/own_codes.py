@@ -7,7 +7,6 @@ So two steps take turns: each clip gets the codes that fit its sound and that th
 reads the clip's text, finds likely; then the DVAE learns to hear and to say them in the new voice.
 """
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,12 +19,12 @@ import numpy as np
 
 from likeness.common.closure import code_digest
 from likeness.common.errors import LikenessError
-from likeness.common.io import digest, link
-from likeness.common.items import Rejected, Result, map_items
+from likeness.common.io import digest, digest_of, link
+from likeness.common.items import Result, map_items
 from likeness.common.runtime import Runtime
 from likeness.voice.audio import read, resample
 from likeness.voice.codes import FFT, FRAMES, RATE, build_dvae, load_dvae, log_mel, stock_state
-from likeness.voice.examples import Example, read_clip
+from likeness.voice.examples import Example, pack_codes, read_clip, read_codes
 from likeness.voice.xtts import FILES, SPEAKERS, load_xtts, save_like, voice_of
 
 if TYPE_CHECKING:
@@ -80,8 +79,7 @@ def fit_codes(
         *(one.tokens for one in examples),
         *(code_digest(Path(__file__)), steps, learning_rate, rt.seed),
     )
-    key = hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:24]
-    scratch = rt.scratch("voice_codes", key)
+    scratch = rt.scratch("voice_codes", digest_of(parts))
     _, stats = load_dvae(base, rt.device)
     mels = torch.cat([_mel(clips[one.id], stats) for one in examples], dim=1)
     folders = [scratch / str(number) / base.name for number in range(rounds + 1)]
@@ -136,8 +134,6 @@ def guide(
         base: folder of the language model.
         codes: folder of the DVAE.
     """
-    import torch
-
     stored, failed = map_items(
         partial(
             guide_clips, base=base, codes=codes, references=tuple(references), device=rt.device
@@ -148,11 +144,7 @@ def guide(
     )
     if failed:  # clips out of which `encode_rows` made examples
         raise LikenessError(f"{clips[failed[0].id]}: no codes can be found ({failed[0].value})")
-    return [
-        replace(one, codes=torch.from_numpy(found.astype(np.int64)))
-        for one in examples
-        for found in [np.frombuffer(stored[one.id].read("codes.i16"), np.int16)]
-    ]
+    return [replace(one, codes=read_codes(stored[one.id])) for one in examples]
 
 
 def guide_clips(
@@ -162,7 +154,7 @@ def guide_clips(
     codes: Path,
     references: tuple[Path, ...],
     device: str,
-) -> list[Result | Rejected]:
+) -> list[Result]:
     """`codes.i16` (C,) of each payload's `clip`, which says its `tokens`."""
     gpt, latents = _reader(base, references, device)
     dvae, stats = load_dvae(codes, device)
@@ -170,9 +162,7 @@ def guide_clips(
         guided_codes(gpt, latents, one["tokens"], dvae, _mel(one["clip"], stats))
         for one in payloads
     )
-    return [
-        Result({}, {"codes.i16": own.cpu().numpy().astype(np.int16).tobytes()}) for own in found
-    ]
+    return [Result({}, pack_codes(codes)) for codes in found]
 
 
 def guided_codes(

@@ -4,7 +4,6 @@ Loss goes on falling when speech no longer gets better, so each epoch says a few
 best one is the one that they choose.
 """
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,7 +13,7 @@ from pydantic import Field
 
 from likeness.common.closure import code_digest
 from likeness.common.errors import LikenessError
-from likeness.common.io import digest, link, write_json
+from likeness.common.io import digest, digest_of, link, write_json
 from likeness.common.manifest import (
     check_rejected_share,
     count_reasons,
@@ -127,8 +126,7 @@ def train(
             f"{dataset}: nothing to train or to validate on; run voice_dataset again"
         )
     clips = {row.id: dataset / row.file_name for row in usable}
-    val_split = [examples[row.id] for row in val]
-    code_errors = {"val_code_error_base": code_error(base, val_split, clips)}
+    base_error = code_error(base, [examples[row.id] for row in val], clips)
     fitted = fit_codes(
         base,
         [examples[row.id] for row in usable if row.split == "train"],
@@ -159,16 +157,15 @@ def train(
         code_digest(Path(__file__)),
         rt.seed,
     )
-    key = hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:24]
     trainer = Trainer(
         cfg,
         model,
         [examples[row.id] for row in usable if row.split == "train"],
         [examples[row.id] for row in val],
         [row.normalized for row in evenly(val, cfg.sentences)],
-        [_at_rate(path) for path in references],
+        [resample(*read(path), RATE) for path in references],
         judge,
-        rt.scratch("voice_train", key),
+        rt.scratch("voice_train", digest_of(parts)),
         rt,
     )
     tracker = Tracker(plots_dir, timings_dir)
@@ -177,10 +174,10 @@ def train(
     for path in trainer.sample_paths():
         link(path, out_dir / "samples" / path.name)
     reasons = count_reasons(rejected)
-    code_errors["val_code_error"] = code_error(fitted, trainer.val_split, clips)
     metrics = {
         **trainer.metrics(),
-        **{name: round(value, 6) for name, value in code_errors.items()},
+        "val_code_error_base": round(base_error, 6),
+        "val_code_error": round(code_error(fitted, trainer.val_split, clips), 6),
         "asr": asr.name,
         "speaker": speaker.name,
         **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
@@ -197,11 +194,6 @@ def evenly(rows: Sequence[Utterance], count: int) -> list[Utterance]:
     """`count` rows, or all if there are fewer, from all over the list."""
     count = min(count, len(rows))
     return [rows[at * len(rows) // count] for at in range(count)]
-
-
-def _at_rate(path: Path) -> Array:
-    samples, rate = read(path)
-    return samples if rate == RATE else resample(samples, rate, RATE)
 
 
 def _centroid(rows: Sequence[Utterance], dataset: Path, speaker: Path, rt: Runtime) -> Array:

@@ -5,7 +5,6 @@ and goes on from a checkpoint takes the same steps as one that was not.
 """
 
 import math
-import resource
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ import numpy as np
 from likeness.common.checkpoints import Checkpoints
 from likeness.common.io import write_bytes
 from likeness.common.runtime import Runtime
-from likeness.common.tracking import Tracker
+from likeness.common.tracking import Tracker, step_timings
 from likeness.voice.audio import encode
 from likeness.voice.codes import HOP, RATE
 from likeness.voice.examples import Example, make_batches
@@ -68,7 +67,7 @@ class Trainer:
         self.embedding = voice_of(model, references).embedding
         self.checkpoints, self.samples = Checkpoints(scratch), scratch / "samples"
         self.accelerator = Accelerator(
-            cpu=rt.device == "cpu", mixed_precision=_precision(cfg.mixed_precision, rt.device)
+            cpu=rt.device == "cpu", mixed_precision=rt.precision(cfg.mixed_precision)
         )
         self.total = sum(parameter.numel() for parameter in model.parameters())
         torch.manual_seed(rt.seed)
@@ -125,7 +124,7 @@ class Trainer:
             epoch, rest = divmod(step, self.steps_per_epoch)
             if step % 10 == 0 or rest == 0:
                 self._log(tracker, losses)
-                tracker.log_timings(step, self._timings())
+                tracker.log_timings(step, step_timings(self.seconds, self.rt.device))
             evaluates = rest == 0 and (epoch % self.cfg.evaluate_every == 0 or step == self.steps)
             if evaluates:
                 self._evaluate(tracker)
@@ -255,16 +254,6 @@ class Trainer:
         self.history.append((self.step, values))
         tracker.log(self.step, values)
 
-    def _timings(self) -> dict[str, float]:
-        import torch
-
-        recent = self.seconds[-100:]
-        if self.rt.device == "cuda":
-            peak = torch.cuda.max_memory_allocated() / 2**20
-        else:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-        return {"seconds_per_step": sum(recent) / len(recent), "peak_memory_mib": peak}
-
     def _weights(self) -> "dict[str, torch.Tensor]":
         return {name: p.detach().cpu().clone() for name, p in self.parameters.items()}
 
@@ -293,11 +282,3 @@ class Trainer:
         self.lr_scheduler.load_state_dict(state["lr_scheduler"])
         self.step, self.stale, self.lowest = state["step"], state["stale"], state["lowest"]
         self.best, self.history = state["best"], state["history"]
-
-
-def _precision(asked: str, device: str) -> str:
-    import torch
-
-    if asked != "auto":
-        return asked
-    return "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "no"
