@@ -11,11 +11,16 @@ from likeness.common.io import digest
 from likeness.voice import own_codes as module
 from likeness.voice.codes import FFT, FRAMES, build_dvae, load_dvae, log_mel, stock_state
 from likeness.voice.examples import Example, encode_rows, read_clip
-from likeness.voice.own_codes import code_error, fit_codes, guide, guided_codes, introduce
+from likeness.voice.own_codes import (
+    fit_codes,
+    guide,
+    guided_codes,
+    pair_up,
+    read_aloud,
+)
 from likeness.voice.xtts import load_xtts, voice_of
 from tests.conftest import files_of, runtime
-from tests.voice.sounds import babble
-from tests.voice.tiny_xtts import RATE, utterance
+from tests.voice.tiny_xtts import utterance
 
 STEPS = 30
 
@@ -53,6 +58,10 @@ def fit(
     )  # fmt: skip
 
 
+def refuse(*args: Any, **options: Any) -> Any:
+    raise AssertionError("called again")
+
+
 # --- fitting --------------------------------------------------------------------------------------
 
 
@@ -62,7 +71,7 @@ def test_codes_fit_the_voice_better_and_the_base_stays(
     import torch
 
     before = digest(tiny_xtts)
-    fitted = fit(tiny_xtts, examples, clips, tmp_path)
+    fitted = fit(tiny_xtts, examples, clips, tmp_path, steps=150)
     assert digest(tiny_xtts) == before
     base, own = files_of(tiny_xtts), files_of(fitted)
     assert base.keys() == own.keys()
@@ -71,11 +80,18 @@ def test_codes_fit_the_voice_better_and_the_base_stays(
     state = torch.load(fitted / "dvae.pth", weights_only=True)
     build_dvae(small.num_tokens).load_state_dict(state)  # as Coqui's trainer does
     assert torch.equal(small.codebook.embed, load_dvae(tiny_xtts, "cpu")[0].codebook.embed)
-    unheard = guide(
-        examples[5:], clips, base=tiny_xtts, codes=fitted, references=[clips["u0"]],
-        rt=runtime(tmp_path),
-    )  # fmt: skip
-    assert code_error(fitted, unheard, clips) < 0.8 * code_error(tiny_xtts, examples[5:], clips)
+    readings = read_aloud(
+        examples[5:], base=tiny_xtts, references=[clips["u0"]], rt=runtime(tmp_path)
+    )
+    known, stats = load_dvae(tiny_xtts, "cpu")
+    wave = torch.from_numpy(read_clip(clips["u5"])[0])[None]
+    unheard = pair_up(known, readings, {"u5": log_mel(wave, FFT, stats)[0]})
+
+    def error(dvae: Any) -> float:
+        with torch.inference_mode():
+            return float((dvae.decode(unheard.codes[None])[0][0] - unheard.mels).abs().mean())
+
+    assert error(small) < 0.8 * error(known)
 
 
 def test_no_rounds_leave_the_base(
@@ -85,7 +101,7 @@ def test_no_rounds_leave_the_base(
     assert not any(tmp_path.rglob("*.pth"))
 
 
-def test_a_killed_fit_goes_on_after_its_last_whole_round(
+def test_a_killed_fit_ends_as_one_that_was_not_and_reads_nothing_again(
     tiny_xtts: Path,
     examples: list[Example],
     clips: dict[str, Path],
@@ -93,23 +109,22 @@ def test_a_killed_fit_goes_on_after_its_last_whole_round(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = fit(tiny_xtts, examples, clips, tmp_path / "whole", 2, 2)
-    rounds: list[int] = []
-    train = module._train
+    learn = module._learn
 
     def deadly(*args: Any) -> None:
-        rounds.append(args[-2])
-        train(*args)
-        if rounds == [1, 2]:
+        learn(*args)
+        if "round 2" in args[-2]:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_train", deadly)
+    monkeypatch.setattr(module, "_learn", deadly)
     with pytest.raises(KeyboardInterrupt):
         fit(tiny_xtts, examples, clips, tmp_path / "killed", 2, 2)
+    monkeypatch.setattr(module, "_learn", learn)
+    monkeypatch.setattr(module, "_reader", refuse)
     resumed = fit(tiny_xtts, examples, clips, tmp_path / "killed", 2, 2)
-    assert rounds == [1, 2, 2]
     assert files_of(resumed) == files_of(whole)
+    monkeypatch.setattr(module, "_learn", refuse)
     assert fit(tiny_xtts, examples, clips, tmp_path / "killed", 2, 2) == resumed
-    assert rounds == [1, 2, 2]
 
 
 def test_other_clips_are_fitted_anew(
@@ -127,27 +142,70 @@ def test_too_little_speech_is_one_line(
     assert "\n" not in str(error.value)
 
 
-def test_a_voice_is_introduced_with_the_average_spectrum_of_the_base(tiny_xtts: Path) -> None:
+def test_only_the_last_layers_of_the_decoder_change(
+    tiny_xtts: Path, examples: list[Example], clips: dict[str, Path], tmp_path: Path
+) -> None:
     import torch
 
-    dvae, stats = load_dvae(tiny_xtts, "cpu")
-    mel = log_mel(torch.from_numpy(babble(3.0, RATE))[None], FFT, stats)[0]
-    balance = torch.linspace(0.5, 2, 80)[:, None], torch.linspace(-1, 1, 80)[:, None]
-    other = balance[0] * mel + balance[1]
+    before, _ = load_dvae(tiny_xtts, "cpu")
+    after, _ = load_dvae(fit(tiny_xtts, examples, clips, tmp_path, steps=2), "cpu")
+    changed = {
+        name
+        for name, tensor in before.state_dict().items()
+        if not torch.equal(tensor, after.state_dict()[name])
+    }
+    assert {name for name in changed if name.startswith("decoder")} == {
+        name
+        for name in before.state_dict()
+        if name.startswith(("decoder.4.", "decoder.5.", "decoder.6."))
+    }
+    assert all(name.startswith(("decoder", "encoder")) for name in changed)
 
-    def heard(mel: torch.Tensor, introduced: bool) -> torch.Tensor:
-        """What the first layer makes of it, but at the ends, where silence is put."""
-        own = build_dvae(dvae.num_tokens, 16, 8).requires_grad_(False)
-        own.load_state_dict(dvae.state_dict())
-        own = introduce(own, mel) if introduced else own
-        return own.encoder[0][0](mel[None])[..., 1:-1]  # type: ignore[no-any-return]
 
-    assert not torch.allclose(heard(mel, False), heard(other, False), atol=0.1)
-    assert torch.allclose(heard(mel, True), heard(other, True), atol=1e-3)
+# --- the base reads -------------------------------------------------------------------------------
+
+
+def test_a_text_is_read_several_times_and_known_ones_not_again(
+    tiny_xtts: Path,
+    examples: list[Example],
+    clips: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options: dict[str, Any] = {
+        "base": tiny_xtts, "references": [clips["u0"]], "rt": runtime(tmp_path),
+    }  # fmt: skip
+    monkeypatch.setattr(module, "SHORTEST", 0)
+    first = read_aloud(examples[:2], **options)
+    assert list(first) == ["u0", "u1"]
+    dvae, _ = load_dvae(tiny_xtts, "cpu")
+    for readings in first.values():
+        assert len(readings) == module.READINGS
+        assert len({tuple(one.tolist()) for one in readings}) > 1
+        assert all(0 <= int(code) < dvae.num_tokens for one in readings for code in one)
+    monkeypatch.setattr(module, "SHORTEST", 10_000)
+    assert read_aloud(examples[:2], **options) == {"u0": [], "u1": []}
+    monkeypatch.setattr(module, "_reader", refuse)
+    read_aloud(examples[:2], **options)
+    with pytest.raises(LikenessError, match=r"cannot read the text of clip u2 "):
+        read_aloud(examples[:3], **options)
+
+
+def test_a_clip_is_paired_with_the_reading_that_is_nearest_to_it(tiny_xtts: Path) -> None:
+    import torch
+
+    dvae, _ = load_dvae(tiny_xtts, "cpu")
+    seeds = torch.Generator().manual_seed(0)
+    said = [torch.randint(dvae.num_tokens, (40,), generator=seeds) for _ in range(4)]
     with torch.inference_mode():
-        said = dvae.decode(torch.arange(dvae.num_tokens)[None])[0][0]
-    close = (said - said.mean(1, keepdim=True)) / said.std(1, keepdim=True)
-    assert not torch.allclose(heard(close, True), heard(close, False), atol=1e-3)
+        mels = {"a": dvae.decode(said[1][None])[0][0], "b": dvae.decode(said[3][None])[0][0]}
+    pairs = pair_up(
+        dvae, {"a": said[:2], "b": said[2:], "unread": []}, {**mels, "unread": mels["a"]}
+    )
+    assert torch.equal(pairs.codes, torch.cat([said[1], said[3]]))
+    assert torch.allclose(pairs.mels, torch.cat([mels["a"], mels["b"]], dim=1), atol=1e-5)
+    assert len(pairs.trusted) == FRAMES * len(pairs.codes)
+    assert set(pairs.trusted.tolist()) <= {0.0, 1.0}
 
 
 # --- codes that the text makes likely -------------------------------------------------------------
@@ -174,7 +232,7 @@ def test_guided_codes_follow_both_the_sound_and_the_text(
     with torch.inference_mode():
         vectors, book = dvae.encoder(mel[None])[0].T, dvae.codebook.embed
         distances = torch.cdist(vectors[None], book.T[None])[0].square()
-        distances = distances / distances.min(dim=1).values.mean()
+        distances = module.SOUND * distances / distances.min(dim=1).values.mean()
         ids = gpt.compute_embeddings(latents, torch.tensor([one.tokens]))
         ids = torch.cat([ids, found[None, :at]], dim=1)
         logits = gpt.gpt_inference(input_ids=ids, return_dict=True).logits[0, -1]

@@ -357,10 +357,9 @@ def test_codes_are_fitted_first_and_go_with_the_merged_folder(
         train_module, "guide", lambda *a, **k: asked.append(k["codes"]) or guide(*a, **k)
     )
     scripted(monkeypatch, [(0.5, 0.1), (0.5, 0.2)])
-    metrics = run(folders, tmp_path, rt, epochs=1, code_rounds=1, code_steps=20)
+    run(folders, tmp_path, rt, epochs=1, code_rounds=1, code_steps=20)
     own = digest(tmp_path / "data" / "merged" / "dvae.pth")
     assert own == digest(asked[0] / "dvae.pth") != digest(folders["base"] / "dvae.pth")
-    assert 0 < metrics["val_code_error"] < metrics["val_code_error_base"]
     load_xtts(tmp_path / "data" / "merged", "cpu")
 
 

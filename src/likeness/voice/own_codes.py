@@ -3,15 +3,19 @@
 What a DVAE cannot say, no language model that speaks in its codes can learn. XTTS-v2's has heard
 thousands of voices; one that has heard few loses a new voice, and its words with it. Training the DVAE
 on the new voice alone brings the voice back, but its codes then mean nothing to the language model.
-So two steps take turns: each clip gets the codes that fit its sound and that the language model, which
-reads the clip's text, finds likely; then the DVAE learns to hear and to say them in the new voice.
+
+So the base reads the voice's texts aloud, and each clip is aligned with the reading that is nearest to
+it, as in voice conversion from parallel sentences (Stylianou et al. 1998, IEEE Trans. Speech and Audio
+Processing 6). The last layers of the decoder learn to say the reading's codes as the clip sounds; now
+that the readings are in the voice, they are aligned again. The layers before, which know what codes
+mean after one another, stay: a few minutes of speech would make them forget more than they learn. Then
+the encoder learns to hear the codes, and `guide` finds each clip's own.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, partial
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +26,7 @@ from likeness.common.errors import LikenessError
 from likeness.common.io import digest, digest_of, link
 from likeness.common.items import Result, map_items
 from likeness.common.runtime import Runtime
+from likeness.voice.align import align, features, level, stretched
 from likeness.voice.audio import read, resample
 from likeness.voice.codes import FFT, FRAMES, RATE, build_dvae, load_dvae, log_mel, stock_state
 from likeness.voice.examples import Example, pack_codes, read_clip, read_codes
@@ -30,11 +35,14 @@ from likeness.voice.xtts import FILES, SPEAKERS, load_xtts, save_like, voice_of
 if TYPE_CHECKING:
     import torch
 
+READINGS = 6  # of a text; the one nearest to the clip is learnt from
+TEMPERATURE = 0.5  # of the readings, so that they differ
+SHORTEST = 8  # codes of a reading that is compared with a clip
+TRUSTED = 0.6  # share of the frames, those best aligned, that the decoder learns from
+LAST = 3  # modules of the decoder that learn: both upsamplings, and the layer that says mels
 BATCH = 24  # windows of a step
 WINDOW = 32  # codes of a window, 1.5 s
-COMMITMENT = 0.25  # weight of the encoder's distance to the codes (VQ-VAE, arXiv 1711.00937)
-SAMPLE = 2000  # codes that tell how the base sounds
-RARE = 1e-3  # uses in a step of training; a code is not taken to be rarer
+SOUND = 0.5  # weight of a code's distance beside its log-probability
 
 
 def fit_codes(
@@ -50,70 +58,152 @@ def fit_codes(
 ) -> Path:
     """A base like `base` whose `dvae.pth` is fitted to clips; `base` itself for no rounds.
 
-    Like the Viterbi training of a speech recogniser: align by the models that there are, train on the
-    alignment, and again. The folders of the rounds are in scratch, where a run that comes again finds
-    them.
+    It lies in scratch, where a run that comes again finds it.
 
     Args:
         examples: of the voice, at one loudness.
         clips: the file of each by its id.
         references: clips that the language model is conditioned on.
-        rounds: times that the clips get codes and the DVAE learns them.
-        steps: optimiser steps of a round, on `BATCH` windows.
+        rounds: times that readings are aligned with the clips and the decoder learns them.
+        steps: optimiser steps of a round, on `BATCH` windows; the encoder takes as many.
         learning_rate: at a round's beginning; it falls to 0 along a cosine.
 
     Raises:
-        LikenessError: the clips together are shorter than a window.
+        LikenessError: what can be aligned is shorter than a window.
     """
-    import torch
-
     if not rounds:
         return base
-    if sum(len(one.codes) for one in examples) < WINDOW:
-        raise LikenessError(
-            "voice_train.code_rounds: the train clips are too short to fit codes to; give more "
-            "recordings, or set it to 0 in params.yaml"
-        )
     parts = (
         *map(digest, (base, *references, *(clips[one.id] for one in examples))),
         *(one.tokens for one in examples),
-        *(code_digest(Path(__file__)), steps, learning_rate, rt.seed),
+        *(code_digest(Path(__file__)), rounds, steps, learning_rate, rt.seed),
     )
-    scratch = rt.scratch("voice_codes", digest_of(parts))
+    fitted = rt.scratch("voice_codes", digest_of(parts)) / base.name
+    if (fitted / "dvae.pth").is_file():
+        return fitted
     _, stats = load_dvae(base, rt.device)
-    mels = torch.cat([_mel(clips[one.id], stats) for one in examples], dim=1)
-    folders = [scratch / str(number) / base.name for number in range(rounds + 1)]
-    if not _whole(folders[0]):
-        _save(introduce(_copy(base, rt.device), mels), base, folders[0])
-    for number, (before, fitted) in enumerate(pairwise(folders), 1):
-        if not _whole(fitted):
-            rt.log(f"voice_train: codes, round {number} of {rounds}")
-            guided = guide(examples, clips, base=base, codes=before, references=references, rt=rt)
-            codes = torch.cat([one.codes for one in guided]).to(mels.device)
-            dvae = _copy(before, rt.device)
-            _train(dvae, mels, codes, steps, learning_rate, number, rt)
-            _save(dvae, base, fitted)
-    return folders[-1]
+    mels = {one.id: _mel(clips[one.id], stats) for one in examples}
+    readings = read_aloud(examples, base=base, references=references, rt=rt)
+    dvae = _copy(base, rt.device)
+    for number in range(1, rounds + 1):
+        pairs = pair_up(dvae, readings, mels)
+        if len(pairs.codes) < WINDOW:
+            raise LikenessError(
+                "voice_train.code_rounds: the train clips are too short to fit codes to; give more "
+                "recordings, or set it to 0 in params.yaml"
+            )
+        dvae = _copy(base, rt.device)
+        what = f"voice_train: codes, round {number} of {rounds}"
+        _learn_to_say(dvae, pairs, steps, learning_rate, what, rt)
+    _learn_to_hear(dvae, pairs, steps, learning_rate, "voice_train: codes, encoder", rt)
+    _save(dvae, base, fitted)
+    return fitted
 
 
-def introduce(dvae: Any, mels: "torch.Tensor") -> Any:
-    """Let a DVAE hear a voice with log-mels (80, T) as if it had the average spectrum of its own.
+# --- the base reads -------------------------------------------------------------------------------
 
-    Each band's mean and deviation are brought to those of codes drawn as often as they were used in
-    the DVAE's training. That is an affine map, which the first layer takes in.
+
+@dataclass(frozen=True)
+class Pairs:
+    """Readings, one after the other, and the clips as they sound at the same moments.
+
+    Attributes:
+        codes: (C,).
+        mels: (80, FRAMES * C) log-mels.
+        trusted: (FRAMES * C,), 1 for a frame that is among the best aligned, else 0.
     """
+
+    codes: "torch.Tensor"
+    mels: "torch.Tensor"
+    trusted: "torch.Tensor"
+
+
+def read_aloud(
+    examples: Sequence[Example], *, base: Path, references: Sequence[Path], rt: Runtime
+) -> "dict[str, list[torch.Tensor]]":
+    """Codes (C,) of `READINGS` readings of each example's text by the base, without those too short."""
+    stored, failed = map_items(
+        partial(read_texts, base=base, references=tuple(references), device=rt.device),
+        {one.id: {"tokens": one.tokens, "seed": rt.seed_for("read", one.id)} for one in examples},
+        what="voice_readings",
+        rt=rt,
+    )
+    if failed:
+        raise LikenessError(
+            f"{base}: cannot read the text of clip {failed[0].id} ({failed[0].value})"
+        )
+    readings = {name: read_codes(one).split(one.record["lengths"]) for name, one in stored.items()}
+    return {name: [one for one in all_ if len(one) >= SHORTEST] for name, all_ in readings.items()}
+
+
+def read_texts(
+    payloads: Sequence[dict[str, Any]], *, base: Path, references: tuple[Path, ...], device: str
+) -> list[Result]:
+    """`codes.i16` of each payload's `tokens`, the readings one after the other, and their `lengths`."""
     import torch
 
-    usage = dvae.codebook.cluster_size.cpu().clamp(min=RARE)
-    drawn = torch.multinomial(usage, SAMPLE, True, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        said = dvae.decode(drawn[None].to(mels.device))[0][0]
-        scale = said.std(dim=1) / mels.std(dim=1).clamp(min=1e-3)
-        shift = said.mean(dim=1) - scale * mels.mean(dim=1)
-        first = dvae.encoder[0][0]
-        first.bias += (first.weight * shift[None, :, None]).sum(dim=(1, 2))
-        first.weight *= scale[None, :, None]
-    return dvae
+    config = load_xtts(base, device).config
+    gpt, latents = _reader(base, references, device)
+    results = []
+    for one in payloads:
+        torch.manual_seed(one["seed"])
+        with torch.inference_mode():
+            said = gpt.generate(
+                cond_latents=latents,
+                text_inputs=torch.tensor([one["tokens"]], device=device),
+                do_sample=True,
+                temperature=TEMPERATURE,
+                top_k=int(config.top_k),
+                top_p=float(config.top_p),
+                repetition_penalty=float(config.repetition_penalty),
+                length_penalty=1.0,
+                num_beams=1,
+                num_return_sequences=READINGS,
+                output_attentions=False,
+            )
+        ended = (said == gpt.stop_audio_token).int().cummax(dim=1).values.bool()
+        readings = [row[~end] for row, end in zip(said, ended, strict=True)]
+        results.append(
+            Result({"lengths": list(map(len, readings))}, pack_codes(torch.cat(readings)))
+        )
+    return results
+
+
+def pair_up(
+    dvae: Any,
+    readings: "Mapping[str, Sequence[torch.Tensor]]",
+    mels: "Mapping[str, torch.Tensor]",
+) -> Pairs:
+    """Align each clip's log-mels (80, T) with the reading that, said by a DVAE, is nearest to it."""
+    import torch
+
+    device = next(iter(mels.values())).device
+    with torch.inference_mode():
+        said = {
+            name: [dvae.decode(codes[None].to(device))[0][0].cpu().numpy() for codes in every]
+            for name, every in readings.items()
+        }
+    heard = {name: mels[name].cpu().numpy() for name, every in said.items() if every}
+    if not heard:
+        nothing = torch.zeros(0, device=device)
+        return Pairs(nothing.long(), nothing.expand(80, 0), nothing)
+    own = level(np.concatenate([mel for every in said.values() for mel in every], axis=1))
+    other = level(np.concatenate(list(heard.values()), axis=1))
+    codes, frames, distances = [], [], []
+    for name, clip in heard.items():
+        target = features(clip, other)
+        aligned = [align(features(mel, own), target) for mel in said[name]]
+        best = min(range(len(aligned)), key=lambda at: aligned[at][0])
+        codes.append(readings[name][best])
+        frames.append(stretched(clip, aligned[best][1]))
+        distances.append(aligned[best][2])
+    near = np.concatenate(distances)
+    trusted = (near <= np.quantile(near, TRUSTED)).astype(np.float32)
+    return Pairs(
+        torch.cat(codes).to(device),
+        torch.from_numpy(np.concatenate(frames, axis=1)).to(device),
+        torch.from_numpy(trusted).to(device),
+    )
 
 
 # --- codes that the text makes likely -------------------------------------------------------------
@@ -189,7 +279,7 @@ def guided_codes(
         distances = (
             vectors.square().sum(1, keepdim=True) - 2 * vectors @ book + book.square().sum(0)
         )
-        distances = distances / distances.min(dim=1).values.mean().clamp(min=1e-6)
+        distances = SOUND * distances / distances.min(dim=1).values.mean().clamp(min=1e-6)
         text = torch.tensor([[gpt.start_text_token, *tokens, gpt.stop_text_token]]).to(mel.device)
         prefix = gpt.text_embedding(text) + gpt.text_pos_embedding(text)
         code = torch.tensor(gpt.start_audio_token, device=mel.device)
@@ -204,21 +294,6 @@ def guided_codes(
             code = (logits[: dvae.num_tokens].log_softmax(dim=-1) - distance).argmax()
             codes.append(code)
         return torch.stack(codes).clone()
-
-
-def code_error(base: Path, examples: Sequence[Example], clips: Mapping[str, Path]) -> float:
-    """Mean squared error of what a DVAE makes of the examples' codes, of log-mels in deviations."""
-    import torch
-
-    total, count = 0.0, 0
-    dvae, stats = load_dvae(base, "cpu")
-    for one in examples:
-        mel = _mel(clips[one.id], stats)
-        with torch.inference_mode():
-            made = dvae.decode(one.codes[None])[0][0]
-        total += float((made - mel).square().sum())
-        count += mel.numel()
-    return total / count
 
 
 def _mel(clip: Path, stats: "torch.Tensor") -> "torch.Tensor":
@@ -240,33 +315,68 @@ def _reader(base: Path, references: tuple[Path, ...], device: str) -> tuple[Any,
 # --- training -------------------------------------------------------------------------------------
 
 
-def _train(
-    dvae: Any,
-    mels: "torch.Tensor",
-    codes: "torch.Tensor",
-    steps: int,
-    learning_rate: float,
-    number: int,
-    rt: Runtime,
+def _learn_to_say(
+    dvae: Any, pairs: Pairs, steps: int, learning_rate: float, what: str, rt: Runtime
 ) -> None:
-    """Teach a DVAE codes (C,) that were found for mels (80, FRAMES * C); its codebook stays."""
+    """Let the last modules of a DVAE's decoder say codes as the voice does; absolute differences."""
     import torch
+
+    early, last = dvae.decoder[:-LAST], dvae.decoder[-LAST:]
+    with torch.no_grad():
+        inner = early(dvae.codebook.embed.T[pairs.codes].T[None])[0]
+    scale = inner.shape[1] // len(pairs.codes)  # upsampled so far
+
+    def loss(starts: Sequence[int]) -> "torch.Tensor":
+        made = last(_windows(inner, starts, scale))
+        trusted = _windows(pairs.trusted[None], starts, FRAMES)
+        return ((made - _windows(pairs.mels, starts, FRAMES)).abs() * trusted).mean()
+
+    _learn(last, loss, len(pairs.codes), steps, learning_rate, what, rt)
+
+
+def _learn_to_hear(
+    dvae: Any, pairs: Pairs, steps: int, learning_rate: float, what: str, rt: Runtime
+) -> None:
+    """Bring what a DVAE's encoder makes of the voice to the codebook's vectors of the codes."""
     import torch.nn.functional as functional
 
-    vectors = dvae.codebook.embed.T[codes].T
-    parameters = list(dvae.parameters())
+    vectors = dvae.codebook.embed.T[pairs.codes].T
+
+    def loss(starts: Sequence[int]) -> "torch.Tensor":
+        made = dvae.encoder(_windows(pairs.mels, starts, FRAMES))
+        return functional.mse_loss(made, _windows(vectors, starts, 1))
+
+    _learn(dvae.encoder, loss, len(pairs.codes), steps, learning_rate, what, rt)
+
+
+def _windows(whole: "torch.Tensor", starts: Sequence[int], scale: int) -> "torch.Tensor":
+    """(B, D, scale * WINDOW) of (D, scale * C), from the codes at `starts` on."""
+    import torch
+
+    return torch.stack([whole[:, scale * at : scale * (at + WINDOW)] for at in starts])
+
+
+def _learn(
+    part: Any,
+    loss: "Callable[[Sequence[int]], torch.Tensor]",
+    codes: int,
+    steps: int,
+    learning_rate: float,
+    what: str,
+    rt: Runtime,
+) -> None:
+    """Lower `loss` of windows at random starts among `codes`."""
+    import torch
+
+    parameters = list(part.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.0)
-    for step in rt.progress(range(steps), "voice_train: codes", steps):
-        rng = np.random.default_rng(rt.seed_for("codes", number, step))
-        starts = rng.integers(len(codes) - WINDOW + 1, size=BATCH)
-        frames = torch.stack([mels[:, FRAMES * at : FRAMES * (at + WINDOW)] for at in starts])
-        meant = torch.stack([vectors[:, at : at + WINDOW] for at in starts])
-        loss = functional.mse_loss(dvae.decoder(meant), frames)
-        loss = loss + COMMITMENT * functional.mse_loss(dvae.encoder(frames), meant)
+    for step in rt.progress(range(steps), what, steps):
+        rng = np.random.default_rng(rt.seed_for(what, step))
+        value = loss(rng.integers(codes - WINDOW + 1, size=BATCH).tolist())
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * (0.5 + 0.5 * math.cos(math.pi * step / steps))
         optimizer.zero_grad()
-        loss.backward()
+        value.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
 
@@ -287,7 +397,3 @@ def _save(dvae: Any, base: Path, folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)  # of a run that was killed just here
             link(base / name, folder / name)
     save_like(base / "dvae.pth", folder / "dvae.pth", stock_state(dvae))
-
-
-def _whole(folder: Path) -> bool:
-    return (folder / "dvae.pth").is_file()

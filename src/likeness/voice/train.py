@@ -27,7 +27,7 @@ from likeness.voice.audio import read, resample
 from likeness.voice.codes import RATE
 from likeness.voice.examples import REASONS, encode_rows
 from likeness.voice.listening import Judge
-from likeness.voice.own_codes import code_error, fit_codes, guide
+from likeness.voice.own_codes import fit_codes, guide
 from likeness.voice.rows import Utterance
 from likeness.voice.speaker import embed_files
 from likeness.voice.trainer import Trainer
@@ -126,7 +126,6 @@ def train(
             f"{dataset}: nothing to train or to validate on; run voice_dataset again"
         )
     clips = {row.id: dataset / row.file_name for row in usable}
-    base_error = code_error(base, [examples[row.id] for row in val], clips)
     fitted = fit_codes(
         base,
         [examples[row.id] for row in usable if row.split == "train"],
@@ -176,8 +175,6 @@ def train(
     reasons = count_reasons(rejected)
     metrics = {
         **trainer.metrics(),
-        "val_code_error_base": round(base_error, 6),
-        "val_code_error": round(code_error(fitted, trainer.val_split, clips), 6),
         "asr": asr.name,
         "speaker": speaker.name,
         **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
