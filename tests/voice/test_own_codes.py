@@ -155,7 +155,9 @@ def test_only_the_last_layers_of_the_decoder_change(
         if not torch.equal(tensor, after.state_dict()[name])
     }
     assert {name for name in changed if name.startswith("decoder")} == {
-        name for name in before.state_dict() if name.startswith(("decoder.5.", "decoder.6."))
+        name
+        for name in before.state_dict()
+        if name.startswith(("decoder.4.", "decoder.5.", "decoder.6."))
     }
     assert all(name.startswith(("decoder", "encoder")) for name in changed)
 
