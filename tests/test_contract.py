@@ -6,6 +6,7 @@ with a broken copy.
 
 import ast
 import copy
+import json
 import re
 import shlex
 import subprocess
@@ -604,3 +605,51 @@ def test_dvc_sees_what_a_user_adds_to_the_raw_data() -> None:
     with Repo(str(ROOT)) as repo:
         assert not repo.scm.is_ignored("data/raw/")
         assert repo.scm.is_ignored("data/image_prepare/")
+
+
+# --- what a clone brings with it ------------------------------------------------------------------
+
+
+def not_bundled(pipeline: Pipeline, lock: Pipeline, bundled: Path) -> list[str]:
+    """Files of outputs with `remote: bundled` that a lock names and that folder does not hold."""
+    missing = []
+    for name, stage in pipeline["stages"].items():
+        kept = {
+            path
+            for out in stage.get("outs", [])
+            if isinstance(out, dict)
+            for path, options in out.items()
+            if options.get("remote") == "bundled"
+        }
+        for out in lock["stages"].get(name, {}).get("outs", []):
+            if out["path"] in kept:
+                missing += [f"{out['path']}: {md5}" for md5 in absent(out["md5"], bundled)]
+    return missing
+
+
+def absent(md5: str, bundled: Path) -> list[str]:
+    """Of an object, and of those that a folder's list names."""
+    path = bundled / "files/md5" / md5[:2] / md5[2:]
+    if not path.is_file():
+        return [md5]
+    entries = json.loads(path.read_text()) if md5.endswith(".dir") else []
+    return [gone for entry in entries for gone in absent(entry["md5"], bundled)]
+
+
+@pytest.mark.parametrize("folder", [ROOT, MODELS], ids=["dvc.yaml", "models/dvc.yaml"])
+def test_what_the_lock_promises_of_bundled_is_there(folder: Path) -> None:
+    pipeline, lock = read_yaml(folder / "dvc.yaml"), read_yaml(folder / "dvc.lock")
+    assert not_bundled(pipeline, lock, ROOT / "bundled") == []
+
+
+def test_what_was_not_pushed_to_bundled_is_found(tmp_path: Path) -> None:
+    pipeline = {"stages": {"a": {"outs": ["plain", {"kept": {"remote": "bundled"}}]}}}
+    outs = [{"path": "plain", "md5": "00"}, {"path": "kept", "md5": "abcd.dir"}]
+    lock = {"stages": {"a": {"outs": outs}}}
+    assert not_bundled(pipeline, lock, tmp_path) == ["kept: abcd.dir"]
+    (tmp_path / "files/md5/ab").mkdir(parents=True)
+    (tmp_path / "files/md5/ab/cd.dir").write_text('[{"md5": "ef01", "relpath": "x"}]')
+    assert not_bundled(pipeline, lock, tmp_path) == ["kept: ef01"]
+    (tmp_path / "files/md5/ef").mkdir()
+    (tmp_path / "files/md5/ef/01").touch()
+    assert not_bundled(pipeline, lock, tmp_path) == []

@@ -11,13 +11,7 @@ from likeness.common.io import digest
 from likeness.voice import own_codes as module
 from likeness.voice.codes import FFT, FRAMES, build_dvae, load_dvae, log_mel, stock_state
 from likeness.voice.examples import Example, encode_rows, read_clip
-from likeness.voice.own_codes import (
-    fit_codes,
-    guide,
-    guided_codes,
-    pair_up,
-    read_aloud,
-)
+from likeness.voice.own_codes import fit_codes, guide, guided_codes, pair_up, read_aloud
 from likeness.voice.xtts import load_xtts, voice_of
 from tests.conftest import files_of, runtime
 from tests.voice.tiny_xtts import utterance
@@ -48,6 +42,12 @@ def examples(
     return list(found.values())
 
 
+@pytest.fixture
+def reader(tiny_xtts: Path, clips: dict[str, Path], tmp_path: Path) -> dict[str, Any]:
+    """Who reads, and where it is stored."""
+    return {"base": tiny_xtts, "references": [clips["u0"]], "rt": runtime(tmp_path)}
+
+
 def fit(
     base: Path, examples: list[Example], clips: Mapping[str, Path], cache: Path, rounds: int = 1,
     steps: int = STEPS,
@@ -66,7 +66,11 @@ def refuse(*args: Any, **options: Any) -> Any:
 
 
 def test_codes_fit_the_voice_better_and_the_base_stays(
-    tiny_xtts: Path, examples: list[Example], clips: dict[str, Path], tmp_path: Path
+    tiny_xtts: Path,
+    examples: list[Example],
+    clips: dict[str, Path],
+    tmp_path: Path,
+    reader: dict[str, Any],
 ) -> None:
     import torch
 
@@ -80,9 +84,7 @@ def test_codes_fit_the_voice_better_and_the_base_stays(
     state = torch.load(fitted / "dvae.pth", weights_only=True)
     build_dvae(small.num_tokens).load_state_dict(state)  # as Coqui's trainer does
     assert torch.equal(small.codebook.embed, load_dvae(tiny_xtts, "cpu")[0].codebook.embed)
-    readings = read_aloud(
-        examples[5:], base=tiny_xtts, references=[clips["u0"]], rt=runtime(tmp_path)
-    )
+    readings = read_aloud(examples[5:], **reader)
     known, stats = load_dvae(tiny_xtts, "cpu")
     wave = torch.from_numpy(read_clip(clips["u5"])[0])[None]
     unheard = pair_up(known, readings, {"u5": log_mel(wave, FFT, stats)[0]})
@@ -168,15 +170,11 @@ def test_only_the_last_layers_of_the_decoder_change(
 def test_a_text_is_read_several_times_and_known_ones_not_again(
     tiny_xtts: Path,
     examples: list[Example],
-    clips: dict[str, Path],
-    tmp_path: Path,
+    reader: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    options: dict[str, Any] = {
-        "base": tiny_xtts, "references": [clips["u0"]], "rt": runtime(tmp_path),
-    }  # fmt: skip
     monkeypatch.setattr(module, "SHORTEST", 0)
-    first = read_aloud(examples[:2], **options)
+    first = read_aloud(examples[:2], **reader)
     assert list(first) == ["u0", "u1"]
     dvae, _ = load_dvae(tiny_xtts, "cpu")
     for readings in first.values():
@@ -184,11 +182,11 @@ def test_a_text_is_read_several_times_and_known_ones_not_again(
         assert len({tuple(one.tolist()) for one in readings}) > 1
         assert all(0 <= int(code) < dvae.num_tokens for one in readings for code in one)
     monkeypatch.setattr(module, "SHORTEST", 10_000)
-    assert read_aloud(examples[:2], **options) == {"u0": [], "u1": []}
+    assert read_aloud(examples[:2], **reader) == {"u0": [], "u1": []}
     monkeypatch.setattr(module, "_reader", refuse)
-    read_aloud(examples[:2], **options)
+    read_aloud(examples[:2], **reader)
     with pytest.raises(LikenessError, match=r"cannot read the text of clip u2 "):
-        read_aloud(examples[:3], **options)
+        read_aloud(examples[:3], **reader)
 
 
 def test_a_clip_is_paired_with_the_reading_that_is_nearest_to_it(tiny_xtts: Path) -> None:
@@ -259,12 +257,10 @@ def test_known_clips_are_not_guided_again(
     tiny_xtts: Path,
     examples: list[Example],
     clips: dict[str, Path],
-    tmp_path: Path,
+    reader: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    options: dict[str, Any] = {
-        "base": tiny_xtts, "codes": tiny_xtts, "references": [clips["u0"]], "rt": runtime(tmp_path),
-    }  # fmt: skip
+    options = {**reader, "codes": tiny_xtts}
     first = guide(examples[:2], clips, **options)
     assert [one.id for one in first] == ["u0", "u1"]
     assert [one.tokens for one in first] == [one.tokens for one in examples[:2]]

@@ -9,9 +9,7 @@ Array = np.ndarray
 CEPSTRA = 20  # of a frame, without the first
 ENERGY = 3.0  # weight of a frame's mean level beside its cepstra
 SPAN = 2  # frames before and after, between which a frame's change is taken
-DIAGONAL = (
-    2.0  # weight of a step in both readings, which is as long as one in each (Sakoe, Chiba 1978)
-)
+DIAGONAL = 2.0  # weight of a step in both readings at once (Sakoe, Chiba 1978)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from likeness.voice.align import align, features, level, stretched
 from likeness.voice.audio import read, resample
 from likeness.voice.codes import FFT, FRAMES, RATE, build_dvae, load_dvae, log_mel, stock_state
 from likeness.voice.examples import Example, pack_codes, read_clip, read_codes
-from likeness.voice.xtts import FILES, SPEAKERS, load_xtts, save_like, voice_of
+from likeness.voice.xtts import FILES, SPEAKERS, load_xtts, sampling, save_like, voice_of
 
 if TYPE_CHECKING:
     import torch
@@ -81,10 +81,9 @@ def fit_codes(
     fitted = rt.scratch("voice_codes", digest_of(parts)) / base.name
     if (fitted / "dvae.pth").is_file():
         return fitted
-    _, stats = load_dvae(base, rt.device)
+    dvae, stats = load_dvae(base, rt.device)
     mels = {one.id: _mel(clips[one.id], stats) for one in examples}
     readings = read_aloud(examples, base=base, references=references, rt=rt)
-    dvae = _copy(base, rt.device)
     for number in range(1, rounds + 1):
         pairs = pair_up(dvae, readings, mels)
         if len(pairs.codes) < WINDOW:
@@ -142,9 +141,9 @@ def read_texts(
     """`codes.i16` of each payload's `tokens`, the readings one after the other, and their `lengths`."""
     import torch
 
-    config = load_xtts(base, device).config
-    gpt, latents = _reader(base, references, device)
-    results = []
+    model, latents = _reader(base, references, device)
+    settings = {**sampling(model), "temperature": TEMPERATURE}
+    gpt, results = model.gpt, []
     for one in payloads:
         torch.manual_seed(one["seed"])
         with torch.inference_mode():
@@ -152,17 +151,14 @@ def read_texts(
                 cond_latents=latents,
                 text_inputs=torch.tensor([one["tokens"]], device=device),
                 do_sample=True,
-                temperature=TEMPERATURE,
-                top_k=int(config.top_k),
-                top_p=float(config.top_p),
-                repetition_penalty=float(config.repetition_penalty),
-                length_penalty=1.0,
                 num_beams=1,
                 num_return_sequences=READINGS,
                 output_attentions=False,
+                **settings,
             )
         ended = (said == gpt.stop_audio_token).int().cummax(dim=1).values.bool()
-        readings = [row[~end] for row, end in zip(said, ended, strict=True)]
+        spoken = ~ended & (said < gpt.start_audio_token)
+        readings = [row[kept] for row, kept in zip(said, spoken, strict=True)]
         results.append(
             Result({"lengths": list(map(len, readings))}, pack_codes(torch.cat(readings)))
         )
@@ -246,10 +242,10 @@ def guide_clips(
     device: str,
 ) -> list[Result]:
     """`codes.i16` (C,) of each payload's `clip`, which says its `tokens`."""
-    gpt, latents = _reader(base, references, device)
+    model, latents = _reader(base, references, device)
     dvae, stats = load_dvae(codes, device)
     found = (
-        guided_codes(gpt, latents, one["tokens"], dvae, _mel(one["clip"], stats))
+        guided_codes(model.gpt, latents, one["tokens"], dvae, _mel(one["clip"], stats))
         for one in payloads
     )
     return [Result({}, pack_codes(codes)) for codes in found]
@@ -306,10 +302,10 @@ def _mel(clip: Path, stats: "torch.Tensor") -> "torch.Tensor":
 
 @cache
 def _reader(base: Path, references: tuple[Path, ...], device: str) -> tuple[Any, "torch.Tensor"]:
-    """The language model of a base, and what it is conditioned on."""
+    """A base, and what its language model is conditioned on."""
     model = load_xtts(base, device)
     voice = voice_of(model, [resample(*read(path), RATE) for path in references])
-    return model.gpt, voice.latents
+    return model, voice.latents
 
 
 # --- training -------------------------------------------------------------------------------------

@@ -269,12 +269,17 @@ def say(model: Any, text: str, *, language: str, voice: Voice, seed: int) -> Arr
     """
     import torch
 
-    # Whole numbers in a config are floats to transformers, but for top_k.
-    settings = {name: float(model.config[name]) for name in SETTINGS}
     torch.manual_seed(seed)
     return model.inference(  # type: ignore[no-any-return]
-        text, language, voice.latents, voice.embedding, top_k=int(model.config.top_k), **settings
+        text, language, voice.latents, voice.embedding, **sampling(model)
     )["wav"]
+
+
+def sampling(model: Any) -> dict[str, float]:
+    """The settings by which codes are drawn, of the base's config."""
+    # Whole numbers in a config are floats to transformers, but for top_k.
+    settings = {name: float(model.config[name]) for name in SETTINGS}
+    return {**settings, "top_k": int(model.config.top_k)}
 
 
 # --- saving ---------------------------------------------------------------------------------------
