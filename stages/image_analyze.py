@@ -9,18 +9,18 @@ from likeness.stage import begin
 
 
 def main(argv: Sequence[str]) -> None:
-    args, cfg, rt = begin(
+    with begin(
         __doc__, argv, ImageAnalyze, "catalog", "out_dir", "plots_dir", "report", "metrics"
-    )
-    metrics = analyze(
-        cfg,
-        catalog=args.catalog,
-        out_dir=args.out_dir,
-        plots_dir=args.plots_dir,
-        report=args.report,
-        rt=rt,
-    )
-    write_json(args.metrics, metrics)
+    ) as (args, cfg, rt):
+        metrics = analyze(
+            cfg,
+            catalog=args.catalog,
+            out_dir=args.out_dir,
+            plots_dir=args.plots_dir,
+            report=args.report,
+            rt=rt,
+        )
+        write_json(args.metrics, metrics)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from likeness.stage import begin
 
 
 def main(argv: Sequence[str]) -> None:
-    args, cfg, rt = begin(
+    with begin(
         __doc__,
         argv,
         ImageEvaluate,
@@ -22,20 +22,20 @@ def main(argv: Sequence[str]) -> None:
         "plots_dir",
         "intervals",
         "metrics",
-    )
-    metrics = evaluate(
-        cfg,
-        dataset=args.dataset,
-        generated=args.generated,
-        adapter=args.adapter,
-        extractor=args.extractor,
-        clip=args.clip,
-        out_dir=args.out_dir,
-        plots_dir=args.plots_dir,
-        intervals=args.intervals,
-        rt=rt,
-    )
-    write_json(args.metrics, metrics)
+    ) as (args, cfg, rt):
+        metrics = evaluate(
+            cfg,
+            dataset=args.dataset,
+            generated=args.generated,
+            adapter=args.adapter,
+            extractor=args.extractor,
+            clip=args.clip,
+            out_dir=args.out_dir,
+            plots_dir=args.plots_dir,
+            intervals=args.intervals,
+            rt=rt,
+        )
+        write_json(args.metrics, metrics)
 
 
 if __name__ == "__main__":

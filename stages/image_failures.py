@@ -9,7 +9,7 @@ from likeness.stage import begin
 
 
 def main(argv: Sequence[str]) -> None:
-    args, cfg, rt = begin(
+    with begin(
         __doc__,
         argv,
         ImageFailures,
@@ -19,17 +19,17 @@ def main(argv: Sequence[str]) -> None:
         "plots_dir",
         "report",
         "metrics",
-    )
-    metrics = find_failures(
-        cfg,
-        generated=args.generated,
-        evaluated=args.evaluated,
-        out_dir=args.out_dir,
-        plots_dir=args.plots_dir,
-        report=args.report,
-        rt=rt,
-    )
-    write_json(args.metrics, metrics)
+    ) as (args, cfg, rt):
+        metrics = find_failures(
+            cfg,
+            generated=args.generated,
+            evaluated=args.evaluated,
+            out_dir=args.out_dir,
+            plots_dir=args.plots_dir,
+            report=args.report,
+            rt=rt,
+        )
+        write_json(args.metrics, metrics)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from likeness.stage import begin
 
 
 def main(argv: Sequence[str]) -> None:
-    args, cfg, rt = begin(
+    with begin(
         __doc__,
         argv,
         ImageGenerate,
@@ -21,19 +21,19 @@ def main(argv: Sequence[str]) -> None:
         "plots_dir",
         "timings",
         "metrics",
-    )
-    metrics = generate(
-        cfg,
-        dataset=args.dataset,
-        base=args.base,
-        adapter=args.adapter,
-        extractor=args.extractor,
-        out_dir=args.out_dir,
-        plots_dir=args.plots_dir,
-        timings=args.timings,
-        rt=rt,
-    )
-    write_json(args.metrics, metrics)
+    ) as (args, cfg, rt):
+        metrics = generate(
+            cfg,
+            dataset=args.dataset,
+            base=args.base,
+            adapter=args.adapter,
+            extractor=args.extractor,
+            out_dir=args.out_dir,
+            plots_dir=args.plots_dir,
+            timings=args.timings,
+            rt=rt,
+        )
+        write_json(args.metrics, metrics)
 
 
 if __name__ == "__main__":

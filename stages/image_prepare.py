@@ -9,7 +9,7 @@ from likeness.stage import begin
 
 
 def main(argv: Sequence[str]) -> None:
-    args, cfg, rt = begin(
+    with begin(
         __doc__,
         argv,
         ImagePrepare,
@@ -19,17 +19,17 @@ def main(argv: Sequence[str]) -> None:
         "out_dir",
         "plots_dir",
         "metrics",
-    )
-    metrics = prepare(
-        cfg,
-        catalog=args.catalog,
-        products=args.products,
-        extractor=args.extractor,
-        out_dir=args.out_dir,
-        plots_dir=args.plots_dir,
-        rt=rt,
-    )
-    write_json(args.metrics, metrics)
+    ) as (args, cfg, rt):
+        metrics = prepare(
+            cfg,
+            catalog=args.catalog,
+            products=args.products,
+            extractor=args.extractor,
+            out_dir=args.out_dir,
+            plots_dir=args.plots_dir,
+            rt=rt,
+        )
+        write_json(args.metrics, metrics)
 
 
 if __name__ == "__main__":

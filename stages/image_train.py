@@ -9,7 +9,7 @@ from likeness.stage import begin
 
 
 def main(argv: Sequence[str]) -> None:
-    args, cfg, rt = begin(
+    with begin(
         __doc__,
         argv,
         ImageTrain,
@@ -19,17 +19,17 @@ def main(argv: Sequence[str]) -> None:
         "plots_dir",
         "timings_dir",
         "metrics",
-    )
-    metrics = train(
-        cfg,
-        dataset=args.dataset,
-        base=args.base,
-        out_dir=args.out_dir,
-        plots_dir=args.plots_dir,
-        timings_dir=args.timings_dir,
-        rt=rt,
-    )
-    write_json(args.metrics, metrics)
+    ) as (args, cfg, rt):
+        metrics = train(
+            cfg,
+            dataset=args.dataset,
+            base=args.base,
+            out_dir=args.out_dir,
+            plots_dir=args.plots_dir,
+            timings_dir=args.timings_dir,
+            rt=rt,
+        )
+        write_json(args.metrics, metrics)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from likeness.stage import begin
 
 
 def main(argv: Sequence[str]) -> None:
-    args, cfg, rt = begin(
+    with begin(
         __doc__,
         argv,
         Report,
@@ -19,18 +19,18 @@ def main(argv: Sequence[str]) -> None:
         "voice_adapter",
         "speech",
         "out_dir",
-    )
-    write_report(
-        cfg,
-        metrics_dir=args.metrics_dir,
-        plots_dir=args.plots_dir,
-        reports_dir=args.reports_dir,
-        adapter=args.adapter,
-        voice_adapter=args.voice_adapter,
-        speech=args.speech,
-        out_dir=args.out_dir,
-        rt=rt,
-    )
+    ) as (args, cfg, rt):
+        write_report(
+            cfg,
+            metrics_dir=args.metrics_dir,
+            plots_dir=args.plots_dir,
+            reports_dir=args.reports_dir,
+            adapter=args.adapter,
+            voice_adapter=args.voice_adapter,
+            speech=args.speech,
+            out_dir=args.out_dir,
+            rt=rt,
+        )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from likeness.voice.clips import VoiceClips, make_clips
 
 
 def main(argv: Sequence[str]) -> None:
-    args, cfg, rt = begin(
+    with begin(
         __doc__,
         argv,
         VoiceClips,
@@ -21,19 +21,19 @@ def main(argv: Sequence[str]) -> None:
         "plots_dir",
         "report",
         "metrics",
-    )
-    metrics = make_clips(
-        cfg,
-        recordings=args.recordings,
-        transcripts=args.transcripts,
-        speaker=args.speaker,
-        mos=args.mos,
-        out_dir=args.out_dir,
-        plots_dir=args.plots_dir,
-        report=args.report,
-        rt=rt,
-    )
-    write_json(args.metrics, metrics)
+    ) as (args, cfg, rt):
+        metrics = make_clips(
+            cfg,
+            recordings=args.recordings,
+            transcripts=args.transcripts,
+            speaker=args.speaker,
+            mos=args.mos,
+            out_dir=args.out_dir,
+            plots_dir=args.plots_dir,
+            report=args.report,
+            rt=rt,
+        )
+        write_json(args.metrics, metrics)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,15 @@ from likeness.voice.dataset import VoiceDataset, build_dataset
 
 
 def main(argv: Sequence[str]) -> None:
-    args, cfg, rt = begin(__doc__, argv, VoiceDataset, "clips", "out_dir", "plots_dir", "metrics")
-    metrics = build_dataset(
-        cfg, clips=args.clips, out_dir=args.out_dir, plots_dir=args.plots_dir, rt=rt
-    )
-    write_json(args.metrics, metrics)
+    with begin(__doc__, argv, VoiceDataset, "clips", "out_dir", "plots_dir", "metrics") as (
+        args,
+        cfg,
+        rt,
+    ):
+        metrics = build_dataset(
+            cfg, clips=args.clips, out_dir=args.out_dir, plots_dir=args.plots_dir, rt=rt
+        )
+        write_json(args.metrics, metrics)
 
 
 if __name__ == "__main__":

@@ -9,21 +9,21 @@ from likeness.voice.download import VoiceDownload, download
 
 
 def main(argv: Sequence[str]) -> None:
-    args, cfg, rt = begin(
+    with begin(
         __doc__,
         argv,
         VoiceDownload,
         "out_dir",
         "plots_dir",
         "metrics",
-    )
-    metrics = download(
-        cfg,
-        out_dir=args.out_dir,
-        plots_dir=args.plots_dir,
-        rt=rt,
-    )
-    write_json(args.metrics, metrics)
+    ) as (args, cfg, rt):
+        metrics = download(
+            cfg,
+            out_dir=args.out_dir,
+            plots_dir=args.plots_dir,
+            rt=rt,
+        )
+        write_json(args.metrics, metrics)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from likeness.voice.evaluate import VoiceEvaluate, evaluate
 
 
 def main(argv: Sequence[str]) -> None:
-    args, cfg, rt = begin(
+    with begin(
         __doc__,
         argv,
         VoiceEvaluate,
@@ -22,20 +22,20 @@ def main(argv: Sequence[str]) -> None:
         "plots_dir",
         "reports_dir",
         "metrics",
-    )
-    metrics = evaluate(
-        cfg,
-        dataset=args.dataset,
-        synthesized=args.synthesized,
-        asr=args.asr,
-        speaker=args.speaker,
-        mos=args.mos,
-        out_dir=args.out_dir,
-        plots_dir=args.plots_dir,
-        reports_dir=args.reports_dir,
-        rt=rt,
-    )
-    write_json(args.metrics, metrics)
+    ) as (args, cfg, rt):
+        metrics = evaluate(
+            cfg,
+            dataset=args.dataset,
+            synthesized=args.synthesized,
+            asr=args.asr,
+            speaker=args.speaker,
+            mos=args.mos,
+            out_dir=args.out_dir,
+            plots_dir=args.plots_dir,
+            reports_dir=args.reports_dir,
+            rt=rt,
+        )
+        write_json(args.metrics, metrics)
 
 
 if __name__ == "__main__":

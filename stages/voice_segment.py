@@ -9,7 +9,7 @@ from likeness.voice.segment import VoiceSegment, segment
 
 
 def main(argv: Sequence[str]) -> None:
-    args, cfg, rt = begin(
+    with begin(
         __doc__,
         argv,
         VoiceSegment,
@@ -18,16 +18,16 @@ def main(argv: Sequence[str]) -> None:
         "out_dir",
         "plots_dir",
         "metrics",
-    )
-    metrics = segment(
-        cfg,
-        recordings=args.recordings,
-        downloads=args.downloads,
-        out_dir=args.out_dir,
-        plots_dir=args.plots_dir,
-        rt=rt,
-    )
-    write_json(args.metrics, metrics)
+    ) as (args, cfg, rt):
+        metrics = segment(
+            cfg,
+            recordings=args.recordings,
+            downloads=args.downloads,
+            out_dir=args.out_dir,
+            plots_dir=args.plots_dir,
+            rt=rt,
+        )
+        write_json(args.metrics, metrics)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from likeness.voice.synthesize import VoiceSynthesize, synthesize
 
 
 def main(argv: Sequence[str]) -> None:
-    args, cfg, rt = begin(
+    with begin(
         __doc__,
         argv,
         VoiceSynthesize,
@@ -21,19 +21,19 @@ def main(argv: Sequence[str]) -> None:
         "plots_dir",
         "timings",
         "metrics",
-    )
-    metrics = synthesize(
-        cfg,
-        dataset=args.dataset,
-        texts=args.texts,
-        base=args.base,
-        adapter=args.adapter,
-        out_dir=args.out_dir,
-        plots_dir=args.plots_dir,
-        timings=args.timings,
-        rt=rt,
-    )
-    write_json(args.metrics, metrics)
+    ) as (args, cfg, rt):
+        metrics = synthesize(
+            cfg,
+            dataset=args.dataset,
+            texts=args.texts,
+            base=args.base,
+            adapter=args.adapter,
+            out_dir=args.out_dir,
+            plots_dir=args.plots_dir,
+            timings=args.timings,
+            rt=rt,
+        )
+        write_json(args.metrics, metrics)
 
 
 if __name__ == "__main__":

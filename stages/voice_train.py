@@ -9,7 +9,7 @@ from likeness.voice.train import VoiceTrain, train
 
 
 def main(argv: Sequence[str]) -> None:
-    args, cfg, rt = begin(
+    with begin(
         __doc__,
         argv,
         VoiceTrain,
@@ -21,19 +21,19 @@ def main(argv: Sequence[str]) -> None:
         "plots_dir",
         "timings_dir",
         "metrics",
-    )
-    metrics = train(
-        cfg,
-        dataset=args.dataset,
-        base=args.base,
-        asr=args.asr,
-        speaker=args.speaker,
-        out_dir=args.out_dir,
-        plots_dir=args.plots_dir,
-        timings_dir=args.timings_dir,
-        rt=rt,
-    )
-    write_json(args.metrics, metrics)
+    ) as (args, cfg, rt):
+        metrics = train(
+            cfg,
+            dataset=args.dataset,
+            base=args.base,
+            asr=args.asr,
+            speaker=args.speaker,
+            out_dir=args.out_dir,
+            plots_dir=args.plots_dir,
+            timings_dir=args.timings_dir,
+            rt=rt,
+        )
+        write_json(args.metrics, metrics)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from likeness.voice.transcribe import VoiceTranscribe, transcribe
 
 
 def main(argv: Sequence[str]) -> None:
-    args, cfg, rt = begin(
+    with begin(
         __doc__,
         argv,
         VoiceTranscribe,
@@ -21,19 +21,19 @@ def main(argv: Sequence[str]) -> None:
         "report",
         "timings",
         "metrics",
-    )
-    metrics = transcribe(
-        cfg,
-        segments=args.segments,
-        recordings=args.recordings,
-        asr=args.asr,
-        out_dir=args.out_dir,
-        plots_dir=args.plots_dir,
-        report=args.report,
-        timings=args.timings,
-        rt=rt,
-    )
-    write_json(args.metrics, metrics)
+    ) as (args, cfg, rt):
+        metrics = transcribe(
+            cfg,
+            segments=args.segments,
+            recordings=args.recordings,
+            asr=args.asr,
+            out_dir=args.out_dir,
+            plots_dir=args.plots_dir,
+            report=args.report,
+            timings=args.timings,
+            rt=rt,
+        )
+        write_json(args.metrics, metrics)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,17 @@ the stage writes.
 """
 
 import argparse
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from likeness.common.cli import parse_paths
 from likeness.common.params import Section, load_params
-from likeness.common.runtime import Base, Runtime, start
+from likeness.common.runtime import Base, Runtime, cache_folder, start
 from likeness.image.analyze import ImageAnalyze
 from likeness.image.evaluate import ImageEvaluate
 from likeness.image.failures import ImageFailures
@@ -19,6 +23,8 @@ from likeness.image.generate import ImageGenerate
 from likeness.image.prepare import ImagePrepare
 from likeness.image.train import ImageTrain
 from likeness.report import Report
+from likeness.repository.guard import snapshot
+from likeness.repository.lease import lease
 from likeness.voice.clips import VoiceClips
 from likeness.voice.dataset import VoiceDataset
 from likeness.voice.download import VoiceDownload
@@ -69,18 +75,31 @@ SCHEMA: dict[str, type[Section]] = {
 }
 
 
+@contextmanager
 def begin(
     doc: str | None, argv: Sequence[str], section: type[S], *paths: str
-) -> tuple[argparse.Namespace, S, Runtime]:
+) -> Iterator[tuple[argparse.Namespace, S, Runtime]]:
     """The stage's paths by name, its section of `params.yaml`, and the runtime.
+
+    A GPU is this stage's alone while it runs. Under DVC, what it depends on must be the same at the end:
+    DVC hashes it only then, and would lock outputs of one code to the hash of another.
 
     Args:
         doc: the script's docstring, shown by `--help`.
         argv: the command line without the program's name.
         section: the class of the stage's section.
         paths: names of its path flags.
+
+    Raises:
+        LikenessError: bad params, or a dep that changed while the stage ran.
     """
     args = parse_paths(doc, argv, *paths)
+    stage = os.environ.get("DVC_STAGE")
+    before = snapshot(ROOT, stage) if stage else None
     params = ROOT / "params.yaml"
-    cfg = load_params(params, SCHEMA, section)
-    return args, cfg, start(load_params(params, SCHEMA, Base), ROOT)
+    cfg, base = load_params(params, SCHEMA, section), load_params(params, SCHEMA, Base)
+    if base.device in ("auto", "cuda"):
+        lease(cache_folder(ROOT), partial(print, file=sys.stderr))
+    yield args, cfg, start(base, ROOT)
+    if before:
+        before.check()

@@ -1,6 +1,7 @@
 """What a few spoken sentences are worth: word errors pooled, silence heard as nothing."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -57,3 +58,13 @@ def test_a_sentence_is_understood(whisper: Path, narration: Path) -> None:
     text = hear(samples, rate, whisper, "en", "cpu")
     found = word_errors(clean[0].text, text, "english")
     assert found.errors <= 0.3 * found.words
+
+
+def test_what_is_heard_as_a_loop_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        SimpleNamespace(text=" A red hat.", compression_ratio=0.7),
+        SimpleNamespace(text=" and and and and", compression_ratio=9.5),
+    ]
+    model = SimpleNamespace(transcribe=lambda *_, **__: (found, None))
+    monkeypatch.setattr(listening, "load_asr", lambda *_: model)
+    assert hear(babble(1.0, RATE), RATE, Path("asr"), "en", "cpu") == "A red hat."

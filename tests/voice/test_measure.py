@@ -48,6 +48,30 @@ def test_sentences_of_the_narration_are_heard(
     assert alone["1"] == heard["1"], "company changes nothing"
 
 
+def test_what_is_heard_as_a_loop_is_nothing(
+    tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def listen(payloads: list[Any], **_: Any) -> list[Result]:
+        ratios = [9.5 if "loop" in payload["language"] else 1.2 for payload in payloads]
+        words = [["and", 0.0, 0.1, 0.9]]
+        return [Result({"words": words, "compression_ratio": one}) for one in ratios]
+
+    monkeypatch.setattr(measure, "transcribe_windows", listen)
+    clip = write(tmp_path / "a.wav", encode(babble(1.0), 22050, "WAV"))
+    found = {
+        language: hear_files(
+            {"a": clip},
+            asr=tmp_path,
+            language=language,
+            compute_type="default",
+            beam_size=5,
+            rt=rt,
+        )
+        for language in ("en", "loop")
+    }
+    assert found == {"en": {"a": "and"}, "loop": {"a": ""}}
+
+
 def test_scores_are_those_of_the_clips(tmp_path: Path, rt: Runtime) -> None:
     if not DNSMOS.is_dir():
         pytest.skip("models/dnsmos is not here; `make repro` makes it")

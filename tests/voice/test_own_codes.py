@@ -164,6 +164,49 @@ def test_only_the_last_layers_of_the_decoder_change(
     assert all(name.startswith(("decoder", "encoder")) for name in changed)
 
 
+def test_the_decoder_has_the_voice_s_levels(
+    tiny_xtts: Path,
+    examples: list[Example],
+    clips: dict[str, Path],
+    tmp_path: Path,
+    reader: dict[str, Any],
+) -> None:
+    import torch
+
+    known, stats = load_dvae(tiny_xtts, "cpu")
+    dvae, _ = load_dvae(fit(tiny_xtts, examples, clips, tmp_path, steps=1), "cpu")
+    mels = {
+        one.id: log_mel(torch.from_numpy(read_clip(clips[one.id])[0])[None], FFT, stats)[0]
+        for one in examples[:5]
+    }
+    codes = pair_up(known, read_aloud(examples[:5], **reader), mels).codes
+    said, heard = dvae.decode(codes[None])[0][0].detach(), torch.cat([*mels.values()], dim=1)
+    torch.testing.assert_close(said.mean(dim=1), heard.mean(dim=1), atol=1e-3, rtol=0)
+    torch.testing.assert_close(said.std(dim=1), heard.std(dim=1), atol=1e-3, rtol=1e-3)
+
+
+def test_the_decoder_goes_only_part_of_the_way(
+    tiny_xtts: Path,
+    examples: list[Example],
+    clips: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    share = module.LEARNT
+    part, _ = load_dvae(fit(tiny_xtts, examples, clips, tmp_path / "part", steps=5), "cpu")
+    monkeypatch.setattr(module, "LEARNT", 1.0)
+    whole, _ = load_dvae(fit(tiny_xtts, examples, clips, tmp_path / "whole", steps=5), "cpu")
+    before, _ = load_dvae(tiny_xtts, "cpu")
+    names = [name for name in before.state_dict() if name.startswith(("decoder.4.", "decoder.5."))]
+    assert names
+    for name in names:
+        old, new = (dvae.state_dict()[name] for dvae in (before, whole))
+        assert not torch.allclose(old, new, atol=1e-4)
+        torch.testing.assert_close(part.state_dict()[name], old + share * (new - old))
+
+
 # --- the base reads -------------------------------------------------------------------------------
 
 

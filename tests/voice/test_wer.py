@@ -1,5 +1,6 @@
 """Word error rates: what counts as an error, and how sure a rate is."""
 
+import zlib
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from likeness.voice.wer import (
     character_errors,
     pooled_rate,
     read_script,
+    understood,
     word_errors,
 )
 
@@ -37,6 +39,24 @@ def test_english_errors_are_counted(
 def test_basic_takes_only_case_and_punctuation_away() -> None:
     assert word_errors("Não, eu vou!", "não eu vou", "basic") == WordErrors(0, 3)
     assert word_errors("It's grey.", "It is gray.", "basic").errors > 0
+
+
+def ratio(text: str) -> float:
+    """As Whisper has it."""
+    data = text.encode()
+    return len(data) / len(zlib.compress(data))
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("The leather raincoat keeps you warm on rainy days.", True),
+        ("It comes in red, red and blue, and the red one costs as much as the blue one.", True),
+        ("Wear it with gold and" + " and water to the" * 20, False),
+    ],
+)
+def test_a_loop_is_not_understood(text: str, kept: bool) -> None:
+    assert understood(text, ratio(text)) == (text if kept else "")
 
 
 def test_a_rate_is_pooled_not_averaged() -> None:

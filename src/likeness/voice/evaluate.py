@@ -115,6 +115,10 @@ def evaluate(
             f"{voice}_n": sum(row.voice == voice for row in table)
             for voice in ("base", "tuned", "real", "other")
         },
+        **{
+            f"not_understood_{voice}": sum(not row.heard for row in table if row.voice == voice)
+            for voice in ("base", "tuned", "real")
+        },
         "words": sum(row.words for row in table if row.voice == "real"),
         "with_problems_base": sum(bool(row.problems) for row in table if row.voice == "base"),
         "with_problems_tuned": sum(bool(row.problems) for row in table if row.voice == "tuned"),
@@ -229,6 +233,8 @@ def problems_of(
     real = [one for one in rows if one.voice == "real"]
     most = max(one.wer for one in real)
     found = []
+    if not row.heard:
+        found.append("nothing is understood")
     if row.wer > most:
         found.append(f"word error rate {row.wer:.0%} (real clips: up to {most:.0%})")
     for name, label in (("similarity", "similarity"), ("dnsmos", "DNSMOS")):

@@ -11,7 +11,7 @@ import numpy as np
 from likeness.common.errors import LikenessError
 from likeness.voice.audio import SILENT, resample
 from likeness.voice.speaker import embed
-from likeness.voice.wer import Normalizer, word_errors
+from likeness.voice.wer import Normalizer, understood, word_errors
 
 Array = np.ndarray
 
@@ -61,7 +61,8 @@ def hear(wave: Array, rate: int, asr: Path, language: str, device: str) -> str:
     segments, _ = load_asr(asr, device).transcribe(
         resample(wave, rate, ASR_RATE), language=language, temperature=0.0
     )
-    return " ".join(segment.text.strip() for segment in segments)
+    heard = (understood(segment.text.strip(), segment.compression_ratio) for segment in segments)
+    return " ".join(text for text in heard if text)
 
 
 @cache

@@ -11,6 +11,7 @@ from likeness.common.runtime import Runtime
 from likeness.voice.audio import encode, read, resample
 from likeness.voice.mos import predict_mos
 from likeness.voice.transcribe import RATE, WINDOWS, transcribe_windows
+from likeness.voice.wer import understood
 
 
 def hear_files(
@@ -22,7 +23,10 @@ def hear_files(
     beam_size: int,
     rt: Runtime,
 ) -> dict[str, str]:
-    """The text that a Whisper understands of each mono clip of up to 30 seconds, by id."""
+    """The text that a Whisper understands of each mono clip of up to 30 seconds, by id.
+
+    It is empty where nothing is understood.
+    """
     stored = _measured(
         clips, map_items(to_asr, clips, what="voice_hear", rt=rt, workers=rt.workers)
     )
@@ -42,7 +46,10 @@ def hear_files(
         map_items(listen, jobs, what="voice_transcribe", rt=rt, batch=WINDOWS * max(1, rt.workers)),
     )
     return {
-        name: " ".join(word[0] for word in item.record["words"]) for name, item in heard.items()
+        name: understood(
+            " ".join(word[0] for word in item.record["words"]), item.record["compression_ratio"]
+        )
+        for name, item in heard.items()
     }
 
 

@@ -14,6 +14,8 @@ from likeness.common.manifest import checked
 
 Normalizer = Literal["english", "basic"]
 
+LOOP = 2.4  # a text that zlib makes smaller by more is a loop; Whisper's own limit
+
 
 class Sentence(BaseModel):
     """A row of `script.jsonl`: what is said in a recording, and when; further keys are left alone.
@@ -56,6 +58,17 @@ def read_script(path: Path) -> list[Sentence]:
         checked(Sentence, value, f"{path}:{number}")
         for number, value in enumerate(read_jsonl(path), start=1)
     ]
+
+
+def understood(text: str, compression_ratio: float) -> str:
+    """What counts as heard in a clip: nothing, where the recogniser fell into a loop.
+
+    From speech that it does not understand, Whisper may write the same words until its window is full:
+    one clip would have hundreds of errors, and decide the rate of all. Whisper itself throws such a text
+    away and draws another (Radford et al. 2022, arXiv 2212.04356, 4.5); what is drawn differs from run to
+    run, so here none of the clip's words is understood, and none is made up.
+    """
+    return "" if compression_ratio > LOOP else text
 
 
 def word_errors(reference: str, hypothesis: str, normalizer: Normalizer) -> WordErrors:

@@ -1,0 +1,245 @@
+"""Experiments as DVC lists them, the files of their revisions, and which of two is better.
+
+They are read from `dvc exp show --json`, since `dvc.api.exp_show` names a key by its file only where
+two files have it, turns every number into a float and leaves out errors.
+"""
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from likeness.common.errors import LikenessError
+from likeness.repository.metrics import Direction
+
+WORKSPACE = "workspace"
+UNFINISHED = ("queued", "running", "failed")
+
+Ways = Mapping[str, Direction]  # which way is better, of each metric that a best is chosen by
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric, and its 95 % interval over n items where there is one."""
+
+    value: float
+    interval: tuple[float, float] | None = None
+    n: int = 0
+
+    def __str__(self) -> str:
+        text = f"{self.value:.4g}"
+        if self.interval is None:
+            return text
+        low, high = self.interval
+        return f"{text} ({low:.4g} to {high:.4g}; n {self.n})"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A row of `dvc exp show`: the workspace, a baseline commit, or an experiment of one."""
+
+    name: str
+    rev: str  # a commit, or `workspace`
+    baseline: str | None  # name of the commit that it is an experiment of
+    state: str
+    params: dict[str, Any]  # by dotted key, of other files than params.yaml as `file:key`
+    metrics: dict[str, Any]  # by `<stage>.<key>`; empty as long as it is not finished
+    estimates: dict[str, Estimate] = field(default_factory=dict)  # of the metrics that are compared
+
+    @property
+    def is_workspace(self) -> bool:
+        return self.rev == WORKSPACE
+
+    @property
+    def commit(self) -> str:
+        """Name of the commit that it is, or is an experiment of."""
+        return self.baseline or self.name
+
+    @property
+    def is_commit(self) -> bool:
+        return self.baseline is None and not self.is_workspace
+
+    def number(self, metric: str) -> float | None:
+        """A metric's value, None if it is not there or no finite number."""
+        value = self.metrics.get(metric)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return float(value) if math.isfinite(value) else None
+
+
+def read_experiments(root: Path, selection: Sequence[str] = ()) -> list[Experiment]:
+    """The workspace, then each baseline commit followed by its experiments in order of name.
+
+    Args:
+        selection: options of `dvc exp show` that choose commits.
+
+    Raises:
+        LikenessError: what DVC says of the selection.
+    """
+    found: list[Experiment] = []
+    for state in json.loads(run_dvc(root, "exp", "show", "--json", *selection)):
+        commit = _experiment(state)
+        ranges = state["experiments"] or []
+        experiments = [
+            _experiment(each["revs"][0], commit.name, each["executor"]) for each in ranges
+        ]
+        found += [commit, *sorted(experiments, key=lambda row: row.name)]
+    return [_told_apart(row, found) if row.is_workspace else row for row in found]
+
+
+def _experiment(
+    state: Mapping[str, Any],
+    baseline: str | None = None,
+    executor: Mapping[str, Any] | None = None,
+) -> Experiment:
+    data = state["data"] or {"params": {}, "metrics": {}}
+    unreadable = [
+        path
+        for kind in ("params", "metrics")
+        for path, content in data[kind].items()
+        if "error" in content
+    ]
+    status = executor["state"] if executor else ""
+    if status not in UNFINISHED:
+        status = "done"
+        if state["error"]:
+            status = "broken: " + " ".join(state["error"]["msg"].split())
+        elif unreadable:
+            status = f"incomplete: cannot read {', '.join(unreadable)}"
+    rev = state["rev"]
+    return Experiment(
+        name=state["name"] or (rev if rev == WORKSPACE else rev[:7]),
+        rev=rev,
+        baseline=baseline,
+        state=status,
+        params={
+            key if path == "params.yaml" else f"{path}:{key}": value
+            for path, content in data["params"].items()
+            for key, value in flat(content.get("data")).items()
+        },
+        # What is in the files before a run ends is the baseline's.
+        metrics={
+            f"{path.removeprefix('metrics/').removesuffix('.json')}.{key}": value
+            for path, content in data["metrics"].items()
+            for key, value in flat(content.get("data")).items()
+            if status not in UNFINISHED
+        },
+    )
+
+
+def _told_apart(workspace: Experiment, rows: Sequence[Experiment]) -> Experiment:
+    """The workspace with the state `same as NAME` where it holds what a revision holds."""
+    if workspace.state != "done":
+        return workspace
+    for row in rows:
+        same = row.params == workspace.params and row.metrics == workspace.metrics
+        if same and not row.is_workspace:
+            return replace(workspace, state=f"same as {row.name}")
+    return replace(workspace, state="not saved")
+
+
+def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Values by dotted key; a list is a value."""
+    if not isinstance(tree, dict):
+        return {prefix: tree} if prefix else {}
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return found
+
+
+def with_estimates(root: Path, row: Experiment, metrics: Sequence[str]) -> Experiment:
+    """With intervals where `reports/<stage>/intervals.json` of the revision has them."""
+    stages = {metric.partition(".")[0] for metric in metrics}
+    files = {stage: read_file(root, row.rev, f"reports/{stage}/intervals.json") for stage in stages}
+    estimates = {}
+    for metric in metrics:
+        stage, _, key = metric.partition(".")
+        value = row.number(metric)
+        if value is not None:
+            estimates[metric] = _estimate(value, files[stage] or b"{}", key)
+    return replace(row, estimates=estimates)
+
+
+def _estimate(value: float, intervals: bytes, key: str) -> Estimate:
+    try:
+        found = json.loads(intervals)[key]
+        low, high, n = float(found["low"]), float(found["high"]), int(found["n"])
+    except (ValueError, KeyError, TypeError):
+        return Estimate(value)
+    return Estimate(value, (low, high), n)
+
+
+def read_file(root: Path, rev: str, path: str) -> bytes | None:
+    """A file that a revision has in git (or that is in the workspace), None if there is none."""
+    if rev == WORKSPACE:
+        return (root / path).read_bytes() if (root / path).is_file() else None
+    done = subprocess.run(["git", "show", f"{rev}:./{path}"], cwd=root, capture_output=True)
+    return done.stdout if done.returncode == 0 else None
+
+
+def run_dvc(root: Path, *command: str) -> str:
+    """What a DVC command prints. Raises `LikenessError` with what it says if it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *command], cwd=root, capture_output=True, encoding="utf-8"
+    )
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+        reason = said[0].removeprefix("ERROR: ") if said else done.stderr.strip()[-200:]
+        raise LikenessError(f"dvc {' '.join(command)}: {reason}")
+    return done.stdout
+
+
+# --- which is better -----------------------------------------------------------------------------
+
+
+def ranked(rows: Sequence[Experiment], metric: str, way: Direction) -> list[Experiment]:
+    """Best first; of equals, commits first. Without the workspace: its metrics may be older than
+    its params."""
+    sign = 1 if way == "lower" else -1
+    having = [row for row in rows if metric in row.estimates and not row.is_workspace]
+    return sorted(having, key=lambda row: (sign * row.estimates[metric].value, not row.is_commit))
+
+
+def differing_params(rows: Sequence[Experiment]) -> list[str]:
+    """Params that do not have the same value in all rows of which any are known."""
+    known = [row.params for row in rows if row.params]
+    texts = [
+        {name: json.dumps(params[name], sort_keys=True) for name in params} for params in known
+    ]
+    names = sorted({name for params in known for name in params})
+    return [name for name in names if len({each.get(name) for each in texts}) > 1]
+
+
+def verdict(rows: Sequence[Experiment], metric: str, way: Direction) -> list[str]:
+    """Which is best, and whether it differs from the next best and its baseline by more than chance."""
+    best, *others = ranked(rows, metric, way)
+    value = best.estimates[metric].value
+    same = [row.name for row in others if row.estimates[metric].value == value]
+    others = others[len(same) :]
+    lines = [f"Best by {metric} ({way} is better): {best.name}, {best.estimates[metric]}."]
+    lines += [f"The same value: {', '.join(same)}."] if same else []
+    lines += ["It is a commit: no experiment is better."] if best.is_commit else []
+    for at, row in enumerate(others):
+        roles = ["the next best"] if at == 0 else []
+        roles += ["its baseline"] if row.is_commit and row.name == best.baseline else []
+        if roles:
+            against = f"Against {' and '.join(roles)}, {row.name}"
+            lines.append(f"{against}, {weighed(best, row, metric)}")
+    return lines
+
+
+def weighed(best: Experiment, other: Experiment, metric: str) -> str:
+    """The other's value, and whether the difference is beyond the intervals of both."""
+    ours, theirs = best.estimates[metric], other.estimates[metric]
+    gap = f"{theirs}: the difference of {ours.value - theirs.value:+.3g}"
+    if ours.interval is None or theirs.interval is None:
+        bare = [row.name for row in (best, other) if row.estimates[metric].interval is None]
+        return f"{gap} cannot be weighed, there is no interval of {' and '.join(bare)}."
+    if ours.interval[1] < theirs.interval[0] or theirs.interval[1] < ours.interval[0]:
+        return f"{gap} is beyond the intervals, which do not overlap."
+    return f"{gap} is not beyond the intervals, which overlap."
