@@ -1,0 +1,47 @@
+"""The command `likeness`: what is done with the repository around `dvc repro` and `dvc exp run`."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from likeness.common.cli import run
+from likeness.common.errors import LikenessError
+
+# Each is a module of likeness.repository with `add_arguments(parser)` and `main(args, root) -> int`,
+# imported when it is asked for; its docstring is its help.
+COMMANDS = {
+    "compare": "a table and plots of all experiments, and which is best",
+    "doctor": "is this machine ready for the pipeline",
+    "gate": "are the reproduced metrics as good as a revision's, and is dvc.lock up to date",
+    "search": "queue and run a search over params, and bring it to its end",
+}
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run one command; exits with what it returns."""
+    parser = argparse.ArgumentParser(prog="likeness", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        commands.add_parser(name, help=summary, add_help=False)
+    chosen, rest = parser.parse_known_args(argv)
+    module = importlib.import_module(f"likeness.repository.{chosen.command}")
+    own = argparse.ArgumentParser(prog=f"likeness {chosen.command}", description=module.__doc__)
+    module.add_arguments(own)
+    code = module.main(own.parse_args(rest), find_root(Path.cwd()))
+    if code:
+        sys.exit(code)
+
+
+def find_root(folder: Path) -> Path:
+    """The DVC repository that a folder is in. Raises `LikenessError` if it is in none."""
+    for root in (folder, *folder.parents):
+        if (root / ".dvc").is_dir() and (root / "dvc.yaml").is_file():
+            return root
+    raise LikenessError(f"{folder}: not inside a DVC repository; run it in a clone of Likeness")
+
+
+def entry() -> None:
+    """The console script."""
+    run(main)

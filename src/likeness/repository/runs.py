@@ -1,0 +1,272 @@
+"""One experiment at a time, each in a clone of its own, until it is done or has failed too often.
+
+A clone holds one commit, shares the caches of the repository that it is made from, and is thrown away
+after the run; the experiment is fetched from it. So the workspace is never touched while a search
+runs, a run that was killed leaves nothing behind that the next one trips over, and what is done is
+what git has as an experiment. Neither `dvc queue` nor `dvc exp run --temp` gives that: a queue whose
+worker was killed shows its task as running for good, and as a success without an experiment after
+`dvc queue kill` (DVC 3.67); runs with --temp that overlap take each other's entries off one stash.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from likeness.common.errors import LikenessError
+from likeness.repository.experiments import flat, read_file
+
+MARK = "LIKENESS_SEARCH"  # set, to the clone's path, for all that runs in a clone
+SIGNS = re.compile(r"(error: |ERROR: |[\w.]*(Error|Exception)\b)")
+
+
+def git(root: Path, *command: str) -> str:
+    """What a git command prints. Raises `LikenessError` if it fails."""
+    done = subprocess.run(["git", *command], cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["failed"])[0]
+        raise LikenessError(f"git {shlex.join(command)}: {reason}")
+    return done.stdout.strip()
+
+
+@dataclass(frozen=True)
+class Run:
+    """An experiment that is wanted.
+
+    Attributes:
+        name: of the experiment; the same params of a lane give the same name.
+        overrides: what stands after each -S.
+        params: the params file that they compose.
+        targets: stages that are reproduced, with all that they need.
+    """
+
+    name: str
+    overrides: tuple[str, ...]
+    params: dict[str, Any]
+    targets: tuple[str, ...]
+
+    @property
+    def command(self) -> list[str]:
+        """What a person would type."""
+        sets = [word for override in self.overrides for word in ("-S", override)]
+        return ["dvc", "exp", "run", "-n", self.name, *sets, *self.targets]
+
+
+class Runner:
+    """Runs experiments of the commit that is checked out, from any thread.
+
+    Attributes:
+        root: the repository.
+        folder: where clones and logs are.
+        rev: the commit.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        folder: Path,
+        jobs: int = 1,
+        retries: int = 2,
+        minutes: float | None = None,
+    ) -> None:
+        """`minutes`: what a run may take before it is ended and counts as failed."""
+        self.root, self.folder, self.rev = root, folder, git(root, "rev-parse", "HEAD")
+        self._retries, self._seconds = retries, minutes and minutes * 60
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()  # DVC's own objects are not made for threads
+        # More threads than cores wait for each other. Where a user says how many, it is that.
+        threads = str(max(1, (os.cpu_count() or 1) // jobs))
+        self._environment = {"OMP_NUM_THREADS": threads} | os.environ
+        bin_folder = str(Path(sys.executable).parent)  # the stages' python, and dvc
+        self._environment["PATH"] = os.pathsep.join([bin_folder, os.environ.get("PATH", "")])
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+
+    def log_of(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name}.log"
+
+    def recover(self) -> None:
+        """Take over from a search that was killed: end what still runs of it, keep what it had done."""
+        for clone in self._clones():
+            end_processes(clone)
+            for ref in git(clone, "for-each-ref", "--format=%(refname)", self._refs).splitlines():
+                if not ref.endswith("-shared"):
+                    self._fetch(clone, ref)
+            shutil.rmtree(clone)
+
+    def stop(self) -> None:
+        """End all runs; none is started again."""
+        self._stopped.set()
+        for clone in self._clones():
+            end_processes(clone)
+
+    def run(self, run: Run, keep: bool = True) -> None:
+        """Run until it is done, a few times if need be.
+
+        Args:
+            keep: fetch the experiment; without it only its results in DVC's cache stay.
+
+        Raises:
+            LikenessError: it failed each time. It says how, and where the log is.
+        """
+        for attempt in range(1 + self._retries):
+            if self._stopped.is_set():
+                raise LikenessError(f"{run.name}: stopped")
+            again = f" (try {attempt + 1})" if attempt else ""
+            print(f"{run.name}{again}: {shlex.join(run.command)}", file=sys.stderr, flush=True)
+            code = self._attempt(run, keep)
+            if code == 0:
+                return
+        log = self.log_of(run.name)
+        raise LikenessError(f"{run.name}: {first_error(log, code)} ({log.relative_to(self.root)})")
+
+    def _attempt(self, run: Run, keep: bool) -> int:
+        clone = self.folder / run.name
+        try:
+            with self._lock:
+                self._clone(clone, run.params)
+            code = self._execute(run, clone)
+            ref = f"{self._refs}{run.name}"
+            if code == 0 and keep:
+                self._fetch(clone, ref)
+            return code
+        finally:
+            end_processes(clone)  # a stage outlives a `dvc` that was killed
+            shutil.rmtree(clone, ignore_errors=True)
+
+    def _execute(self, run: Run, clone: Path) -> int:
+        with self.log_of(run.name).open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *run.command],
+                cwd=clone,
+                env=self._environment | {MARK: str(clone)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # ^C reaches the search, which ends its runs
+            )
+            if self._stopped.is_set():
+                process.kill()
+            try:
+                return process.wait(self._seconds)
+            except subprocess.TimeoutExpired:
+                log.write(f"\nerror: ended after {self._seconds} s\n")
+                end_processes(clone)
+                return process.wait() or 1
+
+    @property
+    def _refs(self) -> str:
+        return f"refs/exps/{self.rev[:2]}/{self.rev[2:]}/"
+
+    def _clones(self) -> Iterator[Path]:
+        return (path.parent for path in self.folder.glob("*/.git"))
+
+    def _fetch(self, clone: Path, ref: str) -> None:
+        with self._lock:
+            git(self.root, "fetch", "--quiet", "--no-write-fetch-head", str(clone), f"{ref}:{ref}")
+
+    def _clone(self, clone: Path, params: dict[str, Any]) -> None:
+        shutil.rmtree(clone, ignore_errors=True)
+        git(self.root, "clone", "--quiet", "--no-checkout", str(self.root), str(clone))
+        git(clone, "checkout", "--quiet", "--detach", self.rev)
+        for key in ("user.name", "user.email"):
+            found = subprocess.run(
+                ["git", "config", key], cwd=self.root, capture_output=True, text=True
+            ).stdout.strip()
+            if found:
+                git(clone, "config", key, found)
+        self._share_caches(clone)
+        self._link_inputs(clone, params)
+
+    def _share_caches(self, clone: Path) -> None:
+        """The clone gets the repository's own settings (`.dvc/config.local`) and its cache."""
+        from dvc.config import Config
+
+        config = Config(dvc_dir=str(self.root / ".dvc"))
+        local = config.read("local")
+        local["cache"]["dir"] = config.get("cache", {}).get("dir") or str(self.root / ".dvc/cache")
+        with Config(dvc_dir=str(clone / ".dvc")).edit("local") as edited:
+            edited.update(local)
+
+    def _link_inputs(self, clone: Path, params: dict[str, Any]) -> None:
+        """Link what stages read and neither git nor DVC has: a real base, fetched into the workspace."""
+        from dvc.repo import Repo
+
+        path = clone / "params.yaml"
+        path.write_text(yaml.safe_dump(params), encoding="utf-8")  # dvc.yaml's paths depend on it
+        with Repo(str(clone)) as repo:
+            made = {out.fs_path for out in repo.index.outs}
+            read = {
+                dep.fs_path
+                for stage in repo.index.stages
+                for dep in stage.deps
+                if dep.protocol == "local"
+            }
+        git(clone, "checkout", "--quiet", "params.yaml")
+        for wanted in map(Path, sorted(read)):
+            source = self.root / wanted.relative_to(clone)
+            tracked = made & {str(wanted), *map(str, wanted.parents)}
+            if not tracked and not wanted.exists() and source.exists():
+                wanted.parent.mkdir(parents=True, exist_ok=True)
+                wanted.symlink_to(source)
+
+
+def end_processes(clone: Path) -> None:
+    """End all that runs in a clone, whoever its parents were."""
+    import psutil  # type: ignore[import-untyped]
+
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == str(clone):
+                process.kill()
+        except (psutil.Error, OSError):
+            continue
+
+
+def first_error(log: Path, code: int) -> str:
+    """The first line of a log that tells of an error."""
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        if SIGNS.match(line.strip()):
+            return line.strip()[:300]
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def experiments(root: Path, rev: str) -> dict[str, str]:
+    """Revision by name of the experiments of a commit; the commit itself is `HEAD`."""
+    base = f"refs/exps/{rev[:2]}/{rev[2:]}/"
+    lines = git(root, "for-each-ref", "--format=%(refname) %(objectname)", base).splitlines()
+    return {"HEAD": rev} | {
+        name.removeprefix(base): found for name, _, found in (line.partition(" ") for line in lines)
+    }
+
+
+def find_done(root: Path, rev: str, run: Run, stages: Sequence[str]) -> str | None:
+    """Name of an experiment of the commit with the params of the run, and whose stages ran with them."""
+    for name, found in experiments(root, rev).items():
+        params, lock = _contents(root, found)
+        ran = [lock.get("stages", {}).get(stage) for stage in stages]
+        if params == run.params and all(each and _ran_with(each, params) for each in ran):
+            return name
+    return None
+
+
+@cache
+def _contents(root: Path, rev: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The params and the lock of a revision."""
+    files = (read_file(root, rev, name) for name in ("params.yaml", "dvc.lock"))
+    params, lock = (yaml.safe_load(file or b"{}") for file in files)
+    return params, lock
+
+
+def _ran_with(entry: dict[str, Any], params: dict[str, Any]) -> bool:
+    used = flat(entry.get("params", {}).get("params.yaml", {}))
+    return flat(params).items() >= used.items()

@@ -1,0 +1,248 @@
+"""Queue and run a search over params, and bring it to its end.
+
+The space stands in conf/search/<lane>.yaml; -S adds to it or replaces a line of it. Each combination
+is one experiment of the commit that is checked out (`dvc exp show`, `likeness compare`). What all
+have in common is run once, before them. What an experiment of this commit has done is not run again:
+a search that was stopped or killed goes on when the same command is given. A run that dies is
+started again; what fails each time is reported with its first error and its log.
+
+With --sampler optuna, --trials of the combinations are chosen by what was found so far.
+`likeness.repository.runs` says how an experiment is run, and why not by `dvc queue`.
+"""
+
+import argparse
+import fcntl
+import json
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from likeness.common.errors import LikenessError
+from likeness.repository.experiments import read_file
+from likeness.repository.runs import Run, Runner, experiments, find_done, git
+from likeness.repository.space import Space, read_space, upstream
+
+if TYPE_CHECKING:
+    import optuna
+
+LANES = ("image", "voice")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("lane", choices=LANES)
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="runs at a time (1)")
+    parser.add_argument("-S", dest="sets", action="append", default=[], metavar="KEY=VALUES")
+    parser.add_argument("--sampler", choices=("grid", "optuna"), default="grid")
+    parser.add_argument("--trials", type=int, metavar="N", help="experiments that optuna may run")
+    parser.add_argument("--retries", type=int, default=2, metavar="N", help="of a failed run (2)")
+    parser.add_argument("--minutes", type=float, metavar="M", help="a longer run counts as failed")
+    parser.add_argument("--dry", action="store_true", help="print what would be run")
+
+
+def main(args: argparse.Namespace, root: Path) -> int:
+    """Exits with 1 if an experiment failed."""
+    if (args.sampler == "optuna") != bool(args.trials):
+        raise LikenessError("search: --sampler optuna and --trials N go together")
+    if not args.dry:
+        _check_committed(root)
+    space = read_space(root, args.lane, args.sets)
+    workers = max(1, args.workers)
+    folder = root / ".dvc" / "tmp" / "search" / args.lane
+    search = Search(space, Runner(root, folder, workers, args.retries, args.minutes))
+    if args.dry:
+        for run in search.pending(space.grid()):
+            print(shlex.join(run.command))
+        return 0
+    with _alone(folder), _stopped_by_signals(search.runner):
+        search.runner.recover()
+        if args.sampler == "grid":
+            failed = search.try_all(workers)
+        else:
+            failed = search.try_best(args.trials, workers)
+    print("\n".join(search.table()))
+    for problem in failed:
+        print(f"failed: {problem}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+class Search:
+    """The experiments of a space, run and compared."""
+
+    def __init__(self, space: Space, runner: Runner) -> None:
+        self.space, self.runner = space, runner
+        self.stages, self.shared = upstream(space.root, space.target, space.varying)
+        self.runs: dict[str, Run] = {}  # all that were looked at, by name
+        self._locks: dict[str, Lock] = {}
+
+    def pending(self, runs: Sequence[Run]) -> list[Run]:
+        """Those that no experiment has done."""
+        self.runs |= {run.name: run for run in runs}
+        return [run for run in runs if self._done(run) is None]
+
+    def try_all(self, workers: int) -> list[LikenessError]:
+        """Run each combination; returns what failed."""
+        runs = self.space.grid()
+        pending = self.pending(runs)
+        done = len(runs) - len(pending)
+        print(f"{len(runs)} combinations, {done} of them done", file=sys.stderr)
+        if len(pending) > 1:
+            self._run_shared()
+        with ThreadPoolExecutor(workers) as pool:
+            return [error for error in pool.map(self._try, pending) if error]
+
+    def try_best(self, trials: int, workers: int) -> list[LikenessError]:
+        """Run so many combinations that Optuna chooses; returns what failed.
+
+        Its study, one for a commit and a space, is kept beside the logs, so that it goes on.
+        """
+        try:
+            import optuna
+            from optuna.trial import TrialState
+        except ImportError as error:
+            raise LikenessError("optuna is not installed here: pip install optuna") from error
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # failures are told at the end
+        study = optuna.create_study(
+            study_name=f"{self.runner.rev[:12]}-{self.space.digest}",
+            storage=f"sqlite:///{self.runner.folder / 'optuna.db'}",
+            direction="minimize" if self.space.better == "lower" else "maximize",
+            load_if_exists=True,
+        )
+        for trial in study.get_trials(states=(TrialState.RUNNING,)):  # its search was killed
+            study.tell(trial.number, state=TrialState.FAIL)
+            study.enqueue_trial(trial.params)
+        self._run_shared()
+        failed: dict[str, LikenessError] = {}
+        before: set[str] | None = None
+        while True:
+            complete = study.get_trials(states=(TrialState.COMPLETE,))
+            tried = {_text(trial.params) for trial in complete} | failed.keys()
+            missing = min(trials, len(self.space)) - len(tried)
+            if missing <= 0:
+                return list(failed.values())
+            # A combination that is chosen again costs no run, so it does not count as one. Where
+            # Optuna chose only such, it is given one.
+            if tried == before:
+                study.enqueue_trial(
+                    next(each for each in self.space.varied() if _text(each) not in tried)
+                )
+            before = tried
+            study.optimize(
+                partial(self._objective, failed),
+                n_trials=missing,
+                n_jobs=min(workers, missing),
+                catch=(LikenessError,),
+            )
+
+    def _objective(self, failed: dict[str, LikenessError], trial: "optuna.Trial") -> float:
+        overrides = [
+            trial.suggest_categorical(key, values) if len(values) > 1 else values[0]
+            for key, values in self.space.choices.items()
+        ]
+        run, chosen = self.space.run(overrides), _text(trial.params)
+        with self._locks.setdefault(run.name, Lock()):  # it may be chosen twice at a time
+            if chosen not in failed:
+                try:
+                    return self._measure(run)
+                except LikenessError as error:
+                    failed[chosen] = error
+            raise failed[chosen]
+
+    def _try(self, run: Run) -> LikenessError | None:
+        try:
+            self._measure(run)
+        except LikenessError as error:
+            return error
+        return None
+
+    def _measure(self, run: Run) -> float:
+        """The metric of a run, which is run if no experiment has done it. Raises `LikenessError`."""
+        if self.pending([run]):
+            self.runner.run(run)
+        found = self._metric(self._done(run) or run.name)
+        if found is None:
+            raise LikenessError(f"{run.name}: has none of {', '.join(self.space.metrics)}")
+        metric, value = found
+        print(f"{run.name}: {metric} {value:.5g}", file=sys.stderr, flush=True)
+        return value
+
+    def _run_shared(self) -> None:
+        if self.shared:
+            self.runner.run(self.space.shared(self.shared), keep=False)
+
+    def _done(self, run: Run) -> str | None:
+        return find_done(self.space.root, self.runner.rev, run, self.stages)
+
+    def _metric(self, experiment: str) -> tuple[str, float] | None:
+        """What the search is about, and its value in an experiment."""
+        rev = experiments(self.space.root, self.runner.rev)[experiment]
+        for metric in self.space.metrics:
+            stage, _, key = metric.partition(".")
+            file = read_file(self.space.root, rev, f"metrics/{stage}.json")
+            values = json.loads(file or b"{}")
+            if key in values:
+                return metric, float(values[key])
+        return None
+
+    def table(self) -> list[str]:
+        """A line for each experiment of the space that is done, the best first."""
+        rows = []
+        for run in self.runs.values():
+            name = self._done(run)
+            if name and (found := self._metric(name)):
+                metric, value = found
+                varied = [each for each in run.overrides if _key(each) in self.space.varying]
+                rows.append((value, f"{name}  {metric} {value:.5g}  {' '.join(varied)}"))
+        return [line for _, line in sorted(rows, reverse=self.space.better == "higher")]
+
+
+def _text(params: dict[str, Any]) -> str:
+    return json.dumps(params, sort_keys=True)
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0]
+
+
+def _check_committed(root: Path) -> None:
+    changed = git(root, "diff", "HEAD", "--name-only").splitlines()
+    if changed:
+        raise LikenessError(
+            f"{changed[0]}: changed since the last commit; commit or undo it, since every experiment "
+            "of a search is one of the commit"
+        )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One search of a lane at a time. Raises `LikenessError` if another is running."""
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LikenessError(f"search {folder.name}: is running already") from error
+        yield
+
+
+@contextmanager
+def _stopped_by_signals(runner: Runner) -> Iterator[None]:
+    """End the runs with the search; the next search goes on."""
+
+    def stop(number: int, _: object) -> None:
+        runner.stop()
+        raise KeyboardInterrupt
+
+    caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in caught}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
