@@ -1,0 +1,305 @@
+"""Are the reproduced metrics as good as a revision's, and is dvc.lock up to date.
+
+Each difference is one line, that begins with what it is:
+
+  stale     code, params or inputs of a stage changed, and dvc.lock does not know: fails
+  differs   the same code, params and inputs gave another number, or another word: fails
+  worse     changed ones gave a number that is worse by more than its tolerance: fails
+  improved  a number is better by more than its tolerance
+  changed   a number of which neither way is better, or a word, or a key
+
+Another processor sums floats in another order, and a training amplifies that. So a figure of
+reports/<stage>/intervals.json may move by its interval's width, or by 0.02; what a few drawn
+sentences decide (val_wer, val_similarity, val_score) by 0.3; the epoch that they choose is free, and
+its loss may move by 30 %; any other number by 15 %, or by 2 if it is a whole number.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from posixpath import dirname, join, normpath
+from typing import Any
+
+import yaml
+
+from likeness.common.errors import LikenessError
+from likeness.common.io import write_text
+from likeness.repository.experiments import WORKSPACE, flat, read_file
+from likeness.repository.guard import LOADER
+from likeness.repository.metrics import direction
+
+FAILS = ("stale", "differs", "worse")
+FEW = ("val_wer", "val_similarity", "val_score")
+FREE = ("best_epoch", "epochs", "steps")
+LOCKS = ("dvc.lock", "models/dvc.lock")
+ENVIRONMENT = "requirements.lock"
+ABSENT = "–"
+REASONS = 4  # that the line of a stale stage gives
+
+
+@dataclass(frozen=True)
+class Finding:
+    kind: str  # one of the words that the module's docstring explains
+    name: str  # a stage, a metrics file, or `<stage>.<key>`
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.name}: {self.text}"
+
+    @property
+    def fails(self) -> bool:
+        return self.kind in FAILS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--base", default="HEAD", metavar="REV", help="what to compare with (HEAD)")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the findings there too"
+    )
+
+
+def main(args: argparse.Namespace, root: Path) -> int:
+    print("is dvc.lock up to date", file=sys.stderr)
+    commit = resolve(root, args.base)
+    same = recipe(root, commit) == recipe(root, WORKSPACE)
+    names = metrics_files(root, commit)
+    found = stale(root) + [one for name in names for one in compare_file(root, commit, name, same)]
+    found.sort(key=lambda one: not one.fails)
+    against = commit[:7] if commit.startswith(args.base) else f"{args.base} ({commit[:7]})"
+    verdict = summary(against, found, same, len(names))
+    print(*found, verdict, sep="\n")
+    if args.markdown:
+        write_text(args.markdown, markdown(verdict, found))
+    return int(any(one.fails for one in found))
+
+
+def summary(against: str, found: Sequence[Finding], same: bool, files: int) -> str:
+    """One line: green or red, how many of each kind, against what, and what to do."""
+    kinds = dict.fromkeys(one.kind for one in found)
+    counts = [f"{sum(one.kind == kind for one in found)} {kind}" for kind in kinds]
+    color = "red" if any(one.fails for one in found) else "green"
+    line = (
+        f"{color}: {', '.join(counts) or 'no difference'}; {files} metrics files against {against}"
+    )
+    if "stale" in kinds:
+        todo = "run `dvc repro`, then commit dvc.lock, metrics, plots, reports and timings"
+        return f"{line}; {todo}"
+    return f"{line}, made by {'the same' if same else 'other'} code, params and inputs"
+
+
+def markdown(verdict: str, found: Iterable[Finding]) -> str:
+    """The verdict, and a table of the findings, for a pull request."""
+    rows = [
+        f"| {f'**{one.kind}**' if one.fails else one.kind} | `{one.name}` | {text} |\n"
+        for one in found
+        for text in [one.text.replace("|", "\\|")]
+    ]
+    table = "".join(["\n| | what | how |\n| --- | --- | --- |\n", *rows]) if rows else ""
+    return f"{verdict}\n{table}"
+
+
+# --- metrics --------------------------------------------------------------------------------------
+
+
+def compare_file(root: Path, commit: str, name: str, same: bool) -> list[Finding]:
+    """What is different in one metrics file; `same`: nothing that makes its numbers changed."""
+    path = f"metrics/{name}.json"
+    old, new = (read_values(root, rev, path) for rev in (commit, WORKSPACE))
+    if old is None or new is None:
+        there = "only in the workspace" if old is None else "not in the workspace"
+        return [Finding("differs" if same else "changed", path, there)]
+    intervals = read_values(root, commit, f"reports/{name}/intervals.json", nested=True) or {}
+    found = [
+        judge(f"{name}.{key}", old.get(key), new.get(key), intervals.get(key), same=same)
+        for key in (old | new)
+    ]
+    return [one for one in found if one]
+
+
+def judge(
+    name: str, old: Any, new: Any, interval: Mapping[str, float] | None, *, same: bool
+) -> Finding | None:
+    """One metric's finding; None if it is within its tolerance.
+
+    Args:
+        old: its value at the revision, None if it has none there; `new` that of the workspace.
+        interval: `low` and `high` at the revision.
+        same: nothing that makes its value changed, so that the value may not, either way.
+    """
+    if old == new:
+        return None
+    kind = "differs" if same else "changed"
+    if not (isinstance(old, int | float) and isinstance(new, int | float)):
+        values = [ABSENT if value is None else str(value) for value in (old, new)]
+        return Finding(kind, name, " → ".join(values))
+    limit = tolerance(name.rpartition(".")[2], old, interval)
+    if abs(old - new) <= limit:
+        return None
+    way = direction(name)
+    text = f"{old:.6g} → {new:.6g}, tolerance {limit:.4g}"
+    if way:
+        text += f", {way} is better"
+        if (new < old) if way == "lower" else (new > old):
+            kind = "improved"
+        elif not same:
+            kind = "worse"
+    return Finding(kind, name, text)
+
+
+def tolerance(key: str, value: float, interval: Mapping[str, float] | None) -> float:
+    """How far from the `value` that a metric has at the revision another one may be."""
+    if interval:
+        return max(interval["high"] - interval["low"], 0.02)
+    if key in FREE:
+        return float("inf")
+    if key in FEW:
+        return 0.3
+    if key == "val_loss":
+        return 0.3 * value
+    return max(0.15 * abs(value), 2 if isinstance(value, int) else 0.02)
+
+
+# --- revisions ------------------------------------------------------------------------------------
+
+
+def resolve(root: Path, rev: str) -> str:
+    """The commit of a revision. Raises `LikenessError` if this clone has no such revision."""
+    command = ["git", "rev-parse", "--verify", "--quiet", f"{rev}^{{commit}}"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        raise LikenessError(
+            f"{rev}: no such revision in this clone; git fetch it, with its history"
+        )
+    return done.stdout.strip()
+
+
+def metrics_files(root: Path, commit: str) -> list[str]:
+    """The names that metrics files have at the commit or in the workspace, without `.json`."""
+    command = ["git", "ls-tree", "--name-only", commit, "metrics/"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    paths = [Path(line) for line in done.stdout.splitlines()] + list(root.glob("metrics/*.json"))
+    names = sorted({path.stem for path in paths if path.suffix == ".json"})
+    if not names:
+        raise LikenessError(f"metrics/: no file, neither here nor at {commit[:7]}; run `dvc repro`")
+    return names
+
+
+def read_values(root: Path, rev: str, path: str, nested: bool = False) -> dict[str, Any] | None:
+    """A JSON file's values by dotted key, or as they are; None if the revision has no such file."""
+    content = read_file(root, rev, path)
+    if content is None:
+        return None
+    try:
+        values = json.loads(content)
+    except ValueError as error:
+        raise LikenessError(f"{path} at {rev}: not JSON ({error})") from error
+    return values if nested else flat(values)
+
+
+def recipe(root: Path, rev: str) -> tuple[Any, ...]:
+    """What makes the numbers: the environment; each stage's command, params and source files.
+
+    The locks have them. What a stage made is no source, as its bytes depend on the machine.
+    """
+    locks = {lock: yaml.load(read_file(root, rev, lock) or b"", LOADER) or {} for lock in LOCKS}
+    stages = {
+        join(dirname(lock), name): (dirname(lock), stage)
+        for lock, content in locks.items()
+        for name, stage in content.get("stages", {}).items()
+    }
+    made = {path for folder, stage in stages.values() for path in _hashes(folder, stage, "outs")}
+    steps = {
+        name: (
+            stage["cmd"],
+            stage.get("params"),
+            {k: v for k, v in _hashes(folder, stage, "deps").items() if k not in made},
+        )
+        for name, (folder, stage) in stages.items()
+    }
+    return read_file(root, rev, ENVIRONMENT), steps
+
+
+def _hashes(folder: str, stage: Mapping[str, Any], kind: str) -> dict[str, str | None]:
+    """By path from the root, the hashes of a stage's `deps` or `outs`; the stage runs in a folder."""
+    return {normpath(join(folder, each["path"])): each.get("md5") for each in stage.get(kind, [])}
+
+
+# --- the lock -------------------------------------------------------------------------------------
+
+
+def stale(root: Path) -> list[Finding]:
+    """The stages that `dvc repro` would run although all data could be pulled, and why.
+
+    `dvc repro --dry --allow-missing` exits with 0 where stages would run (treeverse/dvc#9861), and
+    with an error where a changed stage's inputs are not pulled. So DVC's own plan is walked here.
+    A frozen stage is never stale.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo, lock_repo
+    from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+
+    found = []
+    try:
+        with Repo(str(root)) as repo, lock_repo(repo):
+            graph = get_active_graph(repo.index.graph)
+            for stage in plan_repro(graph, collect_stages(repo, [str(root / "dvc.yaml")])):
+                upstream = graph.successors(stage)
+                reasons = [] if stage.frozen else _reasons(repo, stage, upstream)
+                if reasons:
+                    more = len(reasons) - REASONS
+                    text = "; ".join(reasons[:REASONS]) + (f"; {more} more" if more > 0 else "")
+                    found.append(Finding("stale", _address(repo, stage), text))
+    except DvcException as error:
+        raise LikenessError(f"{root}: {' '.join(str(error).split())}") from error
+    return found
+
+
+def _reasons(repo: Any, stage: Any, upstream: Iterable[Any]) -> list[str]:
+    """Why a stage's entry in the lock is not true; that data is not here is no reason."""
+    if stage.deps and not any(dep.hash_info for dep in stage.deps):
+        return ["not in dvc.lock"]
+    made = {out.fs_path: out.hash_info for other in upstream for out in other.outs}
+    reasons = ["its command changed"] if stage.changed_stage() else []
+    for dep in stage.deps:
+        state = _state(dep)
+        if isinstance(state, Mapping):
+            reasons += _changed_params(dep)
+        elif state == "deleted" and any(Path(dep.fs_path).is_relative_to(out) for out in made):
+            if made.get(dep.fs_path, dep.hash_info) != dep.hash_info:
+                reasons.append(f"{_path(repo, dep)} is not what dvc.lock says was made")
+        elif state:
+            reasons.append(f"{_path(repo, dep)} {state}")
+    for out in stage.outs:
+        state = _state(out)
+        if state and not (out.use_cache and state in ("deleted", "not in cache")):
+            reasons.append(f"{_path(repo, out)} {state}")
+    return reasons
+
+
+def _address(repo: Any, stage: Any) -> str:
+    """A stage's name as DVC's commands take it in the root, whatever folder this runs in."""
+    file = Path(stage.path).relative_to(repo.root_dir).as_posix()
+    return ":".join([file, *getattr(stage, "name", "").split()]).removeprefix("dvc.yaml:")
+
+
+def _path(repo: Any, entry: Any) -> str:
+    return Path(entry.fs_path).relative_to(repo.root_dir).as_posix()
+
+
+def _state(entry: Any) -> Any:
+    """What changed of a dep or out: None or a word, or a word for each key of a params file."""
+    return next(iter(entry.status().values()), None)
+
+
+def _changed_params(dep: Any) -> list[str]:
+    old, new = flat(dep.hash_info.value or {}), flat(dep.read_params(flatten=False))
+    return [
+        f"{key} {old.get(key, ABSENT)} → {new.get(key, ABSENT)}"
+        for key in (old | new)
+        if old.get(key) != new.get(key)
+    ]
