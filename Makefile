@@ -13,6 +13,7 @@ help: ## show this list
 $(READY): requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 repro: $(READY) ## reproduce the pipeline: bundled inputs and bases, then every stage that changed
@@ -25,6 +26,15 @@ test: $(READY) ## run the tests
 lint: $(READY) ## check style and types
 	ruff check . && ruff format --check . && mypy
 
+doctor: $(READY) ## is this machine ready for the pipeline
+	likeness doctor
+
+search-image: $(READY) ## search the image lane's params; WORKERS=N, ARGS="-S key=a,b"
+	likeness search image --workers $(or $(WORKERS),1) $(ARGS)
+
+search-voice: $(READY) ## search the voice lane's params, likewise
+	likeness search voice --workers $(or $(WORKERS),1) $(ARGS)
+
 bench: $(READY) ## run every benchmark
 	for file in benchmarks/*.py; do python $$file || exit 1; done
 
@@ -33,6 +43,6 @@ lock: ## pin the environment again after requirements.txt changed
 	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock && touch $(READY)
 
 prune: $(READY) ## delete item results and checkpoints older than DAYS (default 30)
-	PYTHONPATH=src python -m likeness.common.items --days $(or $(DAYS),30)
+	python -m likeness.common.items --days $(or $(DAYS),30)
 
-.PHONY: help repro test lint bench lock prune
+.PHONY: help repro test lint doctor search-image search-voice bench lock prune

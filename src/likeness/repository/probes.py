@@ -1,0 +1,152 @@
+"""What `likeness doctor` looks at, read from this machine and this repository. Nothing is changed."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+Version = tuple[int, ...]
+
+SECONDS = 15  # that a program or a remote has to answer
+
+
+# --- the environment and the machine --------------------------------------------------------------
+
+
+def normal(name: str) -> str:
+    """A package's name as installers compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def locked_versions(lock: Path) -> dict[str, str]:
+    """Versions by normal name of a file of `name==version` lines."""
+    lines = (line.partition("#")[0].strip() for line in lock.read_text().splitlines())
+    pairs = (line.partition("==") for line in lines if line)
+    return {normal(name): version for name, _, version in pairs}
+
+
+def installed_versions() -> dict[str, str]:
+    return {normal(one.name): one.version for one in metadata.distributions()}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What torch sees.
+
+    Attributes:
+        devices: those that are here, best first.
+        gpu_memory: bytes of each CUDA device.
+        driver: whether NVIDIA's driver is installed.
+    """
+
+    devices: tuple[str, ...]
+    gpu_memory: tuple[int, ...]
+    driver: bool
+
+
+def machine() -> Machine:
+    import torch
+
+    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    gpus = range(torch.cuda.device_count() if here["cuda"] else 0)
+    return Machine(
+        devices=(*(name for name, there in here.items() if there), "cpu"),
+        gpu_memory=tuple(torch.cuda.get_device_properties(gpu).total_memory for gpu in gpus),
+        driver=shutil.which("nvidia-smi") is not None,
+    )
+
+
+def memory() -> int:
+    """Bytes of RAM."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def program_version(name: str) -> Version | None:
+    """What `name --version` says, None if it does not run. yt-dlp looks beside Python first, too."""
+    scripts = sysconfig.get_path("scripts")
+    path = shutil.which(name, path=scripts) or shutil.which(name)
+    found = re.search(r"\d+(\.\d+)+", _said(path, "--version")) if path else None
+    return tuple(map(int, found[0].split("."))) if found else None
+
+
+def _said(*command: str, cwd: Path | None = None) -> str:
+    """What a command prints, empty if it does not run or gives no answer in time."""
+    try:
+        done = subprocess.run(
+            command, cwd=cwd, capture_output=True, encoding="utf-8", timeout=SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout
+
+
+# --- the repository -------------------------------------------------------------------------------
+
+
+def ask_git(root: Path, *command: str) -> str:
+    """What git prints, empty if it fails."""
+    return _said("git", *command, cwd=root)
+
+
+def dvc_config(root: Path) -> dict[str, Any]:
+    """DVC's config as it applies in a repository: the user's, the project's and the local one."""
+    from dvc.config import Config
+
+    return dict(Config(str(root / ".dvc")))
+
+
+def cache_folder(root: Path) -> Path:
+    return Path(dvc_config(root).get("cache", {}).get("dir") or root / ".dvc" / "cache")
+
+
+def cache_link(root: Path) -> str:
+    """How the cache gives files out: the first of the kinds in the config that works here.
+
+    Empty where DVC cannot tell, as there is no cache yet.
+    """
+    kinds = dvc_config(root).get("cache", {}).get("type") or ["reflink", "copy"]
+    said = re.search(
+        r"Cache types: ([a-z, ]*)$", _said(sys.executable, "-m", "dvc", "doctor", cwd=root), re.M
+    )
+    working = [*said[1].split(", "), "copy"] if said else []
+    return next((kind for kind in kinds if kind in working), "")
+
+
+def ask_remote(root: Path, name: str) -> str:
+    """Why DVC cannot list a remote, in one line; empty if it can."""
+    command = [sys.executable, "-m", "dvc", "list-url", f"remote://{name}"]
+    try:
+        done = subprocess.run(
+            command, cwd=root, capture_output=True, encoding="utf-8", timeout=SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        return f"no answer in {SECONDS} s"
+    if not done.returncode:
+        return ""
+    errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+    return errors[0].removeprefix("ERROR: ").removeprefix("unexpected error - ")[:160]
+
+
+def promised(pipeline: Path, remote: str) -> list[str]:
+    """MD5s that the lock beside a `dvc.yaml` has of the outputs that are kept in a remote."""
+    import yaml
+
+    path = pipeline.with_suffix(".lock")
+    lock = yaml.safe_load(path.read_text())["stages"] if path.is_file() else {}
+    found: list[str] = []
+    for name, stage in yaml.safe_load(pipeline.read_text())["stages"].items():
+        kept = _outputs_of(stage.get("outs", []), remote)
+        found += [out["md5"] for out in lock.get(name, {}).get("outs", []) if out["path"] in kept]
+    return found
+
+
+def _outputs_of(outs: Sequence[Any], remote: str) -> set[str]:
+    options = [pair for out in outs if isinstance(out, dict) for pair in out.items()]
+    return {path for path, how in options if how.get("remote") == remote}
