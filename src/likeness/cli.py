@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,4 +45,8 @@ def find_root(folder: Path) -> Path:
 
 def entry() -> None:
     """The console script."""
-    run(main)
+    try:
+        run(main)
+        sys.stdout.flush()
+    except BrokenPipeError:  # what reads along, as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
