@@ -1,6 +1,7 @@
 """Experiments of a small DVC repository are told apart, ranked and weighed by their intervals."""
 
 import argparse
+import copy
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from likeness.repository.experiments import (
     Estimate,
     Experiment,
     differing_params,
+    not_run,
     ranked,
     read_experiments,
     verdict,
@@ -434,3 +436,26 @@ def test_what_a_value_holds_changes_no_table() -> None:
     rows = [row("main", 1, params={"x": "|"}), row("a", 2, params={"x": ""})]
     text = markdown_of(rows, [FRECHET], {FRECHET: "lower"})
     assert {len(line.split("|")) for line in text.splitlines() if line.startswith("|")} == {6}
+
+
+LOCK = {
+    "stages": {
+        "train": {
+            "params": {"params.yaml": {"train": {"rank": 4}}},
+            "outs": [{"path": "data/train", "md5": "new"}],
+        },
+        "draw": {
+            "deps": [{"path": "data/train", "md5": "new"}],
+            "outs": [{"path": "data/draw", "md5": "drawn"}],
+        },
+        "judge": {"deps": [{"path": "data/draw", "md5": "drawn"}, {"path": "src", "md5": "x"}]},
+    }
+}
+
+
+def test_stages_behind_one_that_did_not_run_are_not_run() -> None:
+    assert not_run(LOCK, {"train.rank": 4}) == set()
+    assert not_run(LOCK, {"train.rank": 8}) == {"train", "draw", "judge"}
+    other = copy.deepcopy(LOCK)
+    other["stages"]["draw"]["deps"][0]["md5"] = "old"  # type: ignore[index]
+    assert not_run(other, {"train.rank": 4}) == {"draw", "judge"}

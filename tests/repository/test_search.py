@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from likeness.common.errors import LikenessError
-from likeness.repository import search
+from likeness.repository import experiments as read
+from likeness.repository import runs, search
 from likeness.repository.runs import Runner, experiments, find_done, first_error, git
 from likeness.repository.space import compose, read_space, upstream
 
@@ -307,3 +308,17 @@ def test_the_first_error_of_a_log(tmp_path: Path) -> None:
     assert first_error(log, 1) == "ValueError: x"
     log.write_text("epoch 1\n")
     assert first_error(log, -9) == "killed by signal 9"
+
+
+def test_a_small_number_of_a_lock_is_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "params.yaml": b"train: {rate: 1.0e-05}\n",
+        "dvc.lock": b"stages: {train: {params: {params.yaml: {train.rate: 1e-05}}}}\n",
+    }
+    for module in (runs, read):
+        monkeypatch.setattr(module, "read_file", lambda root, rev, name: files[name])
+    monkeypatch.setattr(runs, "experiments", lambda *_: {"small": "a revision"})
+    wanted = runs.Run("small", (), {"train": {"rate": 1e-5}}, ("train",))
+    assert runs.find_done(tmp_path, "HEAD", wanted, ["train"]) == "small"

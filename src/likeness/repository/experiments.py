@@ -88,6 +88,7 @@ def read_experiments(root: Path, selection: Sequence[str] = ()) -> list[Experime
             _experiment(each["revs"][0], commit.name, each["executor"]) for each in ranges
         ]
         found += [commit, *sorted(experiments, key=lambda row: row.name)]
+    found = [_measured(root, row) for row in found]
     return [_told_apart(row, found) if row.is_workspace else row for row in found]
 
 
@@ -129,6 +130,51 @@ def _experiment(
             if status not in UNFINISHED
         },
     )
+
+
+def _measured(root: Path, row: Experiment) -> Experiment:
+    """Without the metrics of stages that did not run again after what they depend on had.
+
+    A run of some stages leaves those behind them as they were in the commit, and so their metrics.
+    """
+    if row.state != "done":
+        return row
+    old = not_run(read_lock(root, row.rev), row.params)
+    kept = {key: value for key, value in row.metrics.items() if key.partition(".")[0] not in old}
+    return replace(row, metrics=kept)
+
+
+def not_run(lock: Mapping[str, Any], params: Mapping[str, Any]) -> set[str]:
+    """The stages of a lock that ran with other params, or on other files than it says were made."""
+    stages = lock.get("stages", {})
+    made = {
+        out["path"]: (name, out.get("md5"))
+        for name, stage in stages.items()
+        for out in stage.get("outs", [])
+    }
+    found = {
+        name
+        for name, stage in stages.items()
+        for key, value in flat(stage.get("params", {}).get("params.yaml", {})).items()
+        if key in params and params[key] != value
+    }
+    before = None
+    while before != found:  # what follows a stage that did not run did not either
+        before = set(found)
+        for name, stage in stages.items():
+            inputs = [
+                (made[dep["path"]], dep) for dep in stage.get("deps", []) if dep["path"] in made
+            ]
+            if any(maker in found or md5 != dep.get("md5") for (maker, md5), dep in inputs):
+                found.add(name)
+    return found
+
+
+def read_lock(root: Path, rev: str) -> dict[str, Any]:
+    """The dvc.lock of a revision."""
+    from ruamel.yaml import YAML  # 1.2, as DVC writes it: 1e-05 is a number, to PyYAML a word
+
+    return YAML(typ="safe").load(read_file(root, rev, "dvc.lock") or b"{}") or {}
 
 
 def _told_apart(workspace: Experiment, rows: Sequence[Experiment]) -> Experiment:

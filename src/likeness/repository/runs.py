@@ -24,7 +24,7 @@ from typing import Any
 import yaml
 
 from likeness.common.errors import LikenessError
-from likeness.repository.experiments import flat, read_file
+from likeness.repository.experiments import flat, read_file, read_lock
 
 MARK = "LIKENESS_SEARCH"  # set, to the clone's path, for all that runs in a clone
 SIGNS = re.compile(r"(error: |ERROR: |[\w.]*(Error|Exception)\b)")
@@ -262,9 +262,7 @@ def find_done(root: Path, rev: str, run: Run, stages: Sequence[str]) -> str | No
 @cache
 def _contents(root: Path, rev: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The params and the lock of a revision."""
-    files = (read_file(root, rev, name) for name in ("params.yaml", "dvc.lock"))
-    params, lock = (yaml.safe_load(file or b"{}") for file in files)
-    return params, lock
+    return yaml.safe_load(read_file(root, rev, "params.yaml") or b"{}"), read_lock(root, rev)
 
 
 def _ran_with(entry: dict[str, Any], params: dict[str, Any]) -> bool:
