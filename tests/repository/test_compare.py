@@ -23,6 +23,7 @@ from likeness.repository.experiments import (
     not_run,
     ranked,
     read_experiments,
+    read_lock,
     verdict,
 )
 from likeness.repository.metrics import HEADLINES, direction
@@ -459,3 +460,14 @@ def test_stages_behind_one_that_did_not_run_are_not_run() -> None:
     other = copy.deepcopy(LOCK)
     other["stages"]["draw"]["deps"][0]["md5"] = "old"  # type: ignore[index]
     assert not_run(other, {"train.rank": 4}) == {"draw", "judge"}
+
+
+def test_a_frozen_stage_may_have_run_with_anything(tmp_path: Path) -> None:
+    lock = "{params: {params.yaml: {base: {seed: 7}}}, outs: [{path: data/urls, md5: a}]}"
+    used = "{deps: [{path: data/urls, md5: a}]}"
+    (tmp_path / "dvc.lock").write_text(f"stages: {{download: {lock}, segment: {used}}}\n")
+    (tmp_path / "dvc.yaml").write_text("stages: {download: {frozen: true}, segment: {}}\n")
+    assert not_run(read_lock(tmp_path, "workspace"), {"base.seed": 8}) == set()
+    (tmp_path / "dvc.yaml").write_text("stages: {download: {}, segment: {}}\n")
+    both = {"download", "segment"}
+    assert not_run(read_lock(tmp_path, "workspace"), {"base.seed": 8}) == both

@@ -316,6 +316,7 @@ def test_a_small_number_of_a_lock_is_a_number(
     files = {
         "params.yaml": b"train: {rate: 1.0e-05}\n",
         "dvc.lock": b"stages: {train: {params: {params.yaml: {train.rate: 1e-05}}}}\n",
+        "dvc.yaml": b"stages: {train: {}}\n",
     }
     for module in (runs, read):
         monkeypatch.setattr(module, "read_file", lambda root, rev, name: files[name])

@@ -86,8 +86,7 @@ def test_codes_fit_the_voice_better_and_the_base_stays(
     assert torch.equal(small.codebook.embed, load_dvae(tiny_xtts, "cpu")[0].codebook.embed)
     readings = read_aloud(examples[5:], **reader)
     known, stats = load_dvae(tiny_xtts, "cpu")
-    wave = torch.from_numpy(read_clip(clips["u5"])[0])[None]
-    unheard = pair_up(known, readings, {"u5": log_mel(wave, FFT, stats)[0]})
+    unheard = pair_up(known, readings, {"u5": module._mel(clips["u5"], stats)})
 
     def error(dvae: Any) -> float:
         with torch.inference_mode():
@@ -175,10 +174,7 @@ def test_the_decoder_has_the_voice_s_levels(
 
     known, stats = load_dvae(tiny_xtts, "cpu")
     dvae, _ = load_dvae(fit(tiny_xtts, examples, clips, tmp_path, steps=1), "cpu")
-    mels = {
-        one.id: log_mel(torch.from_numpy(read_clip(clips[one.id])[0])[None], FFT, stats)[0]
-        for one in examples[:5]
-    }
+    mels = {one.id: module._mel(clips[one.id], stats) for one in examples[:5]}
     codes = pair_up(known, read_aloud(examples[:5], **reader), mels).codes
     said, heard = dvae.decode(codes[None])[0][0].detach(), torch.cat([*mels.values()], dim=1)
     torch.testing.assert_close(said.mean(dim=1), heard.mean(dim=1), atol=1e-3, rtol=0)

@@ -182,7 +182,7 @@ def check_disk(free: int, link: str) -> Finding:
     )
     if free >= DISK_FOR_MORE:
         return Finding("disk", "ok", text)
-    advice = "`make prune`, `dvc gc --workspace`"
+    advice = "`make prune`, `dvc gc` as docs/remotes.md says"
     if link == "copy":
         advice += (
             ", or `dvc config --local cache.type reflink,hardlink,copy`: copies lie there twice"

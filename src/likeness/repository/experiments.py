@@ -156,7 +156,7 @@ def not_run(lock: Mapping[str, Any], params: Mapping[str, Any]) -> set[str]:
         name
         for name, stage in stages.items()
         for key, value in flat(stage.get("params", {}).get("params.yaml", {})).items()
-        if key in params and params[key] != value
+        if params.get(key) != value
     }
     before = None
     while before != found:  # what follows a stage that did not run did not either
@@ -171,10 +171,16 @@ def not_run(lock: Mapping[str, Any], params: Mapping[str, Any]) -> set[str]:
 
 
 def read_lock(root: Path, rev: str) -> dict[str, Any]:
-    """The dvc.lock of a revision."""
+    """The dvc.lock of a revision, without frozen stages: what they depend on may change as it will."""
     from ruamel.yaml import YAML  # 1.2, as DVC writes it: 1e-05 is a number, to PyYAML a word
 
-    return YAML(typ="safe").load(read_file(root, rev, "dvc.lock") or b"{}") or {}
+    lock, pipeline = (
+        YAML(typ="safe").load(read_file(root, rev, name) or b"{}") or {}
+        for name in ("dvc.lock", "dvc.yaml")
+    )
+    frozen = {name for name, stage in pipeline.get("stages", {}).items() if stage.get("frozen")}
+    stages = lock.get("stages", {})
+    return {**lock, "stages": {name: stages[name] for name in stages if name not in frozen}}
 
 
 def _told_apart(workspace: Experiment, rows: Sequence[Experiment]) -> Experiment:

@@ -24,7 +24,8 @@ from typing import Any
 import yaml
 
 from likeness.common.errors import LikenessError
-from likeness.repository.experiments import flat, read_file, read_lock
+from likeness.repository.experiments import flat, not_run, read_file, read_lock
+from likeness.repository.probes import cache_folder
 
 MARK = "LIKENESS_SEARCH"  # set, to the clone's path, for all that runs in a clone
 SIGNS = re.compile(r"(error: |ERROR: |[\w.]*(Error|Exception)\b)")
@@ -122,7 +123,8 @@ class Runner:
             if self._stopped.is_set():
                 raise LikenessError(f"{run.name}: stopped")
             again = f" (try {attempt + 1})" if attempt else ""
-            print(f"{run.name}{again}: {shlex.join(run.command)}", file=sys.stderr, flush=True)
+            # One write, as several threads print: the end of a line would be another.
+            sys.stderr.write(f"{run.name}{again}: {shlex.join(run.command)}\n")
             code = self._attempt(run, keep)
             if code == 0:
                 return
@@ -193,7 +195,7 @@ class Runner:
 
         config = Config(dvc_dir=str(self.root / ".dvc"))
         local = config.read("local")
-        local["cache"]["dir"] = config.get("cache", {}).get("dir") or str(self.root / ".dvc/cache")
+        local["cache"]["dir"] = str(cache_folder(self.root))
         with Config(dvc_dir=str(clone / ".dvc")).edit("local") as edited:
             edited.update(local)
 
@@ -253,8 +255,8 @@ def find_done(root: Path, rev: str, run: Run, stages: Sequence[str]) -> str | No
     """Name of an experiment of the commit with the params of the run, and whose stages ran with them."""
     for name, found in experiments(root, rev).items():
         params, lock = _contents(root, found)
-        ran = [lock.get("stages", {}).get(stage) for stage in stages]
-        if params == run.params and all(each and _ran_with(each, params) for each in ran):
+        ran = lock.get("stages", {}).keys() - not_run(lock, flat(params))
+        if params == run.params and ran.issuperset(stages):
             return name
     return None
 
@@ -263,8 +265,3 @@ def find_done(root: Path, rev: str, run: Run, stages: Sequence[str]) -> str | No
 def _contents(root: Path, rev: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The params and the lock of a revision."""
     return yaml.safe_load(read_file(root, rev, "params.yaml") or b"{}"), read_lock(root, rev)
-
-
-def _ran_with(entry: dict[str, Any], params: dict[str, Any]) -> bool:
-    used = flat(entry.get("params", {}).get("params.yaml", {}))
-    return flat(params).items() >= used.items()

@@ -163,8 +163,9 @@ def _within(key: str, param: str) -> bool:
 
 
 def _own(stages: Iterable[Any]) -> list[str]:
-    """Names of those that are in the root's dvc.yaml."""
-    return sorted(stage.name for stage in stages if stage.path_in_repo == "dvc.yaml")
+    """Names of those that are in the root's dvc.yaml and that `dvc repro` runs."""
+    own = (stage for stage in stages if stage.path_in_repo == "dvc.yaml" and not stage.frozen)
+    return sorted(stage.name for stage in own)
 
 
 def _choices(override: str) -> tuple[str, ...]:
