@@ -1,4 +1,4 @@
-"""One experiment at a time, each in a clone of its own, until it is done or has failed too often.
+"""One experiment at a time, each in a clone of its own, until it is done or has failed for good.
 
 A clone holds one commit, shares the caches of the repository that it is made from, and is thrown away
 after the run; the experiment is fetched from it. So the workspace is never touched while a search
@@ -111,13 +111,13 @@ class Runner:
             end_processes(clone)
 
     def run(self, run: Run, keep: bool = True) -> None:
-        """Run until it is done, a few times if need be.
+        """Run until it is done; a few times, if it dies or crashes.
 
         Args:
             keep: fetch the experiment; without it only its results in DVC's cache stay.
 
         Raises:
-            LikenessError: it failed each time. It says how, and where the log is.
+            LikenessError: it failed. It says how, and where the log is.
         """
         for attempt in range(1 + self._retries):
             if self._stopped.is_set():
@@ -128,8 +128,11 @@ class Runner:
             code = self._attempt(run, keep)
             if code == 0:
                 return
-        log = self.log_of(run.name)
-        raise LikenessError(f"{run.name}: {first_error(log, code)} ({log.relative_to(self.root)})")
+            reason = first_error(self.log_of(run.name), code)
+            if code > 0 and reason.startswith("error: "):
+                break  # a stage's own word for what is wrong: it would only say it again
+        log = self.log_of(run.name).relative_to(self.root)
+        raise LikenessError(f"{run.name}: {reason} ({log})")
 
     def _attempt(self, run: Run, keep: bool) -> int:
         clone = self.folder / run.name

@@ -4,7 +4,7 @@ The space stands in conf/search/<lane>.yaml; -S adds to it or replaces a line of
 is one experiment of the commit that is checked out (`dvc exp show`, `likeness compare`). What all
 have in common is run once, before them. What an experiment of this commit has done is not run again:
 a search that was stopped or killed goes on when the same command is given. A run that dies is
-started again; what fails each time is reported with its first error and its log.
+started again; what fails is reported with its first error and its log.
 
 With --sampler optuna, --trials of the combinations are chosen by what was found so far.
 `likeness.repository.runs` says how an experiment is run, and why not by `dvc queue`.
