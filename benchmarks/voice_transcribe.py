@@ -62,7 +62,7 @@ def main(rounds: int, segments: Path, recordings: Path | None, asr: Path | None)
                 rate = pooled_rate(errors, cfg.rounds, rt.seed_for("wer"))
                 print(
                     f"{name:>15}: word error rate {rate.value:.2%} "
-                    f"({rate.low:.2%} to {rate.high:.2%}, {rate.n} words)"
+                    f"({rate.low:.2%} to {rate.high:.2%}, {rate.n} sentences)"
                 )
     speeds = {name: seconds / median(values) for name, values in times.items()}
     for name, speed in speeds.items():

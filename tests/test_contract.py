@@ -6,7 +6,6 @@ with a broken copy.
 
 import ast
 import copy
-import json
 import re
 import shlex
 import subprocess
@@ -22,6 +21,8 @@ import yaml
 
 from likeness import report
 from likeness.common.closure import import_closure
+from likeness.repository.doctor import check_bundled
+from likeness.repository.probes import promised
 from likeness.stage import SCHEMA
 from tests.conftest import ROOT, library_env
 
@@ -621,46 +622,30 @@ def test_dvc_sees_what_a_user_adds_to_the_raw_data() -> None:
 # --- what a clone brings with it ------------------------------------------------------------------
 
 
-def not_bundled(pipeline: Pipeline, lock: Pipeline, bundled: Path) -> list[str]:
-    """Files of outputs with `remote: bundled` that a lock names and that folder does not hold."""
-    missing = []
-    for name, stage in pipeline["stages"].items():
-        kept = {
-            path
-            for out in stage.get("outs", [])
-            if isinstance(out, dict)
-            for path, options in out.items()
-            if options.get("remote") == "bundled"
-        }
-        for out in lock["stages"].get(name, {}).get("outs", []):
-            if out["path"] in kept:
-                missing += [f"{out['path']}: {md5}" for md5 in absent(out["md5"], bundled)]
-    return missing
-
-
-def absent(md5: str, bundled: Path) -> list[str]:
-    """Of an object, and of those that a folder's list names."""
-    path = bundled / "files/md5" / md5[:2] / md5[2:]
-    if not path.is_file():
-        return [md5]
-    entries = json.loads(path.read_text()) if md5.endswith(".dir") else []
-    return [gone for entry in entries for gone in absent(entry["md5"], bundled)]
-
-
 @pytest.mark.parametrize("folder", [ROOT, MODELS], ids=["dvc.yaml", "models/dvc.yaml"])
 def test_what_the_lock_promises_of_bundled_is_there(folder: Path) -> None:
-    pipeline, lock = read_yaml(folder / "dvc.yaml"), read_yaml(folder / "dvc.lock")
-    assert not_bundled(pipeline, lock, ROOT / "bundled") == []
+    found = check_bundled(ROOT / "bundled", promised(folder / "dvc.yaml", "bundled"))
+    assert found.level == "ok", found
 
 
-def test_what_was_not_pushed_to_bundled_is_found(tmp_path: Path) -> None:
-    pipeline = {"stages": {"a": {"outs": ["plain", {"kept": {"remote": "bundled"}}]}}}
-    outs = [{"path": "plain", "md5": "00"}, {"path": "kept", "md5": "abcd.dir"}]
-    lock = {"stages": {"a": {"outs": outs}}}
-    assert not_bundled(pipeline, lock, tmp_path) == ["kept: abcd.dir"]
-    (tmp_path / "files/md5/ab").mkdir(parents=True)
-    (tmp_path / "files/md5/ab/cd.dir").write_text('[{"md5": "ef01", "relpath": "x"}]')
-    assert not_bundled(pipeline, lock, tmp_path) == ["kept: ef01"]
-    (tmp_path / "files/md5/ef").mkdir()
-    (tmp_path / "files/md5/ef/01").touch()
-    assert not_bundled(pipeline, lock, tmp_path) == []
+def in_every_clone(pipeline: Pipeline) -> list[str]:
+    """Stages whose outputs are all in git: a fresh clone has them, so `dvc repro` would not run them."""
+    return [
+        name
+        for name, stage in pipeline["stages"].items()
+        if all(
+            isinstance(out, dict) and all(how.get("cache") is False for how in out.values())
+            for kind in ("outs", "metrics", "plots")
+            for out in stage.get(kind, [])
+        )
+    ]
+
+
+def test_a_clone_has_every_stage_to_run(pipeline: Pipeline) -> None:
+    assert in_every_clone(pipeline) == []
+
+
+def test_a_stage_that_a_clone_would_skip_is_found() -> None:
+    table = {"metrics/a.json": {"cache": False}}
+    stages = {"a": {"metrics": [table]}, "b": {"outs": ["data/b"], "metrics": [table]}}
+    assert in_every_clone({"stages": stages}) == ["a"]

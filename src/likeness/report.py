@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from likeness.common.io import read_json, write_text
+from likeness.common.pages import render
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 
@@ -42,7 +43,6 @@ def write_report(
         adapter: what image_train wrote; `voice_adapter` what voice_train wrote.
         speech: what voice_evaluate wrote; `samples/` in it is what there is to hear.
     """
-    import jinja2
     import markdown
 
     stages = {path.stem: read_json(path) for path in sorted(metrics_dir.glob("*.json"))}
@@ -58,13 +58,6 @@ def write_report(
         for path in sorted(reports_dir.glob("*/*.md"))
         if path.parent != out_dir
     }
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     training = read_json(adapter / "training.json")
     evaluation = read_json(metrics_dir / "image_evaluate.json")
     context = {
@@ -89,7 +82,7 @@ def write_report(
         "generated": stages["image_generate"],
     }
     for template, name in TEMPLATES.items():
-        write_text(out_dir / name, environment.get_template(template).render(context))
+        write_text(out_dir / name, render(Path(__file__).with_name(template), **context))
 
 
 def read_samples(folder: Path) -> list[dict[str, Any]]:

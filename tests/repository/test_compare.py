@@ -15,7 +15,14 @@ import pytest
 
 from likeness.common.errors import LikenessError
 from likeness.repository import compare
-from likeness.repository.compare_page import along, draw, escaped, markdown_of, samples
+from likeness.repository.compare_page import (
+    companions,
+    draw,
+    escaped,
+    families,
+    markdown_of,
+    samples,
+)
 from likeness.repository.experiments import (
     Estimate,
     Experiment,
@@ -411,18 +418,67 @@ def test_only_params_that_differ_are_columns() -> None:
     assert differing_params([one, other, unread]) == ["new", "rank", "rate"]
 
 
-def test_a_param_is_drawn_where_it_alone_varies(tmp_path: Path) -> None:
+def names(lines: list[list[Experiment]]) -> list[list[str]]:
+    return [[each.name for each in line] for line in lines]
+
+
+def test_a_param_is_drawn_where_it_alone_varies() -> None:
     points = {"main": (4, "x"), "a": (16, "x"), "b": (8, "x"), "c": (32, "y")}
     rows = [
         row(name, 1, params={"rank": rank, "kind": kind}) for name, (rank, kind) in points.items()
     ]
-    assert [each.name for each in along(rows, "rank")] == ["main", "b", "a"]
-    assert [each.name for each in along(rows, "kind")] == ["main"]
+    assert names(families(rows, ["rank"])) == [["main", "b", "a"]]
+    assert families(rows, ["kind"]) == []
     assert list(draw(rows, [FRECHET], {})) == [FRECHET, f"{FRECHET} against rank"]
     elsewhere = [row("d", 1, params={"rank": 64, "kind": "x"}, baseline="older")]
-    assert [each.name for each in along(rows + elsewhere, "rank")] == ["main", "b", "a"]
+    assert names(families(rows + elsewhere, ["rank"])) == [["main", "b", "a"]]
     rows = [row(name, 1, params={"kind": kind}) for name, (_, kind) in points.items()]
     assert list(draw(rows, [FRECHET], {})) == [FRECHET, f"{FRECHET} against kind"]
+
+
+def test_a_grid_is_a_line_for_each_value_of_the_other_param() -> None:
+    grid = [(rank, rate) for rank in (4, 16, 8) for rate in (0.2, 0.1)]
+    rows = [
+        row(f"{rank} {rate}", rank, params={"alpha": 2 * rank, "rank": rank, "rate": rate})
+        for rank, rate in grid
+    ]
+    assert companions(rows, "rank") == companions(rows, "alpha") == ["alpha", "rank"]
+    by_rank = names(families(rows, ["alpha", "rank"]))
+    assert by_rank == [["4 0.2", "8 0.2", "16 0.2"], ["4 0.1", "8 0.1", "16 0.1"]]
+    assert names(families(rows, ["rate"]))[0] == ["4 0.1", "4 0.2"]
+    drawn = draw(rows, [FRECHET], {})
+    titles = [f"{FRECHET} against alpha and rank", f"{FRECHET} against rate"]
+    assert list(drawn) == [FRECHET, *titles]
+    assert drawn[titles[0]] != drawn[titles[1]]
+    assert families(rows, ["alpha", "rank", "rate"]) == []
+
+
+def test_what_all_experiments_share_is_no_column() -> None:
+    main = row("main", 1, params={"rank": 4, "epochs": 24})
+    tried = [row(f"r{rank}", 2, params={"rank": rank, "epochs": 10}) for rank in (4, 8)]
+    text = markdown_of([main, *tried], [FRECHET], {FRECHET: "lower"})
+    assert list(table(text)["r4"]) == ["experiment", "state", "rank", FRECHET]
+    assert "All experiments have epochs 10 (else 24)." in text
+    edited = row("workspace", 1, params={"rank": 4, "epochs": 9})
+    text = markdown_of([edited, main, *tried], [FRECHET], {FRECHET: "lower"})
+    assert table(text)["workspace"]["epochs"] == "9"
+
+
+def test_sets_of_another_size_are_not_ranked() -> None:
+    def sized(name: str, value: float, n: int, metric: str = FRECHET) -> Experiment:
+        return row(name, value, estimates={metric: Estimate(value, (value - 1, value + 1), n)})
+
+    rows = [
+        sized("main", 1, 89),
+        sized("a", 5, 45),
+        sized("b", 4, 45),
+        row("bare", 3, estimates={FRECHET: Estimate(3)}),
+    ]
+    assert [each.name for each in ranked(rows, FRECHET, "lower")] == ["bare", "b", "a"]
+    apart = "Not ranked, as this metric depends on n: main, 1 (0 to 2; n 89)."
+    assert verdict(rows, FRECHET, "lower")[-1] == apart
+    means = [sized("main", 9, 89, CLIP), sized("a", 5, 45, CLIP)]
+    assert [each.name for each in ranked(means, CLIP, "higher")] == ["main", "a"]
 
 
 def test_figures_of_another_extractor_are_marked() -> None:

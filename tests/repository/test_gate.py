@@ -221,7 +221,7 @@ def test_touched_code_is_not_stale_and_many_reasons_are_counted(clone: Path) -> 
     os.utime(clone / "stages/image_train.py", (1, 1))
     assert gate.stale(clone) == []
     replace(clone / "params.yaml", "rank: 4", "a: 1\n  b: 2\n  c: 3\n  d: 4\n  e: 5")
-    assert "; 2 more" in gate.stale(clone)[0].text
+    assert " and 2 more" in gate.stale(clone)[0].text
 
 
 def test_a_pipeline_that_dvc_cannot_read_is_one_line(clone: Path) -> None:

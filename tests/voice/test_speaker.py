@@ -6,7 +6,14 @@ import soundfile
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import write_json
-from likeness.voice.speaker import embed, embed_files, embed_windows, load_encoder, window_starts
+from likeness.voice.speaker import (
+    centroid_similarities,
+    embed,
+    embed_files,
+    embed_windows,
+    load_encoder,
+    window_starts,
+)
 from tests.conftest import ROOT
 
 ENCODER = ROOT / "models" / "speaker_encoder"
@@ -141,3 +148,12 @@ def test_wavlm_is_another_kind(tmp_path):
     windows = embed_windows(voiced(6, 110), 16000, tmp_path)
     assert windows.shape == (3, 12)
     assert np.linalg.norm(windows, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_real_clip_is_not_its_own_reference() -> None:
+    real = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    found = centroid_similarities(real, [0, 1, 2], real)
+    assert found == pytest.approx([np.sqrt(0.5), np.sqrt(0.5), 0])
+    # A clip of the third sentence, and one of a sentence that nobody read.
+    other = centroid_similarities(np.array([[1.0, 0.0], [1.0, 0.0]]), [2, None], real)
+    assert other == pytest.approx([1, 2 / np.sqrt(5)])

@@ -1,4 +1,6 @@
-"""The one exception that reaches the user."""
+"""The one exception that reaches the user, and how its line is put together."""
+
+from collections.abc import Sequence
 
 
 class LikenessError(Exception):
@@ -6,3 +8,9 @@ class LikenessError(Exception):
 
     `cli.run` prints it as one line and exits with 1; everything else keeps its traceback.
     """
+
+
+def some(names: Sequence[str], most: int = 5, joint: str = ", ") -> str:
+    """The first few of what may be many, for one line, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return joint.join(names[:most]) + more

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from likeness.common import figures
 from likeness.common.errors import LikenessError
+from likeness.common.estimates import Estimate, mean, rounded
 from likeness.common.io import write_json
 from likeness.common.manifest import read_manifest, write_manifest
 from likeness.common.params import Section
@@ -18,7 +19,6 @@ from likeness.common.runtime import Runtime
 from likeness.image import fidelity
 from likeness.image.clip import clip_scores
 from likeness.image.features import Features, extract, extractor_kind
-from likeness.image.fidelity import Estimate, mean_estimate, subset_estimate
 from likeness.image.quality import Measures, colour_prototypes, measure_all, nearest_colour
 from likeness.image.rows import EvaluatedImage, PreparedImage, SyntheticImage
 
@@ -134,7 +134,7 @@ def evaluate(
         "clip_model": clip.name,
         "distance_n": found["tuned_precision"].n,
         **{f"{name}_n": len(images) for name, images in sets.items()},
-        **{name: round(estimate.value, 5) for name, estimate in found.items()},
+        **{name: rounded(estimate.value) for name, estimate in found.items()},
     }
 
 
@@ -172,14 +172,14 @@ class Scores:
         self.test_reach = fidelity.nearest(test.vectors, train.vectors)
 
     def mean(self, values: Array) -> Estimate:
-        return mean_estimate(values, self.cfg.rounds, self.seed)
+        return mean(values, self.cfg.rounds, self.seed)
 
     def subset(self, pool: ImageSet, n: int, measure: Any) -> Estimate:
         """`measure` of the vectors of random subsets of `pool` and of the test split's n images."""
         rng = np.random.default_rng(self.seed)
         chosen = np.sort(rng.choice(len(self.test), n, replace=False))
         reference = self.test.vectors[chosen]
-        return subset_estimate(
+        return fidelity.subset_estimate(
             lambda rows: float(measure(pool.vectors[rows], reference)),
             len(pool),
             n,
@@ -299,7 +299,7 @@ def _set_estimates(
         )
         p = pool.features.probabilities
         if p.shape[1]:
-            found[f"{name}_inception"] = subset_estimate(
+            found[f"{name}_inception"] = fidelity.subset_estimate(
                 lambda rows, p=p: fidelity.inception(p[rows]),
                 len(pool),
                 n,

@@ -4,21 +4,12 @@ Checked against torchmetrics and torch-fidelity on the same features (tests/imag
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
+from likeness.common.estimates import Estimate
+
 Array = np.ndarray
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure with its 95 % interval and the number of images it was measured on."""
-
-    value: float
-    low: float
-    high: float
-    n: int
 
 
 def frechet(left: Array, right: Array) -> float:
@@ -105,12 +96,3 @@ def subset_estimate(
     values = [measure(rng.choice(pool, n, replace=False)) for _ in range(rounds)]
     low, high = np.percentile(values, [2.5, 97.5])
     return Estimate(float(np.mean(values)), float(low), float(high), n)
-
-
-def mean_estimate(values: Array, rounds: int, seed: int) -> Estimate:
-    """Mean of (N,) per-image values with its bootstrap percentile interval (Efron 1979)."""
-    values = np.asarray(values, np.float64)
-    rng = np.random.default_rng(seed)
-    means = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(rounds)]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Estimate(float(values.mean()), float(low), float(high), len(values))

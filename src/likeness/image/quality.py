@@ -10,11 +10,11 @@ from PIL import Image
 from likeness.common.errors import LikenessError
 from likeness.common.items import Result, map_items
 from likeness.common.runtime import Runtime
+from likeness.image.pixels import ITEM
 
 Array = np.ndarray
 
 LIGHT = 235  # 8-bit level from which a background pixel counts as white
-ITEM = 16  # 8-bit levels by which an item's pixel differs from the background
 
 
 @dataclass(frozen=True)

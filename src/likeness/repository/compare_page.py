@@ -11,12 +11,15 @@ from typing import Any
 
 from likeness.common import figures
 from likeness.common.errors import LikenessError
+from likeness.common.pages import render
 from likeness.repository.experiments import (
     Experiment,
     Ways,
     differing_params,
     ranked,
     read_file,
+    set_apart,
+    shared_params,
     verdict,
 )
 
@@ -34,7 +37,8 @@ Sheet = list[tuple[str, bytes]]  # (name of the experiment, its image)
 
 
 def markdown_of(rows: Sequence[Experiment], metrics: Sequence[str], ways: Ways) -> str:
-    params = differing_params(rows)
+    shared = shared_params(rows)
+    params = [name for name in differing_params(rows) if name not in shared]
     several = len({row.baseline for row in rows} - {None}) > 1
     head = ["experiment", *(["of"] if several else []), "state", *params, *metrics]
     lines = ["# Experiments", ""]
@@ -51,6 +55,12 @@ def markdown_of(rows: Sequence[Experiment], metrics: Sequence[str], ways: Ways) 
             *(str(row.estimates.get(name, ABSENT)) for name in metrics),
         ]
         lines.append(f"| {' | '.join(map(escaped, cells))} |")
+    if shared:
+        texts = [
+            f"{name} {plain(ours)} (else {plain(theirs)})"
+            for name, (ours, theirs) in shared.items()
+        ]
+        lines += ["", f"All experiments have {escaped(', '.join(texts))}."]
     lines += ["", CAPTION, "", *(f"{escaped(note)}\n" for note in notes(rows, metrics))]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -87,19 +97,14 @@ def escaped(text: str) -> str:
 
 def html_of(markdown_text: str, drawn: Mapping[str, bytes], sheets: Mapping[str, Sheet]) -> str:
     """One page that needs no other file: the Markdown, figures by title, samples by path."""
-    import jinja2
     import markdown  # type: ignore[import-untyped]
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.globals["data_uri"] = data_uri
-    return environment.get_template("compare.html").render(
-        body=markdown.markdown(markdown_text, extensions=["tables"]), drawn=drawn, sheets=sheets
+    return render(
+        Path(__file__).with_name("compare.html"),
+        body=markdown.markdown(markdown_text, extensions=["tables"]),
+        drawn=drawn,
+        sheets=sheets,
+        data_uri=data_uri,
     )
 
 
@@ -138,27 +143,50 @@ def draw(rows: Sequence[Experiment], metrics: Sequence[str], ways: Ways) -> dict
             if having:
                 draw_experiments(path, having, metric, best)
                 drawn[metric] = path.read_bytes()
-            for param in differing_params(having):
-                points = along(having, param)
-                if len({plain(row.params[param]) for row in points}) > 1:
-                    draw_param(path, points, param, metric, best)
-                    drawn[f"{metric} against {param}"] = path.read_bytes()
+            apart = set_apart(rows, metric)
+            alike = [row for row in having if row not in apart]
+            for param in differing_params(alike):
+                names = companions(alike, param)
+                lines = families(alike, names)
+                if param == names[0] and lines:
+                    draw_param(path, lines, names, metric, best)
+                    drawn[f"{metric} against {' and '.join(names)}"] = path.read_bytes()
     return drawn
 
 
-def along(rows: Sequence[Experiment], param: str) -> list[Experiment]:
-    """Those that differ from the first row in no param but this one, in order of its value."""
-    others = {**rows[0].params, param: None}
-    same = [
-        row
-        for row in rows
-        if param in row.params
-        and row.commit == rows[0].commit
-        and {**row.params, param: None} == others
-    ]
-    if all(is_number(row.params[param]) for row in same):
-        return sorted(same, key=lambda row: (row.params[param], row.name))
-    return sorted(same, key=lambda row: (plain(row.params[param]), row.name))
+def companions(rows: Sequence[Experiment], param: str) -> list[str]:
+    """The param and those that always change with it, as an alpha that follows the rank."""
+
+    def text(row: Experiment, name: str) -> str:
+        return plain(row.params.get(name))
+
+    found = []
+    for name in differing_params(rows):
+        pairs = {(text(row, param), text(row, name)) for row in rows}
+        if len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs}):
+            found.append(name)
+    return found
+
+
+def families(rows: Sequence[Experiment], names: Sequence[str]) -> list[list[Experiment]]:
+    """Groups of rows that differ in nothing but these params, each in order of the first one's value.
+
+    None where more than two change together: a figure could not say which of them it is.
+    """
+    groups: dict[str, list[Experiment]] = {}
+    for row in rows if len(names) <= 2 else ():
+        if names[0] in row.params:
+            others = {name: value for name, value in row.params.items() if name not in names}
+            key = json.dumps([row.commit, others], sort_keys=True)
+            groups.setdefault(key, []).append(row)
+
+    def place(row: Experiment) -> tuple[Any, str]:
+        value = row.params[names[0]]
+        return value if numeric else plain(value), row.name
+
+    numeric = all(is_number(row.params[names[0]]) for group in groups.values() for row in group)
+    found = [sorted(group, key=place) for group in groups.values()]
+    return [group for group in found if len({plain(row.params[names[0]]) for row in group}) > 1]
 
 
 def is_number(value: Any) -> bool:
@@ -179,24 +207,40 @@ def draw_experiments(
 
 
 def draw_param(
-    path: Path, rows: Sequence[Experiment], param: str, metric: str, best: Sequence[Experiment]
+    path: Path,
+    lines: Sequence[Sequence[Experiment]],
+    names: Sequence[str],
+    metric: str,
+    best: Sequence[Experiment],
 ) -> None:
-    values = [row.params[param] for row in rows]
-    texts = list(dict.fromkeys(map(plain, values)))
+    from matplotlib import colormaps
+
+    values = [row.params[names[0]] for line in lines for row in line]
+    texts = sorted(set(map(plain, values)))
     numeric = all(map(is_number, values))
-    places = values if numeric else [texts.index(plain(value)) for value in values]
+    apart = [name for name in differing_params([line[0] for line in lines]) if name not in names]
     with figures.figure(path) as axes:
-        middles = [row.estimates[metric].value for row in rows]
-        axes.plot(places, middles, color=figures.QUIET, linewidth=0.8)
-        for at, row in zip(places, rows, strict=True):
-            value, (low, high) = ends(row, metric)
-            axes.plot((at, at), (low, high), color=ink(row, best))
-            axes.plot(at, value, "o", color=ink(row, best))
+        for at, line in enumerate(lines):
+            colour = figures.QUIET if len(lines) == 1 else colormaps["viridis"](at / len(lines))
+            label = ", ".join(f"{name} {plain(line[0].params.get(name))}" for name in apart)
+            places = [
+                row.params[names[0]] if numeric else texts.index(plain(row.params[names[0]]))
+                for row in line
+            ]
+            middles = [row.estimates[metric].value for row in line]
+            axes.plot(places, middles, color=colour, linewidth=0.8, label=label)
+            for place, row in zip(places, line, strict=True):
+                value, (low, high) = ends(row, metric)
+                shade = ink(row, best) if row in best or row.is_commit else colour
+                axes.plot((place, place), (low, high), color=shade)
+                axes.plot(place, value, "o", color=shade)
+        if len(lines) > 1:
+            axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
         if not numeric:
             axes.set_xticks(range(len(texts)), texts)
         elif min(values) > 0 and max(values) / min(values) > 30:
             axes.set_xscale("log")
-        axes.set_xlabel(param)
+        axes.set_xlabel(" and ".join(names))
         axes.set_title(metric)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from likeness.common.errors import some
 from likeness.repository import probes
 from likeness.repository.probes import Machine, Version
 
@@ -24,7 +25,6 @@ DISK, DISK_FOR_MORE = 2 * GIB, 10 * GIB  # what one run writes; several runs, or
 CUDA_PACKAGES = ("nvidia-", "cuda-", "triton")  # that a torch for CPUs does without
 # Of the runtimes that voice_download enables, the versions that yt-dlp takes.
 RUNTIMES: dict[str, Version] = {"deno": (2, 3), "node": (22,)}
-SOME = 5  # names that a line lists
 
 
 @dataclass(frozen=True)
@@ -81,17 +81,12 @@ def check_packages(locked: Mapping[str, str], installed: Mapping[str, str]) -> F
     ]
     advice = "delete .venv and `make repro`, or `pip install -r requirements.lock`"
     if missing:
-        text = f"{len(missing)} of {len(locked)} missing: {_some(missing)}"
+        text = f"{len(missing)} of {len(locked)} missing: {some(missing)}"
         return Finding("packages", "error", f"{text}; {advice}")
     if others:
-        text = f"{len(others)} of {len(locked)} are not as locked: {_some(others)}"
+        text = f"{len(others)} of {len(locked)} are not as locked: {some(others)}"
         return Finding("packages", "warning", f"{text}; figures may differ: {advice}")
     return Finding("packages", "ok", f"all {len(locked)} as in requirements.lock")
-
-
-def _some(names: Sequence[str], most: int = SOME) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _dotted(version: Version) -> str:
@@ -232,7 +227,7 @@ def check_git(name: str, email: str, changed: Sequence[str]) -> list[Finding]:
     state = Finding("git", "ok", "nothing uncommitted")
     if changed:
         advice = "commit them: every experiment takes them along"
-        state = Finding("git", "warning", f"{len(changed)} uncommitted: {_some(changed)}; {advice}")
+        state = Finding("git", "warning", f"{len(changed)} uncommitted: {some(changed)}; {advice}")
     return [identity, state]
 
 
@@ -262,7 +257,7 @@ def check_bundled(folder: Path, promised: Iterable[str]) -> Finding:
             "bundled", "error", "dvc.lock names nothing in it; `git checkout -- dvc.lock`"
         )
     if problems:
-        text = f"{len(problems)} of {len(todo)} objects: {_some(problems, 2)}"
+        text = f"{len(problems)} of {len(todo)} objects: {some(problems, 2)}"
         return Finding("bundled", "error", f"{text}; `git checkout -- bundled` brings them back")
     return Finding("bundled", "ok", f"all {len(todo)} objects are whole")
 

@@ -8,13 +8,14 @@ import json
 import math
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from likeness.common.errors import LikenessError
-from likeness.repository.metrics import Direction
+from likeness.common.errors import LikenessError, some
+from likeness.repository.metrics import Direction, depends_on_n
 
 WORKSPACE = "workspace"
 UNFINISHED = ("queued", "running", "failed")
@@ -250,11 +251,30 @@ def run_dvc(root: Path, *command: str) -> str:
 
 
 def ranked(rows: Sequence[Experiment], metric: str, way: Direction) -> list[Experiment]:
-    """Best first; of equals, commits first. Without the workspace: its metrics may be older than
-    its params."""
+    """Best first; of equals, commits first. Without what is `set_apart`."""
     sign = 1 if way == "lower" else -1
-    having = [row for row in rows if metric in row.estimates and not row.is_workspace]
+    apart = set_apart(rows, metric)
+    having = [row for row in _measured_by(rows, metric) if row not in apart]
     return sorted(having, key=lambda row: (sign * row.estimates[metric].value, not row.is_commit))
+
+
+def set_apart(rows: Sequence[Experiment], metric: str) -> list[Experiment]:
+    """Those measured at another n than most, by a metric that compares sets.
+
+    A Fréchet distance falls as n grows (Chong and Forsyth 2020), so that of 300 images would win
+    against any of 100.
+    """
+    if not depends_on_n(metric):
+        return []
+    counted = [row for row in _measured_by(rows, metric) if row.estimates[metric].n]
+    counts = Counter(row.estimates[metric].n for row in counted)
+    usual = max(counts, key=lambda n: (counts[n], n), default=0)
+    return [row for row in counted if row.estimates[metric].n != usual]
+
+
+def _measured_by(rows: Sequence[Experiment], metric: str) -> list[Experiment]:
+    """Without the workspace: its metrics may be older than its params."""
+    return [row for row in rows if metric in row.estimates and not row.is_workspace]
 
 
 def differing_params(rows: Sequence[Experiment]) -> list[str]:
@@ -265,6 +285,20 @@ def differing_params(rows: Sequence[Experiment]) -> list[str]:
     ]
     names = sorted({name for params in known for name in params})
     return [name for name in names if len({each.get(name) for each in texts}) > 1]
+
+
+def shared_params(rows: Sequence[Experiment]) -> dict[str, tuple[Any, Any]]:
+    """What all experiments have alike, and their commits have otherwise: both values by param."""
+    experiments = [row for row in rows if row.baseline is not None and row.params]
+    others = [row for row in rows if row.baseline is None and row.params]
+    if len(experiments) < 2 or not others:
+        return {}
+    apart = {*differing_params(experiments), *differing_params(others)}
+    return {
+        name: (experiments[0].params.get(name), others[0].params.get(name))
+        for name in differing_params(rows)
+        if name not in apart
+    }
 
 
 def verdict(rows: Sequence[Experiment], metric: str, way: Direction) -> list[str]:
@@ -282,6 +316,9 @@ def verdict(rows: Sequence[Experiment], metric: str, way: Direction) -> list[str
         if roles:
             against = f"Against {' and '.join(roles)}, {row.name}"
             lines.append(f"{against}, {weighed(best, row, metric)}")
+    apart = [f"{row.name}, {row.estimates[metric]}" for row in set_apart(rows, metric)]
+    if apart:
+        lines.append(f"Not ranked, as this metric depends on n: {some(apart, joint='; ')}.")
     return lines
 
 

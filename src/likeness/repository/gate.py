@@ -26,7 +26,7 @@ from typing import Any
 
 import yaml
 
-from likeness.common.errors import LikenessError
+from likeness.common.errors import LikenessError, some
 from likeness.common.io import write_text
 from likeness.repository.experiments import WORKSPACE, flat, read_file
 from likeness.repository.guard import LOADER
@@ -251,8 +251,7 @@ def stale(root: Path) -> list[Finding]:
                 upstream = graph.successors(stage)
                 reasons = [] if stage.frozen else _reasons(repo, stage, upstream)
                 if reasons:
-                    more = len(reasons) - REASONS
-                    text = "; ".join(reasons[:REASONS]) + (f"; {more} more" if more > 0 else "")
+                    text = some(reasons, REASONS, "; ")
                     found.append(Finding("stale", _address(repo, stage), text))
     except DvcException as error:
         raise LikenessError(f"{root}: {' '.join(str(error).split())}") from error

@@ -15,14 +15,13 @@ from typing import Any
 
 import yaml
 
-from likeness.common.errors import LikenessError
+from likeness.common.errors import LikenessError, some
 from likeness.repository.experiments import flat
 
 # Folders too big to be read twice: their files are known by size and time. Of everything else the
 # content counts, so an editor that writes the same text again stops nothing.
 DATA = ("data", "models")
 PARAMS = "params.yaml"
-NAMED = 5  # changed things that an error names
 # Some ten times as fast as the loader in Python, where the library for it is there.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -46,11 +45,7 @@ class Snapshot:
         changed = [name for name in names if self.state.get(name) != now.get(name)]
         if not changed:
             return
-        more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
-        raise LikenessError(
-            f"{', '.join(changed[:NAMED])}{more}: changed while {self.stage} ran; "
-            "run dvc repro again"
-        )
+        raise LikenessError(f"{some(changed)}: changed while {self.stage} ran; run dvc repro again")
 
 
 def snapshot(root: Path, stage: str) -> Snapshot:

@@ -33,6 +33,7 @@ _HIGHER = re.compile(
     r"(.*_)?(clip|precision|recall|density|coverage|inception|realism|colour_agreement"
     r"|clean_background|accuracy|similarity|dnsmos|score)"
 )
+_OF_SETS = re.compile(r"(.*_)?(frechet|fid|precision|recall|density|coverage|inception)")
 
 
 def direction(name: str) -> Direction | None:
@@ -43,3 +44,8 @@ def direction(name: str) -> Direction | None:
     if _LOWER.fullmatch(key):
         return "lower"
     return "higher" if _HIGHER.fullmatch(key) else None
+
+
+def depends_on_n(name: str) -> bool:
+    """Whether the metric compares sets, and so is another one with other numbers of items."""
+    return _OF_SETS.fullmatch(name.rpartition(".")[2]) is not None

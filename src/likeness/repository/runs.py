@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tqdm import tqdm
 
 from likeness.common.errors import LikenessError
 from likeness.repository.experiments import flat, not_run, read_file, read_lock
@@ -123,8 +124,7 @@ class Runner:
             if self._stopped.is_set():
                 raise LikenessError(f"{run.name}: stopped")
             again = f" (try {attempt + 1})" if attempt else ""
-            # One write, as several threads print: the end of a line would be another.
-            sys.stderr.write(f"{run.name}{again}: {shlex.join(run.command)}\n")
+            tqdm.write(f"{run.name}{again}: {shlex.join(run.command)}", file=sys.stderr)
             code = self._attempt(run, keep)
             if code == 0:
                 return

@@ -24,6 +24,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
+
 from likeness.common.errors import LikenessError
 from likeness.repository.experiments import read_file
 from likeness.repository.runs import Run, Runner, experiments, find_done, git
@@ -95,8 +97,14 @@ class Search:
         print(f"{len(runs)} combinations, {done} of them done", file=sys.stderr)
         if len(pending) > 1:
             self._run_shared()
-        with ThreadPoolExecutor(workers) as pool:
-            return [error for error in pool.map(self._try, pending) if error]
+        with ThreadPoolExecutor(workers) as pool, self._progress(len(runs), done) as bar:
+
+            def attempt(run: Run) -> LikenessError | None:
+                error = self._try(run)
+                bar.update()
+                return error
+
+            return [error for error in pool.map(attempt, pending) if error]
 
     def try_best(self, trials: int, workers: int) -> list[LikenessError]:
         """Run so many combinations that Optuna chooses; returns what failed.
@@ -120,26 +128,30 @@ class Search:
             study.enqueue_trial(trial.params)
         self._run_shared()
         failed: dict[str, LikenessError] = {}
-        before: set[str] | None = None
-        while True:
+
+        def tried() -> set[str]:
             complete = study.get_trials(states=(TrialState.COMPLETE,))
-            tried = {_text(trial.params) for trial in complete} | failed.keys()
-            missing = min(trials, len(self.space)) - len(tried)
-            if missing <= 0:
-                return list(failed.values())
-            # A combination that is chosen again costs no run, so it does not count as one. Where
-            # Optuna chose only such, it is given one.
-            if tried == before:
-                study.enqueue_trial(
-                    next(each for each in self.space.varied() if _text(each) not in tried)
+            return {_text(trial.params) for trial in complete} | failed.keys()
+
+        budget = min(trials, len(self.space))
+        before: set[str] | None = None
+        with self._progress(budget, len(tried())) as bar:
+            while (missing := budget - len(now := tried())) > 0:
+                # A combination that is chosen again costs no run, so it does not count as one. Where
+                # Optuna chose only such, it is given one.
+                if now == before:
+                    study.enqueue_trial(
+                        next(each for each in self.space.varied() if _text(each) not in now)
+                    )
+                before = now
+                study.optimize(
+                    partial(self._objective, failed),
+                    n_trials=missing,
+                    n_jobs=min(workers, missing),
+                    catch=(LikenessError,),
+                    callbacks=[lambda *_: bar.update(len(tried()) - bar.n)],
                 )
-            before = tried
-            study.optimize(
-                partial(self._objective, failed),
-                n_trials=missing,
-                n_jobs=min(workers, missing),
-                catch=(LikenessError,),
-            )
+        return list(failed.values())
 
     def _objective(self, failed: dict[str, LikenessError], trial: "optuna.Trial") -> float:
         overrides = [
@@ -170,8 +182,12 @@ class Search:
         if found is None:
             raise LikenessError(f"{run.name}: has none of {', '.join(self.space.metrics)}")
         metric, value = found
-        print(f"{run.name}: {metric} {value:.5g}", file=sys.stderr, flush=True)
+        tqdm.write(f"{run.name}: {metric} {value:.5g}", file=sys.stderr)
         return value
+
+    def _progress(self, total: int, done: int) -> "tqdm[Any]":
+        what = f"search {self.space.lane}: experiments"
+        return tqdm(desc=what, total=total, initial=done, file=sys.stderr, dynamic_ncols=True)
 
     def _run_shared(self) -> None:
         if self.shared:

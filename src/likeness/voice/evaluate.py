@@ -10,6 +10,7 @@ from pydantic import Field
 
 from likeness.common import figures
 from likeness.common.errors import LikenessError
+from likeness.common.estimates import Estimate, difference, ratio, rounded
 from likeness.common.io import write_bytes, write_json, write_text
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
 from likeness.common.params import Section
@@ -17,8 +18,7 @@ from likeness.common.runtime import Runtime
 from likeness.voice.measure import hear_files, rate_files
 from likeness.voice.rows import EvaluatedSpeech, Speech, Utterance
 from likeness.voice.samples import encode_mp3
-from likeness.voice.scores import Estimate, centroid_similarities, difference, ratio
-from likeness.voice.speaker import embed_files
+from likeness.voice.speaker import centroid_similarities, embed_files
 from likeness.voice.transcribe import check_model
 from likeness.voice.wer import Normalizer, character_errors, word_errors
 
@@ -122,10 +122,7 @@ def evaluate(
         "words": sum(row.words for row in table if row.voice == "real"),
         "with_problems_base": sum(bool(row.problems) for row in table if row.voice == "base"),
         "with_problems_tuned": sum(bool(row.problems) for row in table if row.voice == "tuned"),
-        **{
-            name: None if estimate.value is None else round(estimate.value, 5)
-            for name, estimate in found.items()
-        },
+        **{name: rounded(estimate.value) for name, estimate in found.items()},
     }
 
 
@@ -281,7 +278,7 @@ def _turn(row: EvaluatedSpeech) -> tuple[str, int]:
 
 
 def sentence_parts(rows: Sequence[EvaluatedSpeech], figure: str) -> Array:
-    """(N, 2) numerators and denominators of a figure by sentence, sorted; see `likeness.voice.scores`."""
+    """(N, 2) numerators and denominators of a figure by sentence, sorted: see `common.estimates`."""
     sums: dict[str, Array] = {}
     for row in rows:
         if figure == "wer":

@@ -187,3 +187,17 @@ def _wavlm(folder: Path, device: str) -> Encoder:
         return network(inputs["input_values"].to(device)).embeddings
 
     return Encoder(WAVLM_RATE, WAVLM_WINDOW, WAVLM_STEP, 0.0, run)
+
+
+def centroid_similarities(vectors: Array, own: list[int | None], real: Array) -> Array:
+    """(M,) cosines of (M, D) unit vectors to the centroid of the (N, D) real ones.
+
+    Args:
+        own: for each vector the number of the real clip of its sentence, or None. That clip is left
+            out of the centroid, so that a real clip is not its own reference, and synthetic and
+            real clips of a sentence are compared with the very same voice.
+    """
+    total = real.sum(0)
+    centroids = np.stack([total if at is None else total - real[at] for at in own])
+    centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
+    return np.asarray((vectors * centroids).sum(1))

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from likeness.common import figures
 from likeness.common.errors import LikenessError
+from likeness.common.estimates import Estimate, rounded
 from likeness.common.io import read_json, write_json, write_text
 from likeness.common.items import Result, map_items
 from likeness.common.manifest import (
@@ -27,7 +28,6 @@ from likeness.voice.audio import encode, read, resample
 from likeness.voice.rows import SCRIPT, Recording, Region, Transcript, Word
 from likeness.voice.wer import (
     Normalizer,
-    Rate,
     Sentence,
     WordErrors,
     pooled_rate,
@@ -142,9 +142,11 @@ def transcribe(
         transcripts,
         cfg.normalizer,
     )
-    rate = _rate(errors, cfg, rt)
+    every = [one for found in errors.values() for one in found]
+    rate = pooled_rate(every, cfg.rounds, rt.seed_for("wer"))
+    words = sum(one.words for one in every)
     _draw(plots_dir, transcripts, errors)
-    write_text(report, _report(rows, transcripts, rate, errors))
+    write_text(report, _report(rows, transcripts, rate, words, errors))
     write_manifest(out_dir / "rejected.jsonl", rejected)
     write_manifest(out_dir / "words.jsonl", transcripts)
     seconds = sum(piece.end - piece.start for window in windows.values() for piece in window)
@@ -157,11 +159,11 @@ def transcribe(
         "regions_without_words": sum(not row.words for row in transcripts),
         "rejected_error": len(rejected),
         "normalizer": f"whisper {cfg.normalizer}",
-        "wer": rate and round(rate.value, 5),
-        "wer_low": rate and round(rate.low, 5),
-        "wer_high": rate and round(rate.high, 5),
-        "wer_n": rate.n if rate else 0,
-        "wer_sentences": sum(map(len, errors.values())),
+        "wer": rounded(rate.value),
+        "wer_low": rounded(rate.low),
+        "wer_high": rounded(rate.high),
+        "wer_n": words,
+        "wer_sentences": len(every),
     }
 
 
@@ -485,14 +487,6 @@ def sentence_errors(
     return found
 
 
-def _rate(errors: Mapping[str, list[WordErrors]], cfg: VoiceTranscribe, rt: Runtime) -> Rate | None:
-    """The pooled rate over all recordings, or None without a word to compare with."""
-    every = [one for found in errors.values() for one in found]
-    if not sum(one.words for one in every):
-        return None
-    return pooled_rate(every, cfg.rounds, rt.seed_for("wer"))
-
-
 def _draw(
     plots_dir: Path, transcripts: Sequence[Transcript], errors: Mapping[str, list[WordErrors]]
 ) -> None:
@@ -520,14 +514,15 @@ def _draw(
 def _report(
     recordings: Sequence[Recording],
     transcripts: Sequence[Transcript],
-    rate: Rate | None,
+    rate: Estimate,
+    words: int,
     errors: Mapping[str, list[WordErrors]],
 ) -> str:
     """The text as a person reads it: a line a region, with its time and the mean word probability."""
     lines = ["# Transcripts", ""]
-    if rate is not None:
+    if rate.n:
         interval = f"{rate.low:.1%} to {rate.high:.1%}"
-        lines += [f"Word error rate {rate.value:.1%} ({interval}, {rate.n} words).", ""]
+        lines += [f"Word error rate {rate.value:.1%} ({interval}, {words} words).", ""]
     for recording in recordings:
         found = errors.get(recording.id, [])
         score = f", {sum(one.errors for one in found)} errors in {sum(one.words for one in found)} words"

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from likeness.common.estimates import Estimate, ratio
 from likeness.common.io import read_jsonl
 from likeness.common.manifest import checked
 
@@ -40,16 +41,6 @@ class WordErrors:
 
     errors: int
     words: int
-
-
-@dataclass(frozen=True)
-class Rate:
-    """A pooled rate with its 95 % interval; `n` is the number of words in the references."""
-
-    value: float
-    low: float
-    high: float
-    n: int
 
 
 def read_script(path: Path) -> list[Sentence]:
@@ -102,19 +93,9 @@ def character_errors(reference: str, hypothesis: str, normalizer: Normalizer) ->
     return errors, counts.hits + counts.substitutions + counts.deletions
 
 
-def pooled_rate(found: Sequence[WordErrors], rounds: int, seed: int) -> Rate:
-    """All errors by all words, with a bootstrap interval over the sentences.
-
-    Args:
-        found: one entry a sentence, with at least one word in all.
-        rounds: resamplings behind the interval.
-    """
-    errors, words = (np.array([getattr(one, key) for one in found]) for key in ("errors", "words"))
-    rng = np.random.default_rng(seed)
-    picks = rng.integers(0, len(found), (rounds, len(found)))
-    rates = errors[picks].sum(1) / np.maximum(words[picks].sum(1), 1)
-    low, high = np.quantile(rates, (0.025, 0.975))
-    return Rate(float(errors.sum() / words.sum()), float(low), float(high), int(words.sum()))
+def pooled_rate(found: Sequence[WordErrors], rounds: int, seed: int) -> Estimate:
+    """All errors by all words, with a bootstrap interval over the sentences (one entry each)."""
+    return ratio(np.array([(one.errors, one.words) for one in found]), rounds, seed)
 
 
 @cache

@@ -1,9 +1,9 @@
-"""Ratios with intervals, differences in pairs, and similarities that leave the own clip out."""
+"""Ratios with intervals, and differences in pairs."""
 
 import numpy as np
 import pytest
 
-from likeness.voice.scores import Estimate, centroid_similarities, difference, ratio
+from likeness.common.estimates import Estimate, difference, mean, ratio, rounded
 
 RNG = np.random.default_rng(3)
 LEFT = np.stack([RNG.integers(0, 4, 30), RNG.integers(5, 15, 30)], axis=1)
@@ -18,16 +18,29 @@ def test_a_ratio_is_pooled_and_its_interval_holds_it() -> None:
     assert ratio(LEFT, 500, 2) != found
 
 
-def test_a_mean_is_a_ratio_and_its_interval_is_the_usual_one() -> None:
+def test_a_mean_s_interval_is_the_usual_one() -> None:
     values = RNG.normal(5, 2, 400)
-    found = ratio(np.stack([values, np.ones(400)], axis=1), 2000, 0)
+    found = mean(values, 2000, 0)
     error = 1.96 * values.std() / 20
     assert found.value == pytest.approx(values.mean())
     assert found.low == pytest.approx(values.mean() - error, abs=0.05)
     assert found.high == pytest.approx(values.mean() + error, abs=0.05)
 
 
-def test_equal_sentences_have_no_width() -> None:
+def test_an_interval_holds_the_truth_most_of_the_time() -> None:
+    inside = 0
+    for seed in range(60):
+        found = mean(np.random.default_rng(seed).exponential(2.0, 80), 300, seed)
+        inside += found.low <= 2.0 <= found.high
+    assert 0.85 * 60 <= inside < 60
+
+
+def test_a_figure_has_five_decimals_or_is_null() -> None:
+    assert rounded(1 / 3) == 0.33333
+    assert rounded(None) is None
+
+
+def test_equal_items_have_no_width() -> None:
     found = ratio(np.tile([1.0, 4.0], (6, 1)), 100, 0)
     assert (found.value, found.low, found.high) == pytest.approx((0.25, 0.25, 0.25))
 
@@ -44,20 +57,11 @@ def test_a_difference_is_of_pairs() -> None:
 
 
 def test_pairs_have_equal_numbers() -> None:
-    with pytest.raises(ValueError, match="30 sentences against 29"):
+    with pytest.raises(ValueError, match="30 items against 29"):
         difference(LEFT, LEFT[1:], 10, 0)
 
 
-def test_no_sentence_is_no_figure() -> None:
+def test_no_item_is_no_figure() -> None:
     none = Estimate(None, None, None, 0)
     assert ratio(np.empty((0, 2)), 10, 0) == none
     assert ratio(np.zeros((3, 2)), 10, 0) == none, "no word to be wrong about"
-
-
-def test_a_real_clip_is_not_its_own_reference() -> None:
-    real = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    found = centroid_similarities(real, [0, 1, 2], real)
-    assert found == pytest.approx([np.sqrt(0.5), np.sqrt(0.5), 0])
-    # A clip of the third sentence, and one of a sentence that nobody read.
-    other = centroid_similarities(np.array([[1.0, 0.0], [1.0, 0.0]]), [2, None], real)
-    assert other == pytest.approx([1, 2 / np.sqrt(5)])

@@ -1,0 +1,18 @@
+"""Pages from Jinja templates."""
+
+from pathlib import Path
+from typing import Any
+
+
+def render(template: Path, **context: Any) -> str:
+    """A template filled in; what it is given is escaped, as it is for an HTML page or Markdown."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(template.parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template.name).render(context)
