@@ -15,14 +15,8 @@ import pytest
 
 from likeness.common.errors import LikenessError
 from likeness.repository import compare
-from likeness.repository.compare_page import (
-    companions,
-    draw,
-    escaped,
-    families,
-    markdown_of,
-    samples,
-)
+from likeness.repository.compare_page import escaped, markdown_of, samples
+from likeness.repository.compare_plots import companions, draw, families
 from likeness.repository.experiments import (
     Estimate,
     Experiment,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import write_text
-from likeness.repository.compare_page import draw, html_of, markdown_of, samples
+from likeness.repository.compare_page import html_of, markdown_of, samples
+from likeness.repository.compare_plots import draw
 from likeness.repository.experiments import (
     Experiment,
     Ways,
