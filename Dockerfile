@@ -19,8 +19,12 @@ RUN apt-get update && apt-get install --yes --no-install-recommends git make \
     && git config --system --add safe.directory /likeness \
     && useradd --create-home --uid 1000 likeness && chmod 777 /home/likeness
 COPY --from=environment /opt/venv /opt/venv
-# HOME is open to any --user, so that what is written to the mounted folder belongs to its owner.
-ENV HOME=/home/likeness VENV=/opt/venv PATH=/opt/venv/bin:$PATH
+# The command of the repository that will be mounted.
+RUN printf '#!/opt/venv/bin/python\nfrom likeness.cli import entry\n\nentry()\n' > /opt/venv/bin/likeness \
+    && chmod 755 /opt/venv/bin/likeness
+# Any --user will do, so that what is written to the mounted folder belongs to its owner: HOME is open to
+# all, and LOGNAME is the name that DVC asks for where the system knows none.
+ENV HOME=/home/likeness LOGNAME=likeness VENV=/opt/venv PYTHONPATH=/likeness/src PATH=/opt/venv/bin:$PATH
 USER 1000
 WORKDIR /likeness
 # To make, the environment is as new as the image, whatever the times in a mounted folder.
