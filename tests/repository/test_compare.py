@@ -16,7 +16,7 @@ import pytest
 from likeness.common.errors import LikenessError
 from likeness.repository import compare
 from likeness.repository.compare_page import escaped, markdown_of, samples
-from likeness.repository.compare_plots import companions, draw, families
+from likeness.repository.compare_plots import draw, families, tied_params
 from likeness.repository.experiments import (
     Estimate,
     Experiment,
@@ -436,7 +436,7 @@ def test_a_grid_is_a_line_for_each_value_of_the_other_param() -> None:
         row(f"{rank} {rate}", rank, params={"alpha": 2 * rank, "rank": rank, "rate": rate})
         for rank, rate in grid
     ]
-    assert companions(rows, "rank") == companions(rows, "alpha") == ["alpha", "rank"]
+    assert tied_params(rows) == [["alpha", "rank"], ["rate"]]
     by_rank = names(families(rows, ["alpha", "rank"]))
     assert by_rank == [["4 0.2", "8 0.2", "16 0.2"], ["4 0.1", "8 0.1", "16 0.1"]]
     assert names(families(rows, ["rate"]))[0] == ["4 0.1", "4 0.2"]

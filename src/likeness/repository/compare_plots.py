@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ from likeness.repository.compare_page import plain
 from likeness.repository.experiments import (
     Experiment,
     Ways,
+    comparable,
     differing_params,
+    measured_by,
     ranked,
-    set_apart,
 )
 
 
@@ -23,34 +24,27 @@ def draw(rows: Sequence[Experiment], metrics: Sequence[str], ways: Ways) -> dict
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "figure.png"
         for metric in metrics:
-            having = [row for row in rows if metric in row.estimates and not row.is_workspace]
+            having = measured_by(rows, metric)
             best = ranked(rows, metric, ways[metric])[:1] if metric in ways else []
             if having:
                 draw_experiments(path, having, metric, best)
                 drawn[metric] = path.read_bytes()
-            apart = set_apart(rows, metric)
-            alike = [row for row in having if row not in apart]
-            for param in differing_params(alike):
-                names = companions(alike, param)
-                lines = families(alike, names)
-                if param == names[0] and lines:
+            alike = comparable(rows, metric)
+            for names in tied_params(alike):
+                if lines := families(alike, names):
                     draw_param(path, lines, names, metric, best)
                     drawn[f"{metric} against {' and '.join(names)}"] = path.read_bytes()
     return drawn
 
 
-def companions(rows: Sequence[Experiment], param: str) -> list[str]:
-    """The param and those that always change with it, as an alpha that follows the rank."""
-
-    def text(row: Experiment, name: str) -> str:
-        return plain(row.params.get(name))
-
-    found = []
+def tied_params(rows: Sequence[Experiment]) -> list[list[str]]:
+    """The params that differ, those together that always change together, as alpha follows the rank."""
+    groups: dict[str, list[str]] = {}
     for name in differing_params(rows):
-        pairs = {(text(row, param), text(row, name)) for row in rows}
-        if len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs}):
-            found.append(name)
-    return found
+        texts = [plain(row.params.get(name)) for row in rows]
+        # Rows by the first that has the same value: the same for params of which each gives the other.
+        groups.setdefault(str([*map(texts.index, texts)]), []).append(name)
+    return list(groups.values())
 
 
 def families(rows: Sequence[Experiment], names: Sequence[str]) -> list[list[Experiment]]:
@@ -58,20 +52,21 @@ def families(rows: Sequence[Experiment], names: Sequence[str]) -> list[list[Expe
 
     None where more than two change together: a figure could not say which of them it is.
     """
+    having = [row for row in rows if len(names) <= 2 and names[0] in row.params]
     groups: dict[str, list[Experiment]] = {}
-    for row in rows if len(names) <= 2 else ():
-        if names[0] in row.params:
-            others = {name: value for name, value in row.params.items() if name not in names}
-            key = json.dumps([row.commit, others], sort_keys=True)
-            groups.setdefault(key, []).append(row)
+    for row in having:
+        others = {name: value for name, value in row.params.items() if name not in names}
+        key = json.dumps([row.commit, others], sort_keys=True)
+        groups.setdefault(key, []).append(row)
+    place = axis_of(having, names[0])
+    found = [sorted(group, key=lambda row: (place(row), row.name)) for group in groups.values()]
+    return [group for group in found if place(group[0]) != place(group[-1])]
 
-    def place(row: Experiment) -> tuple[Any, str]:
-        value = row.params[names[0]]
-        return value if numeric else plain(value), row.name
 
-    numeric = all(is_number(row.params[names[0]]) for group in groups.values() for row in group)
-    found = [sorted(group, key=place) for group in groups.values()]
-    return [group for group in found if len({plain(row.params[names[0]]) for row in group}) > 1]
+def axis_of(rows: Sequence[Experiment], param: str) -> Callable[[Experiment], Any]:
+    """Where a row stands by a param: at its value, or at a text where not all are numbers."""
+    numeric = all(is_number(row.params[param]) for row in rows)
+    return lambda row: row.params[param] if numeric else plain(row.params[param])
 
 
 def is_number(value: Any) -> bool:
@@ -100,14 +95,13 @@ def draw_param(
 ) -> None:
     from matplotlib import colormaps
 
-    values = [row.params[names[0]] for line in lines for row in line]
-    texts = sorted(set(map(plain, values)))
-    numeric = all(map(is_number, values))
+    value_of = axis_of([row for line in lines for row in line], names[0])
+    values = sorted({value_of(row) for line in lines for row in line})
+    numeric = is_number(values[0])
     apart = [name for name in differing_params([line[0] for line in lines]) if name not in names]
 
     def place(row: Experiment) -> Any:
-        value = row.params[names[0]]
-        return value if numeric else texts.index(plain(value))
+        return value_of(row) if numeric else values.index(value_of(row))
 
     with figures.figure(path) as axes:
         for at, line in enumerate(lines):
@@ -123,8 +117,8 @@ def draw_param(
         if len(lines) > 1:
             axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
         if not numeric:
-            axes.set_xticks(range(len(texts)), texts)
-        elif min(values) > 0 and max(values) / min(values) > 30:
+            axes.set_xticks(range(len(values)), values)
+        elif values[0] > 0 and values[-1] / values[0] > 30:
             axes.set_xscale("log")
         axes.set_xlabel(" and ".join(names))
         axes.set_title(metric)

@@ -251,11 +251,18 @@ def run_dvc(root: Path, *command: str) -> str:
 
 
 def ranked(rows: Sequence[Experiment], metric: str, way: Direction) -> list[Experiment]:
-    """Best first; of equals, commits first. Without what is `set_apart`."""
+    """What is `comparable`, best first; of equals, commits first."""
     sign = 1 if way == "lower" else -1
+    return sorted(
+        comparable(rows, metric),
+        key=lambda row: (sign * row.estimates[metric].value, not row.is_commit),
+    )
+
+
+def comparable(rows: Sequence[Experiment], metric: str) -> list[Experiment]:
+    """Those that have the metric and are not `set_apart`."""
     apart = set_apart(rows, metric)
-    having = [row for row in _measured_by(rows, metric) if row not in apart]
-    return sorted(having, key=lambda row: (sign * row.estimates[metric].value, not row.is_commit))
+    return [row for row in measured_by(rows, metric) if row not in apart]
 
 
 def set_apart(rows: Sequence[Experiment], metric: str) -> list[Experiment]:
@@ -266,13 +273,13 @@ def set_apart(rows: Sequence[Experiment], metric: str) -> list[Experiment]:
     """
     if not depends_on_n(metric):
         return []
-    counted = [row for row in _measured_by(rows, metric) if row.estimates[metric].n]
+    counted = [row for row in measured_by(rows, metric) if row.estimates[metric].n]
     counts = Counter(row.estimates[metric].n for row in counted)
     usual = max(counts, key=lambda n: (counts[n], n), default=0)
     return [row for row in counted if row.estimates[metric].n != usual]
 
 
-def _measured_by(rows: Sequence[Experiment], metric: str) -> list[Experiment]:
+def measured_by(rows: Sequence[Experiment], metric: str) -> list[Experiment]:
     """Without the workspace: its metrics may be older than its params."""
     return [row for row in rows if metric in row.estimates and not row.is_workspace]
 

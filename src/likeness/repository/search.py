@@ -58,7 +58,7 @@ def main(args: argparse.Namespace, root: Path) -> int:
     space = read_space(root, args.lane, args.sets)
     workers = max(1, args.workers)
     folder = root / ".dvc" / "tmp" / "search" / args.lane
-    search = Search(space, Runner(root, folder, workers, args.retries, args.minutes))
+    search = Search(space, Runner(root, folder, workers, max(0, args.retries), args.minutes))
     if args.dry:
         for run in search.pending(space.grid()):
             print(shlex.join(run.command))
