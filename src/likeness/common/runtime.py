@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from likeness.common.errors import LikenessError
 from likeness.common.params import Section
+from likeness.common.precision import Precision
 
 T = TypeVar("T")
 
@@ -38,12 +39,14 @@ class Runtime:
         workers: processes for item-wise work.
         cache: folder beside DVC's cache for the item store and training scratch. It survives
             `dvc exp run --temp`, and deleting it changes no output.
+        half: what a precision of `auto` means on this device.
     """
 
     seed: int
     device: str
     workers: int
     cache: Path
+    half: Precision = "no"
 
     def seed_for(self, *parts: object) -> int:
         """A seed in [0, 2**63) for one item, the same whatever its batch, worker or order."""
@@ -57,13 +60,9 @@ class Runtime:
         """`items`, with a progress bar on stderr."""
         yield from tqdm(items, desc=what, total=total, file=sys.stderr, dynamic_ncols=True)
 
-    def precision(self, asked: str) -> str:
-        """What `auto` means here for Accelerate's mixed precision; another answer stays."""
-        import torch
-
-        if asked != "auto":
-            return asked
-        return "bf16" if self.device == "cuda" and torch.cuda.is_bf16_supported() else "no"
+    def precision(self, asked: Literal["auto"] | Precision = "auto") -> Precision:
+        """What `auto` means here; another answer stays."""
+        return self.half if asked == "auto" else asked
 
     def scratch(self, stage: str, key: str) -> Path:
         """A folder for what must outlive a killed run: checkpoints. Keyed by all that they depend on."""
@@ -85,9 +84,18 @@ def start(base: Base, root: Path) -> Runtime:
     warnings.filterwarnings("ignore", category=FutureWarning)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
     workers = base.workers or os.cpu_count() or 1
-    return Runtime(
-        seed=base.seed, device=_start_torch(base), workers=workers, cache=cache_folder(root)
-    )
+    device = _start_torch(base)
+    return Runtime(base.seed, device, workers, cache_folder(root), half_of(device))
+
+
+def half_of(device: str) -> Precision:
+    """The half precision that a device computes in by itself: bf16, fp16 on CUDA before Ampere."""
+    import torch
+
+    if device != "cuda":
+        return "no"
+    # Older GPUs emulate bf16, many times slower.
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 
 def _start_torch(base: Base) -> str:

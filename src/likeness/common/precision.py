@@ -1,0 +1,62 @@
+"""Half precision: the numbers that a base is held in, and a training that computes in them.
+
+Accelerate has this too, but refuses fp16 on a CPU, where the tests of what a GPU does run, and returns
+a network's outputs in float32, which the half-precision decoder after it does not take.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import torch
+
+Precision = Literal["no", "fp16", "bf16"]  # "no" is float32
+
+
+def dtype_of(precision: Precision) -> "torch.dtype":
+    import torch
+
+    return {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
+
+
+class MixedPrecision:
+    """Computes in half precision over float32 weights that learn (Micikevicius et al. 2018).
+
+    In fp16 small gradients are lost, so losses are scaled up before their gradients are computed.
+    """
+
+    def __init__(self, precision: Precision, device: str) -> None:
+        import torch
+
+        self._precision, self._device = precision, device
+        self._scaler = torch.amp.GradScaler(device, enabled=precision == "fp16")
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        import torch
+
+        on = self._precision != "no"
+        return torch.autocast(self._device, dtype_of(self._precision) if on else None, enabled=on)
+
+    def scaled(self, loss: "torch.Tensor") -> "torch.Tensor":
+        """What to compute gradients of."""
+        return self._scaler.scale(loss)
+
+    def step(
+        self, optimizer: Any, parameters: "Sequence[torch.Tensor]", max_grad_norm: float
+    ) -> None:
+        """A step by gradients of at most `max_grad_norm`; none where fp16 overflowed."""
+        import torch
+
+        self._scaler.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm)
+        self._scaler.step(optimizer)
+        self._scaler.update()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The scale, which a resumed training goes on with. Empty but for fp16."""
+        return self._scaler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if state:
+            self._scaler.load_state_dict(state)
