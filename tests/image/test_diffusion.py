@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import weakref
 from functools import partial
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from PIL import Image
 
 from likeness.common.errors import LikenessError
+from likeness.common.precision import Precision, dtype_of
 from likeness.image.diffusion import (
     ADAPTER,
     check_base,
@@ -20,6 +23,8 @@ from likeness.image.diffusion import (
     load_adapter,
     load_pipeline,
     noise,
+    release_pipeline,
+    resident_pipeline,
     scale_of,
 )
 from tests.conftest import SIDE, build_base
@@ -120,37 +125,135 @@ def test_an_image_follows_its_seed_and_its_prompt(tiny_base: Path) -> None:
         {"prompt": "red", "seed": 2},
         {"prompt": "blue shoes", "seed": 1},
     ]
-    paint = partial(draw_images, base=tiny_base, adapter=None, device="cpu", **OPTIONS)
+    paint = partial(
+        draw_images, base=tiny_base, adapter=None, device="cpu", precision="no", **OPTIONS
+    )
     first, same, seed, prompt = (result.files["image.png"] for result in paint(rows))
     assert first == same
     assert len({first, seed, prompt}) == 3
     assert paint(rows[:1])[0].files["image.png"] == first
 
 
-def test_an_adapter_becomes_part_of_the_weights_and_changes_the_output_as_it_did_beside_them(
+def adapter_parts(pipeline: Any) -> list[str]:
+    return [name for name, _ in pipeline.unet.named_parameters() if "lora" in name]
+
+
+def test_an_adapter_becomes_part_of_float32_weights_and_does_what_it_did_beside_them(
     tiny_base: Path, tiny_adapter: Path
 ) -> None:
     import torch
 
-    pipeline = load_pipeline(tiny_base, "cpu")
-    base = prediction(pipeline)
-    load_adapter(pipeline, tiny_adapter)
+    base = prediction(load_pipeline(tiny_base, "cpu"))
+    pipeline = load_pipeline(tiny_base, "cpu", adapter=tiny_adapter)
     added = prediction(pipeline)
     assert (added - base).abs().max() > 1e-3
-    assert not [name for name, _ in pipeline.unet.named_parameters() if "lora" in name]
+    assert adapter_parts(pipeline) == []
     beside = load_pipeline(tiny_base, "cpu")
-    beside.load_lora_weights(tiny_adapter, weight_name=ADAPTER)
+    load_adapter(beside, tiny_adapter)
+    assert len(adapter_parts(beside)) > 0
     assert torch.allclose(prediction(beside), added, atol=1e-5)
 
 
-def test_an_adapter_is_loaded_with_the_pipeline(tiny_base: Path, tiny_adapter: Path) -> None:
+# --- half precision, as on a GPU ------------------------------------------------------------------
+
+HALF: tuple[Precision, ...] = ("bf16", "fp16")
+
+
+@pytest.mark.parametrize("precision", HALF)
+def test_a_base_in_half_precision_has_an_autoencoder_and_an_adapter_in_float32(
+    tiny_base: Path, tiny_adapter: Path, precision: Precision
+) -> None:
     import torch
 
+    pipeline = load_pipeline(tiny_base, "cpu", precision, tiny_adapter)
+    half = dtype_of(precision)
+    assert len(adapter_parts(pipeline)) > 0
+    for name, parameter in pipeline.unet.named_parameters():
+        assert parameter.dtype == (torch.float32 if "lora_" in name else half), name
+    assert {p.dtype for p in pipeline.text_encoder.parameters()} == {half}
+    assert {p.dtype for p in pipeline.vae.parameters()} == {torch.float32}
+
+
+def small_adapter(adapter: Path, folder: Path, share: float) -> Path:
+    """The adapter with its effect on the weights made `share` of what it is."""
+    from safetensors.torch import load_file, save_file
+
+    folder.mkdir()
+    weights = load_file(adapter / ADAPTER)
+    scaled = {key: t * share if "lora_B" in key else t for key, t in weights.items()}
+    save_file(scaled, folder / ADAPTER)
+    return folder
+
+
+@pytest.mark.parametrize("precision", HALF)
+def test_half_precision_keeps_an_adapter_that_is_small_beside_the_weights(
+    tiny_base: Path, tiny_adapter: Path, tmp_path: Path, precision: Precision
+) -> None:
+    import torch
+
+    adapter = small_adapter(tiny_adapter, tmp_path / "small", 0.01)
+    whole = load_pipeline(tiny_base, "cpu", adapter=adapter).unet
+    plain = load_pipeline(tiny_base, "cpu").unet
+    half = load_pipeline(tiny_base, "cpu", precision, adapter).unet
+    kept, lost = 0.0, 0.0
+    for name, layer in half.named_modules():
+        if hasattr(layer, "get_delta_weight"):
+            wanted = whole.get_parameter(f"{name}.weight") - plain.get_parameter(f"{name}.weight")
+            kept += float((layer.get_delta_weight("default_0") - wanted).square().sum())
+            rounded = (layer.base_layer.weight.float() + wanted).to(dtype_of(precision)).float()
+            lost += float((rounded - layer.base_layer.weight.float() - wanted).square().sum())
+    assert kept < 1e-6 * lost, (kept, lost)
+    with torch.inference_mode():
+        inputs = noise(1, (1, 4, 8, 8)), torch.tensor([500]), noise(2, (1, 77, 16))
+        made = half(*(one.to(half.dtype) for one in inputs)).sample
+    assert torch.isfinite(made).all()
+
+
+@pytest.mark.parametrize("precision", HALF)
+@pytest.mark.parametrize("tuned", [False, True])
+def test_images_in_half_precision_are_about_those_in_float32(
+    tiny_base: Path, tiny_adapter: Path, precision: Precision, tuned: bool
+) -> None:
+    adapter = tiny_adapter if tuned else None
+    paint = partial(draw_images, base=tiny_base, adapter=adapter, device="cpu", **OPTIONS)
+    rows = [{"prompt": "red", "seed": 1}, {"prompt": "blue shoes", "seed": 2}]
+
+    def drawn(precision: Precision) -> np.ndarray:
+        pngs = (result.files["image.png"] for result in paint(rows, precision=precision))
+        return np.stack([np.asarray(Image.open(BytesIO(png)), np.float64) for png in pngs])
+
+    whole, half = drawn("no"), drawn(precision)
+    assert np.abs(whole - half).mean() < 4, "8-bit levels"
+    assert not np.array_equal(whole, half)
+    assert np.abs(whole[0] - whole[1]).mean() > 8
+
+
+def test_one_pipeline_is_in_memory_at_a_time(tiny_base: Path, tiny_adapter: Path) -> None:
+    tuned = weakref.ref(resident_pipeline(tiny_base, "cpu", "no", tiny_adapter).unet)
+    assert resident_pipeline(tiny_base, "cpu", "no", tiny_adapter).unet is tuned()
+    base = weakref.ref(resident_pipeline(tiny_base, "cpu", "no").unet)
+    assert tuned() is None
+    release_pipeline()
+    assert base() is None
+
+
+def test_the_autoencoder_takes_one_image_at_a_time(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pipeline = load_pipeline(tiny_base, "cpu")
-    load_adapter(pipeline, tiny_adapter)
-    assert torch.equal(
-        prediction(load_pipeline(tiny_base, "cpu", tiny_adapter)), prediction(pipeline)
-    )
+    sizes: list[int] = []
+    decoder = pipeline.vae.decoder.forward
+
+    def counted(latents: Any, *args: Any, **keywords: Any) -> Any:
+        sizes.append(len(latents))
+        return decoder(latents, *args, **keywords)
+
+    monkeypatch.setattr(pipeline.vae.decoder, "forward", counted)
+    draw(pipeline, PROMPTS, SEEDS, **OPTIONS)
+    assert sizes == [1] * len(PROMPTS)
+
+
+# --- what is no base, no adapter ------------------------------------------------------------------
 
 
 def test_an_adapter_that_is_not_there_is_one_line(tiny_base: Path, tmp_path: Path) -> None:
@@ -181,21 +284,21 @@ def test_keys_that_match_nothing_are_an_error(
     assert changed.keys() != weights.keys()
     save_file(changed, tmp_path / ADAPTER)
     with pytest.raises(LikenessError, match=r"keys match this base|does not fit") as caught:
-        load_pipeline(tiny_base, "cpu", tmp_path)
+        load_pipeline(tiny_base, "cpu", adapter=tmp_path)
     assert "\n" not in str(caught.value)
 
 
 def test_an_adapter_of_other_shapes_is_an_error(tiny_adapter: Path, tmp_path: Path) -> None:
     wider = build_base(tmp_path / "wider", width=32)
     with pytest.raises(LikenessError, match="does not fit this base") as caught:
-        load_pipeline(wider, "cpu", tiny_adapter)
+        load_pipeline(wider, "cpu", adapter=tiny_adapter)
     assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_is_no_adapter_is_an_error(tiny_base: Path, tmp_path: Path) -> None:
     (tmp_path / ADAPTER).write_bytes(b"not safetensors")
     with pytest.raises(LikenessError, match=ADAPTER):
-        load_pipeline(tiny_base, "cpu", tmp_path)
+        load_pipeline(tiny_base, "cpu", adapter=tmp_path)
 
 
 def test_a_wrong_base_folder_says_what_is_missing(tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
 """An adapter is trained, kept, resumed and written so that others can load it."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from likeness.common.checkpoints import Checkpoints
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
 from likeness.common.manifest import read_manifest
+from likeness.common.precision import Precision
 from likeness.common.runtime import Runtime
 from likeness.image.diffusion import ADAPTER, load_adapter, load_pipeline, noise
 from likeness.image.rows import PreparedImage
@@ -160,7 +164,7 @@ def test_alpha_scales_what_the_adapter_does(
     # In training, alpha / rank scales the adapter; the files carry the scale in their weights.
     out = tmp_path / "out"
     run(tiny_base, tiny_dataset, out, rt, alpha=8, epochs=1, dropout=0.0)
-    pipeline = load_pipeline(tiny_base, "cpu", out / "adapter")
+    pipeline = load_pipeline(tiny_base, "cpu", adapter=out / "adapter")
     trained_loss = read_json(out / "adapter" / "training.json")["val_loss"]
     loss = validation_loss(pipeline, tiny_dataset, rt)
     assert loss == pytest.approx(trained_loss, abs=1e-5)
@@ -191,8 +195,9 @@ def validation_loss(pipeline: Any, dataset: Path, rt: Runtime) -> float:
                 eps = noise(rt.seed_for("val", row.id, timestep), tuple(latents.shape[1:]))[None]
                 steps = torch.tensor([timestep])
                 noisy = scheduler.add_noise(latents, eps, steps)
-                made = pipeline.unet(noisy, steps, embed(pipeline, [row.caption])).sample
-                losses.append(float((made - eps).square().mean()))
+                states = embed(pipeline, [row.caption])
+                made = pipeline.unet(noisy.to(states.dtype), steps, states).sample
+                losses.append(float((made.float() - eps).square().mean()))
     return sum(losses) / len(losses)
 
 
@@ -202,9 +207,7 @@ def test_merged_weights_are_the_base_s_plus_b_times_a(
     import torch
 
     base = dict(load_pipeline(tiny_base, "cpu").unet.named_parameters())
-    pipeline = load_pipeline(tiny_base, "cpu", trained[0] / "adapter")
-    pipeline.fuse_lora()
-    pipeline.unload_lora_weights()
+    pipeline = load_pipeline(tiny_base, "cpu", adapter=trained[0] / "adapter")
     merged = dict(pipeline.unet.named_parameters())
     adapter = weights(trained[0])
     changed = 0
@@ -399,17 +402,38 @@ def test_the_text_encoder_is_adapted_when_asked_for(
     import torch
 
     run(tiny_base, tiny_dataset, tmp_path, rt, text_encoder=True, epochs=8, evaluate_every=8)
-    found = weights(tmp_path)
-    assert {key.split(".")[0] for key in found} == {"unet", "text_encoder"}
-    assert any(key.startswith("lora_te") for key in weights(tmp_path, "kohya.safetensors"))
+    layers = [
+        f"layers.{at}.self_attn.{name}_proj" for at in range(2) for name in ("q", "k", "v", "out")
+    ]
+    # As ComfyUI and kohya's tools name them (networks/lora.py), and diffusers before transformers 5.
+    diffusers = {
+        f"text_encoder.text_model.encoder.{layer}.lora_{part}.weight"
+        for layer in layers
+        for part in "AB"
+    }
+    kohya = {
+        f"lora_te_text_model_encoder_{layer.replace('.', '_')}.{part}"
+        for layer in layers
+        for part in ("lora_down.weight", "lora_up.weight", "alpha")
+    }
+    names = {ADAPTER: diffusers, "kohya.safetensors": kohya}
+    base = text_states(load_pipeline(tiny_base, "cpu"))
+    for name, wanted in names.items():
+        found = weights(tmp_path, name)
+        assert {key for key in found if "unet" not in key} == wanted
+        stock = load_pipeline(tiny_base, "cpu")
+        stock.load_lora_weights(tmp_path / "adapter", weight_name=name)
+        tuned = load_pipeline(tiny_base, "cpu", adapter=tmp_path / "adapter")
+        assert torch.allclose(text_states(stock), text_states(tuned), atol=1e-5)
+        assert not torch.allclose(text_states(stock), base, atol=1e-5)
 
-    def state(pipeline: Any) -> Any:
-        tokens = pipeline.tokenizer("a red shoe", return_tensors="pt").input_ids
-        with torch.inference_mode():
-            return pipeline.text_encoder(tokens)[0]
 
-    tuned = load_pipeline(tiny_base, "cpu", tmp_path / "adapter")
-    assert not torch.allclose(state(tuned), state(load_pipeline(tiny_base, "cpu")), atol=1e-5)
+def text_states(pipeline: Any) -> Any:
+    import torch
+
+    tokens = pipeline.tokenizer("a red shoe", return_tensors="pt").input_ids
+    with torch.inference_mode():
+        return pipeline.text_encoder(tokens)[0]
 
 
 @pytest.mark.parametrize(
@@ -435,16 +459,61 @@ def test_every_option_trains_to_finite_weights(
     changes: dict[str, Any],
 ) -> None:
     import torch
-    from accelerate.state import AcceleratorState
 
-    # accelerate keeps the precision for a process's life; a stage is a process of its own.
-    AcceleratorState._reset_state(reset_partial_state=True)
     run(tiny_base, tiny_dataset, tmp_path, rt, **changes)
-    AcceleratorState._reset_state(reset_partial_state=True)
     found = weights(tmp_path)
     assert all(torch.isfinite(tensor).all() for tensor in found.values())
     if "gradient_checkpointing" not in changes:
         assert not same(found, weights(trained[0]))
+
+
+# --- half precision, as on a GPU ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("half", ["bf16", "fp16"])
+@pytest.mark.parametrize("text_encoder", [False, True])
+def test_auto_trains_as_the_gpu_would_and_draws_what_the_loss_chose(
+    tiny_base: Path, tiny_dataset: Path, tmp_path: Path, half: Precision, text_encoder: bool
+) -> None:
+    import torch
+
+    rt = replace(runtime(tmp_path / "cache"), half=half)
+    changes = {"epochs": 15, "evaluate_every": 10, "dropout": 0.0, "text_encoder": text_encoder}
+    metrics = run(tiny_base, tiny_dataset, tmp_path / half, rt, **changes)
+    exact = run(tiny_base, tiny_dataset, tmp_path / "no", runtime(tmp_path / "cache"), **changes)
+    assert metrics["best_step"] > 0
+    for loss in ("val_loss", "val_loss_base"):
+        assert metrics[loss] == pytest.approx(exact[loss], rel=0.02), loss
+    found = weights(tmp_path / half)
+    assert {tensor.dtype for tensor in found.values()} == {torch.float32}
+    assert all(torch.isfinite(tensor).all() for tensor in found.values())
+    adapter = tmp_path / half / "adapter"
+    assert len(list((adapter / "samples").glob("*.png"))) >= 2
+    loaded = load_pipeline(tiny_base, "cpu", half, adapter)
+    loss = validation_loss(loaded, tiny_dataset, rt)
+    assert loss == pytest.approx(metrics["val_loss"], rel=2e-3)
+
+
+def test_a_killed_run_in_fp16_goes_on_with_its_scale(
+    tiny_base: Path, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    growing = partial(torch.amp.GradScaler, growth_interval=2)  # it doubles within this training
+    monkeypatch.setattr(torch.amp, "GradScaler", growing)
+    whole, resumed = (
+        replace(runtime(tmp_path / name), half="fp16") for name in ("whole", "resumed")
+    )
+    run(tiny_base, tiny_dataset, tmp_path / "a", whole)
+    with monkeypatch.context() as killing:
+        kill_at(killing, "_optimize", 5)
+        with pytest.raises(Killed):
+            run(tiny_base, tiny_dataset, tmp_path / "killed", resumed)
+    state = Checkpoints(next(resumed.cache.glob("scratch/image_train/*"))).load()
+    assert state is not None
+    assert state["mixed"]["scale"] == 4 * 2**16
+    run(tiny_base, tiny_dataset, tmp_path / "b", resumed)
+    assert files_of(tmp_path / "a" / "adapter") == files_of(tmp_path / "b" / "adapter")
 
 
 def test_every_epoch_sees_every_image(tiny_base: Path, tiny_dataset: Path, rt: Runtime) -> None:

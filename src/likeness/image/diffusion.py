@@ -1,17 +1,17 @@
 """Stable Diffusion as the lane uses it: loading a base, putting an adapter on it, drawing images."""
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from PIL import Image
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
 from likeness.common.items import Result
+from likeness.common.precision import Precision, dtype_of
 from likeness.image.pixels import png_bytes
 
 if TYPE_CHECKING:
@@ -27,9 +27,12 @@ Sampler = Literal["base", "dpm++"]
 
 
 def load_pipeline(
-    base: Path, device: str, adapter: Path | None = None
+    base: Path, device: str, precision: Precision = "no", adapter: Path | None = None
 ) -> "StableDiffusionPipeline":
-    """The base in float32 (bfloat16 on cuda where it has it), with the adapter's weights if given.
+    """The base with the adapter's weights if given; UNet and text encoder in `precision`.
+
+    The autoencoder stays in float32: in half precision it loses shades, and SDXL's overflows. It
+    takes one image at a time, or it would need more memory than all else.
 
     Raises:
         LikenessError: `base` is no Stable Diffusion pipeline, or the adapter does not fit it.
@@ -41,19 +44,45 @@ def load_pipeline(
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     check_base(base)
-    dtype = torch.bfloat16 if device == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
     try:
         pipeline = StableDiffusionPipeline.from_pretrained(
-            base, torch_dtype=dtype, local_files_only=True, safety_checker=None
+            base, torch_dtype=torch.float32, local_files_only=True, safety_checker=None
         )
     except (OSError, ValueError, TypeError) as error:
         raise LikenessError(
             f"{base}: cannot be loaded as Stable Diffusion ({_line(error)})"
         ) from error
     pipeline.set_progress_bar_config(disable=True)
+    pipeline.vae.enable_slicing()
     if adapter is not None:
         load_adapter(pipeline, adapter)
+        if precision == "no":
+            fuse_adapter(pipeline)
+    for network in (pipeline.unet, pipeline.text_encoder):
+        for name, parameter in network.named_parameters():
+            if "lora_" not in name:
+                parameter.data = parameter.data.to(dtype_of(precision))
     return pipeline.to(device)
+
+
+_resident: dict[tuple[Path, str, Precision, Path | None], Any] = {}
+
+
+def resident_pipeline(
+    base: Path, device: str, precision: Precision, adapter: Path | None = None
+) -> "StableDiffusionPipeline":
+    """`load_pipeline`, once for as long as no other is asked for: a small GPU holds only one."""
+    key = (base, device, precision, adapter)
+    if key not in _resident:
+        release_pipeline()
+        _resident[key] = load_pipeline(*key)
+    return _resident[key]
+
+
+def release_pipeline() -> None:
+    """Give back the memory of `resident_pipeline`."""
+    _resident.clear()
+    gc.collect()  # a pipeline's parts know one another
 
 
 def check_base(base: Path) -> None:
@@ -72,10 +101,9 @@ def check_base(base: Path) -> None:
 
 
 def load_adapter(pipeline: "StableDiffusionPipeline", adapter: Path) -> None:
-    """Add a LoRA in diffusers keys to the pipeline's weights; a key that matches nothing is an error.
+    """Put a LoRA in diffusers' keys beside a pipeline's weights; a key that matches nothing is an error.
 
-    diffusers itself only warns when no key matched, and then draws with the base alone. Added to the
-    weights, an adapter costs no time; beside them it can double the base's.
+    diffusers itself only warns when no key matched, and then draws with the base alone.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -100,6 +128,13 @@ def load_adapter(pipeline: "StableDiffusionPipeline", adapter: Path) -> None:
         raise LikenessError(
             f"{path}: {matched} of its {wanted} keys match this base; use its own base"
         )
+
+
+def fuse_adapter(pipeline: "StableDiffusionPipeline") -> None:
+    """Add the adapter to float32 weights: beside them it can double the time that the base takes.
+
+    Rounded to half precision, the sums would lose most of what is small beside the weights.
+    """
     pipeline.fuse_lora()
     pipeline.unload_lora_weights()
 
@@ -124,11 +159,11 @@ def draw_images(
     guidance: float,
     negative_prompt: str,
     device: str,
+    precision: Precision,
 ) -> list[Result]:
     """`image.png` for each `{"prompt", "seed"}`: a function of those two, not of the batch."""
-    pipeline = _pipeline(base, adapter, device)
     images = draw(
-        pipeline,
+        resident_pipeline(base, device, precision, adapter),
         [str(row["prompt"]) for row in prompts],
         [int(row["seed"]) for row in prompts],
         resolution=resolution,
@@ -138,11 +173,6 @@ def draw_images(
         negative_prompt=negative_prompt,
     )
     return [Result({}, {"image.png": png_bytes(image)}) for image in images]
-
-
-@cache
-def _pipeline(base: Path, adapter: Path | None, device: str) -> "StableDiffusionPipeline":
-    return load_pipeline(base, device, adapter)
 
 
 def draw(
@@ -165,7 +195,7 @@ def draw(
     shape = (pipeline.unet.config.in_channels, side, side)
     latents = torch.stack([noise(seed, shape) for seed in [*seeds, *[seeds[-1]] * missing]])
     with torch.inference_mode(), sampling(pipeline, sampler):
-        output = pipeline(
+        drawn = pipeline(
             prompt=texts,
             negative_prompt=[negative_prompt] * len(texts),
             latents=latents.to(pipeline.device, pipeline.unet.dtype),
@@ -173,10 +203,19 @@ def draw(
             width=resolution,
             num_inference_steps=steps,
             guidance_scale=guidance,
-            output_type="np",
-        )
-    arrays = np.round(output.images[: len(prompts)] * 255).astype(np.uint8)
-    return [Image.fromarray(array) for array in arrays]
+            output_type="latent",
+        ).images
+        return decode(pipeline.vae, drawn[: len(prompts)])
+
+
+def decode(vae: Any, latents: "torch.Tensor") -> list[Image.Image]:
+    """The images of (N, C, h, w) latents as the UNet has them, whatever precision it made them in."""
+    import torch
+
+    shift = getattr(vae.config, "shift_factor", None) or 0.0
+    pixels = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor + shift).sample
+    levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
+    return [Image.fromarray(row.numpy()) for row in levels.permute(0, 2, 3, 1).cpu()]
 
 
 @contextmanager

@@ -95,6 +95,7 @@ def generate(
         guidance=cfg.guidance,
         negative_prompt=cfg.negative_prompt,
         device=rt.device,
+        precision=rt.precision(),
     )
     judge = Judge(cfg, dataset, rows, extractor, rt)
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -25,9 +25,18 @@ from likeness.common.io import digest, digest_of, link, write_json
 from likeness.common.items import Result, map_items
 from likeness.common.manifest import read_manifest
 from likeness.common.params import Section
+from likeness.common.precision import MixedPrecision, Precision
 from likeness.common.runtime import Runtime
 from likeness.common.tracking import Tracker, step_timings
-from likeness.image.diffusion import ADAPTER, Sampler, draw, load_pipeline, scale_of
+from likeness.image.diffusion import (
+    ADAPTER,
+    Sampler,
+    draw,
+    load_pipeline,
+    release_pipeline,
+    resident_pipeline,
+    scale_of,
+)
 from likeness.image.rows import PreparedImage
 
 if TYPE_CHECKING:
@@ -96,11 +105,12 @@ def train(
         LikenessError: the base is no Stable Diffusion, or no layer's name matches `targets`.
     """
     rows = read_manifest(dataset / "manifest.jsonl", PreparedImage)
-    pipeline = load_pipeline(base, rt.device)
     splits = {
         name: encode_split([row for row in rows if row.split == name], dataset, base, cfg, rt)
         for name in ("train", "val")
     }
+    release_pipeline()
+    pipeline = load_pipeline(base, rt.device, rt.precision(cfg.mixed_precision))
     key = [
         cfg.model_dump_json(),
         digest(dataset),
@@ -134,16 +144,16 @@ def encode_split(
             f"{dataset / 'manifest.jsonl'}: a split is empty; run image_prepare again"
         )
     images = {row.id: dataset / row.file_name for row in rows}
+    precision = rt.precision(cfg.mixed_precision)
     latents, failed = map_items(
-        partial(encode_images, base=base, device=rt.device),
+        partial(encode_images, base=base, device=rt.device, precision=precision),
         images,
         what="image_latents",
         rt=rt,
-        batch=16,
     )
     texts = {text: text for text in ["", *sorted({row.caption for row in rows})]}
     embedded, lost = map_items(
-        partial(encode_captions, base=base, device=rt.device),
+        partial(encode_captions, base=base, device=rt.device, precision=precision),
         texts,
         what="image_captions",
         rt=rt,
@@ -165,11 +175,13 @@ def encode_split(
     )
 
 
-def encode_images(paths: Sequence[Path], *, base: Path, device: str) -> list[Result]:
+def encode_images(
+    paths: Sequence[Path], *, base: Path, device: str, precision: Precision
+) -> list[Result]:
     """Mean and standard deviation of each image's latents, scaled for the UNet: (2, C, h, w)."""
     import torch
 
-    vae = _encoder(base, device).vae
+    vae = resident_pipeline(base, device, precision).vae
     arrays = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
     pixels = torch.from_numpy(arrays).to(device, vae.dtype).permute(0, 3, 1, 2) / 127.5 - 1
     with torch.inference_mode():
@@ -180,12 +192,14 @@ def encode_images(paths: Sequence[Path], *, base: Path, device: str) -> list[Res
     return [_array(row) for row in moments]
 
 
-def encode_captions(texts: Sequence[str], *, base: Path, device: str) -> list[Result]:
+def encode_captions(
+    texts: Sequence[str], *, base: Path, device: str, precision: Precision
+) -> list[Result]:
     """The text encoder's last hidden state of each caption: (tokens, width)."""
     import torch
 
     with torch.inference_mode():
-        states = embed(_encoder(base, device), list(texts))
+        states = embed(resident_pipeline(base, device, precision), list(texts))
     return [_array(row) for row in states]
 
 
@@ -199,11 +213,6 @@ def embed(pipeline: Any, texts: list[str]) -> "torch.Tensor":
         return_tensors="pt",
     )
     return pipeline.text_encoder(tokens.input_ids.to(pipeline.device))[0]  # type: ignore[no-any-return]
-
-
-@cache
-def _encoder(base: Path, device: str) -> Any:
-    return load_pipeline(base, device)
 
 
 def _array(row: "torch.Tensor") -> Result:
@@ -232,9 +241,8 @@ class Trainer:
         self.cfg, self.rt, self.pipeline = cfg, rt, pipeline
         self.train_split, self.val_split = train_split, val_split
         self.checkpoints, self.scratch = Checkpoints(scratch), scratch
-        self.accelerator = Accelerator(
-            cpu=rt.device == "cpu", mixed_precision=rt.precision(cfg.mixed_precision)
-        )
+        self.accelerator = Accelerator(cpu=rt.device == "cpu", mixed_precision="no")
+        self.mixed = MixedPrecision(rt.precision(cfg.mixed_precision), rt.device)
         self.noise_scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
         torch.manual_seed(rt.seed)
         self.networks = _add_adapters(cfg, pipeline)
@@ -325,12 +333,11 @@ class Trainer:
         for network in self.networks.values():
             network.train()
         for part in range(cfg.accumulation):
-            with self.accelerator.autocast():
+            with self.mixed.autocast():
                 loss = self._loss(self._batch(step, part)) / cfg.accumulation
-            self.accelerator.backward(loss)
+            self.accelerator.backward(self.mixed.scaled(loss))
             losses.append(loss.detach())
-        self.accelerator.clip_grad_norm_(list(self.parameters.values()), cfg.max_grad_norm)
-        self.optimizer.step()
+        self.mixed.step(self.optimizer, list(self.parameters.values()), cfg.max_grad_norm)
         self.lr_scheduler.step()
         self.optimizer.zero_grad()
         if cfg.ema_decay:
@@ -484,6 +491,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "lr_scheduler": self.lr_scheduler.state_dict(),
             "ema": self.ema.state_dict(),
+            "mixed": self.mixed.state_dict(),
             "best": self.best,
             "history": self.history,
         }
@@ -497,6 +505,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.lr_scheduler.load_state_dict(state["lr_scheduler"])
         self.ema.load_state_dict(state["ema"])
+        self.mixed.load_state_dict(state["mixed"])
         self.step, self.stale = state["step"], state["stale"]
         self.best, self.history = state["best"], state["history"]
 
@@ -536,12 +545,20 @@ def _save_adapter(out_dir: Path, weights: "dict[str, torch.Tensor]", cfg: ImageT
 
     scale = cfg.alpha / cfg.rank
     plain = {
-        name.replace(".default", ""): (tensor * scale if "lora_B" in name else tensor).contiguous()
+        _published(name): (tensor * scale if "lora_B" in name else tensor).contiguous()
         for name, tensor in weights.items()
     }
     out_dir.mkdir(parents=True, exist_ok=True)
     save_file(plain, out_dir / ADAPTER, metadata={"format": "pt"})
     kohya = {
-        name: tensor.contiguous() for name, tensor in convert_state_dict_to_kohya(plain).items()
+        # diffusers calls the first of several text encoders `te1`; of one alone, it is `te`.
+        name.replace("lora_te1_", "lora_te_"): tensor.contiguous()
+        for name, tensor in convert_state_dict_to_kohya(plain).items()
     }
     save_file(kohya, out_dir / "kohya.safetensors", metadata={"format": "pt"})
+
+
+def _published(name: str) -> str:
+    """A weight's name as files have it: with the level that transformers 5 took out of CLIP."""
+    plain = name.replace(".default", "")
+    return plain.replace("text_encoder.encoder.", "text_encoder.text_model.encoder.")
