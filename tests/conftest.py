@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
-from likeness.common.io import write_jsonl
+from likeness.common.io import link, write_jsonl
 from likeness.common.manifest import write_manifest
 from likeness.common.params import Section, check_params
 from likeness.common.runtime import Runtime
@@ -442,6 +443,20 @@ tiny_dataset = _session(lambda folder: write_dataset(folder, 8, 2, 2), "tiny_dat
 @pytest.fixture(scope="session")
 def tiny_adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_adapter(tiny_base, tmp_path_factory.mktemp("adapter") / "image_train")
+
+
+def bundled_model(name: str, folder: Path) -> Path:
+    """A mini base as models/dvc.lock has it, out of the bundled remote; nothing may write into it."""
+    store = ROOT / "bundled" / "files" / "md5"
+
+    def stored(md5: str) -> Path:
+        return store / md5[:2] / md5[2:]
+
+    lock = yaml.safe_load((ROOT / "models" / "dvc.lock").read_text())
+    (out,) = lock["stages"][name]["outs"]
+    for entry in json.loads(stored(out["md5"]).read_text()):
+        link(stored(entry["md5"]), folder / entry["relpath"])
+    return folder
 
 
 @pytest.fixture
