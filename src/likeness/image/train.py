@@ -18,6 +18,7 @@ from PIL import Image
 from pydantic import Field
 
 from likeness.common import figures
+from likeness.common.bases import describe
 from likeness.common.checkpoints import Checkpoints
 from likeness.common.closure import code_digest
 from likeness.common.errors import LikenessError
@@ -128,7 +129,7 @@ def train(
     tracker.end()
     metrics = trainer.metrics()
     _save_adapter(out_dir, trainer.best_weights(), cfg)
-    write_json(out_dir / "training.json", {"base": base.name, **cfg.model_dump(), **metrics})
+    write_json(out_dir / "training.json", {**describe(base), **cfg.model_dump(), **metrics})
     trainer.checkpoints.clear()
     return metrics
 
