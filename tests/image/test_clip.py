@@ -1,6 +1,7 @@
 """CLIP scores of pairs."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from likeness.common.errors import LikenessError
 from likeness.common.runtime import Runtime
-from likeness.image.clip import clip_scores
+from likeness.image.clip import check_clip, clip_scores
 from tests.conftest import runtime, saved_photos
 
 
@@ -92,9 +93,47 @@ def test_an_unpaired_image_or_caption_is_named(
 def test_a_folder_without_a_clip_is_one_line(
     pictures: dict[str, Path], rt: Runtime, tmp_path: Path, tiny_clip: Path
 ) -> None:
-    with pytest.raises(LikenessError, match=r"config\.json is missing.*inputs\.clip"):
+    with pytest.raises(LikenessError, match=r"config\.json: it is missing.*inputs\.clip"):
         clip_scores(pictures, CAPTIONS, clip=tmp_path, rt=rt)
     shutil.copytree(tiny_clip, tmp_path / "part")
     (tmp_path / "part" / "model.safetensors").unlink()
-    with pytest.raises(LikenessError, match="part"):
+    with pytest.raises(LikenessError, match="part: no weights"):
         clip_scores(pictures, CAPTIONS, clip=tmp_path / "part", rt=rt)
+
+
+def lose_words(folder: Path) -> None:
+    for name in ("tokenizer.json", "vocab.json"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def another_model(folder: Path) -> None:
+    (folder / "config.json").write_text('{"model_type": "siglip"}')
+
+
+def another_half(folder: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    save_file({**weights, "text_projection.weight": torch.zeros(12, 16)}, path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lose_words, r"tokenizer\.json is missing"),
+        (another_model, r"model_type is 'siglip'.*inputs\.clip"),
+        (another_half, r"images have 8 values, texts 12"),
+    ],
+)
+def test_another_or_a_damaged_clip_is_one_line(
+    tiny_clip: Path, tmp_path: Path, damage: Callable[[Path], None], why: str
+) -> None:
+    folder = tmp_path / "clip"
+    shutil.copytree(tiny_clip, folder)
+    check_clip(folder)
+    damage(folder)
+    with pytest.raises(LikenessError, match=why) as caught:
+        check_clip(folder)
+    assert "\n" not in str(caught.value)

@@ -3,6 +3,7 @@
 import json
 import shutil
 import weakref
+from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 from io import BytesIO
@@ -324,21 +325,57 @@ def lose_weights(folder: Path) -> None:
 
 def cut_weights(folder: Path) -> None:
     path = next((folder / "unet").glob("*.safetensors"))
-    path.write_bytes(path.read_bytes()[:1000])
+    path.write_bytes(path.read_bytes()[:-1])
 
 
 def break_config(folder: Path) -> None:
     (folder / "vae" / "config.json").write_text("{")
 
 
-@pytest.mark.parametrize("damage", [lose_unet, lose_weights, cut_weights, break_config])
-def test_a_damaged_base_is_one_line(tiny_base: Path, tmp_path: Path, damage: Any) -> None:
+def lose_tokenizer(folder: Path) -> None:
+    shutil.rmtree(folder / "tokenizer")
+
+
+def change(part: str, key: str, value: int) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        path = folder / part / "config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lose_unet, r"unet/config\.json: no such file"),
+        (lose_weights, r"unet: no weights"),
+        (cut_weights, r"unet/diffusion_pytorch_model\.safetensors: \d+ bytes of \d+"),
+        (break_config, r"vae/config\.json: not JSON"),
+        (lose_tokenizer, r"tokenizer/ is missing"),
+        (change("vae", "latent_channels", 16), r"in_channels is 4, but 16 and 4 in"),
+        (change("unet", "in_channels", 9), r"in_channels is 9, but 4 and 4 in"),
+        (change("unet", "cross_attention_dim", 768), r"cross_attention_dim is 768, but 16 in"),
+    ],
+)
+def test_a_damaged_base_is_one_line_before_it_is_loaded(
+    tiny_base: Path, tmp_path: Path, damage: Callable[[Path], None], why: str
+) -> None:
     folder = tmp_path / "base"
     shutil.copytree(tiny_base, folder)
+    check_base(folder)
     damage(folder)
-    with pytest.raises(LikenessError, match="cannot be loaded") as caught:
-        load_pipeline(folder, "cpu")
+    with pytest.raises(LikenessError, match=why) as caught:
+        check_base(folder)
     assert str(folder) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_do_not_fit_their_config_are_one_line(tiny_base: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    shutil.copytree(tiny_base, folder)
+    change("unet", "layers_per_block", 2)(folder)
+    with pytest.raises(LikenessError, match="cannot be loaded as Stable Diffusion") as caught:
+        load_pipeline(folder, "cpu")
     assert "\n" not in str(caught.value)
 
 

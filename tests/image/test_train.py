@@ -16,7 +16,7 @@ from likeness.common.runtime import Runtime
 from likeness.image.diffusion import ADAPTER, load_adapter, load_pipeline, noise
 from likeness.image.rows import PreparedImage
 from likeness.image.train import ImageTrain, Trainer, embed, encode_split, train
-from tests.conftest import files_of, runtime, section
+from tests.conftest import files_of, runtime, section, write_dataset
 
 STEPS = 6
 SMALL: dict[str, Any] = {
@@ -336,6 +336,22 @@ def test_one_wrong_target_among_right_ones_is_one_line(
 def test_a_wrong_base_is_one_line(tiny_dataset: Path, tmp_path: Path, rt: Runtime) -> None:
     with pytest.raises(LikenessError, match="no Stable Diffusion here"):
         run(tmp_path / "nowhere", tiny_dataset, tmp_path, rt)
+
+
+def test_photos_of_another_size_than_the_base_s_are_told_in_one_line(
+    tiny_base: Path,
+    tiny_dataset: Path,
+    tmp_path: Path,
+    rt: Runtime,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run(tiny_base, tiny_dataset, tmp_path / "same", rt, epochs=1)
+    assert "image_prepare.resolution" not in capsys.readouterr().err
+    larger = write_dataset(tmp_path / "larger", 2, 1, 1, side=64)
+    run(tiny_base, larger, tmp_path / "other", rt, epochs=1)
+    said = [line for line in capsys.readouterr().err.splitlines() if "resolution" in line]
+    assert len(said) == 1
+    assert "was trained at 32 pixels, the photos have 64" in said[0]
 
 
 def test_training_stops_early(

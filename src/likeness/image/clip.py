@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from likeness.common.errors import LikenessError
+from likeness.common.io import read_json
 from likeness.common.items import Result, map_items
 from likeness.common.runtime import Runtime
+from likeness.common.weights import AGAIN, read_folder_shapes
 
 if TYPE_CHECKING:
     import torch
 
 Array = np.ndarray
+
+PROJECTIONS = ("visual_projection.weight", "text_projection.weight")
 
 
 def clip_scores(
@@ -56,6 +60,28 @@ def clip_scores(
         np.stack([_vector(found[name]) for name in images]),
         np.stack([of_text[captions[name]] for name in images]),
     )
+
+
+def check_clip(folder: Path) -> None:
+    """Raise `LikenessError` unless a folder holds a whole CLIP of transformers. No weights are read."""
+    path = folder / "config.json"
+    config = read_json(path) if path.is_file() else {}
+    if config.get("model_type") != "clip":
+        found = f"model_type is {config.get('model_type')!r}" if config else "it is missing"
+        raise LikenessError(
+            f"{folder}: no CLIP here (config.json: {found}); set inputs.clip to a folder under models/ "
+            "that models/dvc.yaml makes or `likeness fetch` brings"
+        )
+    for names in (
+        ("preprocessor_config.json", "processor_config.json"),
+        ("tokenizer.json", "vocab.json"),
+    ):
+        if not any((folder / name).is_file() for name in names):
+            raise LikenessError(f"{folder}: {names[0]} is missing; {AGAIN}")
+    shapes = read_folder_shapes(folder)
+    rows = [shapes[name][0] for name in PROJECTIONS if name in shapes]
+    if len(set(rows)) > 1:
+        raise LikenessError(f"{folder}: images have {rows[0]} values, texts {rows[1]}; {AGAIN}")
 
 
 def _vector(stored: Any) -> Array:
@@ -102,11 +128,7 @@ def _load(clip: Path, device: str) -> Any:
     import torch
     from transformers import CLIPModel, CLIPProcessor
 
-    if not (clip / "config.json").is_file():
-        raise LikenessError(
-            f"{clip}: no CLIP here (config.json is missing); set inputs.clip to a folder that "
-            "models/dvc.yaml makes"
-        )
+    check_clip(clip)
     try:
         model = CLIPModel.from_pretrained(clip, dtype=torch.float32, local_files_only=True)
         processor = CLIPProcessor.from_pretrained(clip, local_files_only=True)

@@ -12,6 +12,7 @@ from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
 from likeness.common.items import Result
 from likeness.common.precision import Precision, dtype_of
+from likeness.common.weights import AGAIN, Shapes, read_folder_shapes
 from likeness.image.pixels import png_bytes
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
 
 ADAPTER = "pytorch_lora_weights.safetensors"
+PARTS = ("unet", "vae", "text_encoder")  # those with weights
 # The CPU's kernels for fewer rows can give a row other last bits, and an image must not depend on what
 # it was drawn with. From here on they agree (tests/image/test_diffusion.py).
 FEWEST_ROWS = 16
@@ -86,18 +88,41 @@ def release_pipeline() -> None:
 
 
 def check_base(base: Path) -> None:
-    """Raise `LikenessError` unless the folder looks like a diffusers Stable Diffusion pipeline."""
+    """Raise `LikenessError` unless a folder holds a whole Stable Diffusion pipeline of diffusers.
+
+    No weights are read: their files' headers have the shapes.
+    """
     index = base / "model_index.json"
     if not index.is_file():
         raise LikenessError(
             f"{base}: no Stable Diffusion here (model_index.json is missing); set inputs.diffusion to "
-            "a folder under models/ that models/dvc.yaml makes"
+            "a folder under models/ that models/dvc.yaml makes or `likeness fetch` brings"
         )
     name = read_json(index).get("_class_name")
     if name != "StableDiffusionPipeline":
         raise LikenessError(
             f"{index}: _class_name is {name!r}; image_train takes StableDiffusionPipeline"
         )
+    for part in ("tokenizer", "scheduler"):
+        if not (base / part).is_dir():
+            raise LikenessError(f"{base}: {part}/ is missing; {AGAIN}")
+    unet, vae = (read_json(base / part / "config.json") for part in ("unet", "vae"))
+    shapes = {part: read_folder_shapes(base / part) for part in PARTS}
+    beside = {
+        "in_channels": [vae.get("latent_channels"), *_sizes(shapes["unet"], "conv_in.weight", 1)],
+        "cross_attention_dim": _sizes(shapes["text_encoder"], "final_layer_norm.weight", 0),
+    }
+    for key, found in beside.items():
+        if set(found) - {unet.get(key)}:
+            raise LikenessError(
+                f"{base / 'unet' / 'config.json'}: {key} is {unet.get(key)}, but "
+                f"{' and '.join(map(str, found))} in the weights and parts that it is used with; {AGAIN}"
+            )
+
+
+def _sizes(shapes: Shapes, name: str, axis: int) -> list[int]:
+    """The length of the tensor's axis, under whatever level its name stands."""
+    return [shape[axis] for full, shape in shapes.items() if f".{full}".endswith(f".{name}")][:1]
 
 
 def load_adapter(pipeline: "StableDiffusionPipeline", adapter: Path) -> None:

@@ -85,6 +85,11 @@ class Split:
     moments: "torch.Tensor"
     embeddings: "dict[str, torch.Tensor]"
 
+    @property
+    def side(self) -> int:
+        """Of the latents."""
+        return int(self.moments.shape[-1])
+
 
 def train(
     cfg: ImageTrain,
@@ -112,6 +117,13 @@ def train(
     }
     release_pipeline()
     pipeline = load_pipeline(base, rt.device, rt.precision(cfg.mixed_precision))
+    scale = scale_of(pipeline.vae)
+    own, given = pipeline.unet.config.sample_size * scale, splits["val"].side * scale
+    if own != given:
+        rt.log(
+            f"image_train: {base} was trained at {own} pixels, the photos have {given}; it draws best "
+            f"with image_prepare.resolution {own}"
+        )
     key = [
         cfg.model_dump_json(),
         digest(dataset),
@@ -455,7 +467,7 @@ class Trainer:
             self.pipeline,
             [row.caption for row in chosen],
             [self.rt.seed_for("sample", row.id) for row in chosen],
-            resolution=self.val_split.moments.shape[-1] * scale_of(self.pipeline.vae),
+            resolution=self.val_split.side * scale_of(self.pipeline.vae),
             sampler=self.cfg.sampler,
             steps=self.cfg.sample_steps,
             guidance=self.cfg.guidance,
