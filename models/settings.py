@@ -321,48 +321,6 @@ class XttsMini(Section):
     save_seconds: Count
 
 
-class HubModel(Section):
-    """One real base: a repository of a model hub at a revision."""
-
-    repository: str
-    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-    files: list[str]
-    sha256: dict[str, Sha256]
-
-
-class XttsModel(HubModel):
-    """A checkpoint of Coqui's XTTS, which holds a pickled config that is taken out once."""
-
-
-class FileModel(Section):
-    """One real base: a weights file at an address."""
-
-    url: str
-    sha256: Sha256
-
-
-class TorchHubModel(Section):
-    """A network that torch.hub brings with its code; DVC pins the folder, the hub has no revisions."""
-
-    source: str
-    entry: str
-    name: str
-
-
-class Hub(Section):
-    """The real bases."""
-
-    sd15: HubModel
-    sdxl: HubModel
-    clip_vit_l14: HubModel
-    inception_v3: FileModel
-    dinov2: TorchHubModel
-    xtts_v2: XttsModel
-    whisper_small: HubModel
-    whisper_large_v3: HubModel
-    wavlm_sv: HubModel
-
-
 SCHEMA: dict[str, type[Section]] = {
     "base": Base,
     "sample_catalog": SampleCatalog,
@@ -374,7 +332,6 @@ SCHEMA: dict[str, type[Section]] = {
     "clip_mini": ClipMini,
     "sd_mini": SdMini,
     "xtts_mini": XttsMini,
-    "hub": Hub,
 }
 
 S = TypeVar("S", bound=Section)

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from likeness.common.bases import describe
 from likeness.common.io import link, write_jsonl
 from likeness.common.manifest import write_manifest
 from likeness.common.params import Section, check_params
@@ -405,7 +406,7 @@ def build_adapter(base: Path, folder: Path, rank: int = 2, seed: int = 1) -> Pat
     weights = {key: 0.3 * torch.randn_like(t) for key, t in get_peft_model_state_dict(unet).items()}
     StableDiffusionPipeline.save_lora_weights(folder, weights, weight_name=ADAPTER)
     training = {
-        "base": base.name,
+        **describe(base),
         "rank": rank,
         "batch": 2,
         "accumulation": 1,

@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
+from likeness.common.bases import describe
 from likeness.common.errors import LikenessError
+from likeness.common.io import read_json, write_json
 from likeness.common.runtime import Runtime
 from likeness.report import FIRST, VOICE_COLUMNS, Report, comparison, write_report
-from tests.conftest import files_of, photo, section
+from likeness.repository.fetch import read_bases
+from tests.conftest import ROOT, files_of, photo, section
 
 STAGES = ("analyze", "prepare", "train", "generate", "evaluate", "failures")
 INTERVALS = {
@@ -37,7 +40,8 @@ VOICE = {
     "base_list_wer": {"value": None, "low": None, "high": None, "n": 0},
 }
 VOICE_TRAINING = {
-    **{"base": "tiny_xtts", "rank": 8, "batch": 4, "accumulation": 2, "learning_rate": 0.001},
+    **{"base": "tiny_xtts", "base_id": "tiny_xtts", "base_license": "apache-2.0"},
+    **{"rank": 8, "batch": 4, "accumulation": 2, "learning_rate": 0.001},
     **{"trainable_parameters": 1234, "trainable_share": 0.0214, "train_n": 70, "epochs": 12},
     **{"best_epoch": 9, "val_sentences": 6, "val_wer": 0.125, "val_wer_base": 0.5, "val_n": 8},
     **{"val_similarity": 0.81, "val_similarity_base": 0.62, "val_loss": 2.5, "val_loss_base": 4.25},
@@ -227,6 +231,42 @@ def test_the_voice_has_a_card_of_its_own(folder: Path, tiny_adapter: Path, rt: R
     assert "| wer | 0.4 (0.3 to 0.5; n 12) | 0.2 (0.1 to 0.3; n 12) |" in body
     assert "(2 x 250 steps)" in body
     assert "&" not in body, "a card is no HTML"
+
+
+def header_of(card: Path) -> dict[str, str]:
+    values: dict[str, str] = yaml.safe_load(card.read_text().split("---\n", 2)[1])
+    return values
+
+
+def test_cards_carry_the_licence_of_a_bundled_base(
+    folder: Path, tiny_adapter: Path, rt: Runtime
+) -> None:
+    out = run(folder, tiny_adapter, rt)
+    assert header_of(out / "voice_card.md")["license"] == "apache-2.0"
+    assert header_of(out / "model_card.md")["license"] == "unknown"  # tiny_base has no card
+    assert "commercially" not in (out / "voice_card.md").read_text()
+
+
+def test_cards_carry_the_id_and_licence_of_a_fetched_base(
+    folder: Path, tiny_adapter: Path, rt: Runtime, tmp_path: Path
+) -> None:
+    bases = read_bases(ROOT)
+    adapter = tmp_path / "adapter"
+    for name, out in (("sd15", adapter), ("xtts_v2", folder / "voice")):
+        write_json(tmp_path / name / "source.json", bases[name].source)
+        source = tiny_adapter if name == "sd15" else out
+        training = read_json(source / "training.json") | describe(tmp_path / name)
+        write_json(out / "training.json", training)
+    out = run(folder, adapter, rt)
+    image = header_of(out / "model_card.md")
+    assert image["base_model"] == "stable-diffusion-v1-5/stable-diffusion-v1-5"
+    assert image["license"] == "creativeml-openrail-m"
+    voice = header_of(out / "voice_card.md")
+    assert voice["base_model"] == "coqui/XTTS-v2"
+    # The hub has no id for it, and refuses a card whose `license` is not one of its own.
+    assert (voice["license"], voice["license_name"]) == ("other", "coqui-public-model-license")
+    text = " ".join((out / "voice_card.md").read_text().split())
+    assert "neither the voice nor what it speaks may be used commercially." in text
 
 
 def test_a_voice_in_the_codes_of_its_base_has_none_of_its_own(

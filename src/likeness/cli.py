@@ -15,6 +15,7 @@ from likeness.common.errors import LikenessError
 COMMANDS = {
     "compare": "a table and plots of all experiments, and which is best",
     "doctor": "is this machine ready for the pipeline",
+    "fetch": "real base models into models/, from your remote or their hub, tracked by DVC",
     "gate": "are the reproduced metrics as good as a revision's, and is dvc.lock up to date",
     "search": "queue and run a search over params, and bring it to its end",
 }

@@ -73,12 +73,12 @@ def test_an_unknown_extractor_is_named_with_the_known_ones(tmp_path: Path, rt: R
         extract({}, extractor=folder, rt=rt)
 
 
-@pytest.mark.parametrize("kind", ["efficientnet_lite0", "inception_v3", "dinov2"])
+@pytest.mark.parametrize("kind", ["efficientnet_lite0", "inception_v3"])
 def test_missing_weights_are_one_line(
     tmp_path: Path, rt: Runtime, kind: str, pictures: dict[str, Path]
 ) -> None:
     folder = write_config(tmp_path / "bare", extractor=kind, weights="w.pth", name=kind, layers=[])
-    with pytest.raises(LikenessError, match=r"w\.pth: no such file; run the stage bare") as caught:
+    with pytest.raises(LikenessError, match=r"w\.pth: no such file; .*fetch bare") as caught:
         extract(pictures, extractor=folder, rt=rt)
     assert "\n" not in str(caught.value)
 
@@ -102,6 +102,59 @@ def test_broken_weights_are_one_line(
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(LikenessError, match=r"w\.safetensors"):
         extract(pictures, extractor=folder, rt=rt)
+
+
+@pytest.fixture(scope="module")
+def tiny_dinov2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the hub has it: the network's config, its weights, and the processor's config."""
+    import torch
+    from transformers import Dinov2Config, Dinov2Model
+
+    folder = tmp_path_factory.mktemp("dinov2")
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = Dinov2Config(**sizes, image_size=28, patch_size=14)
+    Dinov2Model(config).save_pretrained(folder)
+    processor = {
+        **{"image_processor_type": "BitImageProcessor", "do_convert_rgb": True, "resample": 3},
+        **{"do_resize": True, "size": {"shortest_edge": 32}, "do_rescale": True},
+        **{"do_center_crop": True, "crop_size": {"height": 28, "width": 28}, "do_normalize": True},
+        **{"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]},
+        "rescale_factor": 1 / 255,
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    return folder
+
+
+def test_dinov2_sees_the_centre_and_has_no_classes(
+    tiny_dinov2: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    assert extractor_kind(tiny_dinov2) == "dinov2"
+    paths: dict[str, Path] = {}
+    for name, box in {
+        "one": (40, 40, 90, 90),
+        "edge": (0, 0, 128, 3),
+        "none": (0, 0, 0, 0),
+    }.items():
+        paths[name] = tmp_path / f"{name}.png"
+        square(side=128, box=box).save(paths[name])
+    found = extract(paths, extractor=tiny_dinov2, rt=rt)
+    assert found.vectors.shape == (3, 16)
+    assert found.probabilities.shape == (3, 0)
+    one, edge, none = found.vectors
+    assert np.allclose(edge, none, atol=1e-4), "its processor crops the edge away"
+    assert not np.allclose(one, none, atol=1e-2)
+
+
+def test_a_broken_dinov2_is_one_line(
+    tiny_dinov2: Path, tmp_path: Path, rt: Runtime, pictures: dict[str, Path]
+) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(tiny_dinov2, folder)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(LikenessError, match=r"broken: cannot be loaded as DINOv2") as caught:
+        extract(pictures, extractor=folder, rt=rt)
+    assert "\n" not in str(caught.value)
 
 
 def test_an_image_that_cannot_be_read_is_named(

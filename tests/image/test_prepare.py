@@ -374,6 +374,21 @@ def test_a_catalogue_of_bad_files_is_one_line(
         run(folder, tiny_extractor, rt, max_rejected_share=1.0)
 
 
+def test_a_catalogue_of_small_photos_says_their_size_and_the_wanted_one(
+    tmp_path: Path, tiny_extractor: Path, rt: Runtime
+) -> None:
+    folder = write_inputs(tmp_path)
+    for name in (f"{at:03d}" for at in range(20)):
+        small = encoded(photo(1, size=(15, 20)))
+        (folder / "catalog" / "images" / f"{name}.jpg").write_bytes(small)
+    # "012" is 20 x 20.
+    says = (
+        r"2\d of 30 photos are too small, most of them 15 x 20 pixels, and .*min_side is 32; use a"
+    )
+    with pytest.raises(LikenessError, match=says):
+        run(folder, tiny_extractor, rt)
+
+
 def test_converting_counts_as_its_own_params(tmp_path: Path, rt: Runtime) -> None:
     from functools import partial
 

@@ -12,7 +12,9 @@ from dvc.utils.hydra import compose_and_dump
 
 from likeness.common.errors import LikenessError
 from likeness.common.params import check_params
+from likeness.image.render import HEIGHT, WIDTH
 from likeness.repository.experiments import flat
+from likeness.repository.fetch import PINS
 from likeness.repository.space import read_space
 from likeness.stage import SCHEMA
 
@@ -70,6 +72,12 @@ def test_a_wrong_value_of_an_option_is_found(tmp_path: Path) -> None:
         check_params(path, SCHEMA)
 
 
+def test_the_sample_s_photos_are_large_enough_for_the_readme_s_command(tmp_path: Path) -> None:
+    values = composed(tmp_path / "params.yaml", ["image=sd15"])
+    assert values["inputs"]["catalog"] == "sample_catalog"
+    assert min(WIDTH, HEIGHT) >= values["image_prepare"]["min_side"]
+
+
 def test_groups_have_no_key_in_common() -> None:
     """So that their order does not matter, and none breaks another."""
     keys = {
@@ -100,8 +108,9 @@ def test_a_step_is_as_many_items_for_every_base(group: str, section: str) -> Non
     assert len(sizes) == 1
 
 
-def test_bases_are_those_that_models_makes() -> None:
+def test_bases_are_those_that_models_makes_or_brings() -> None:
     made = yaml.safe_load((ROOT / "models" / "dvc.yaml").read_text())["stages"]
+    made |= yaml.safe_load((ROOT / PINS).read_text())
     for options in OPTIONS.values():
         for path in options.values():
             bases = {v for k, v in values_of(path).items() if k.startswith("inputs.")}

@@ -74,11 +74,11 @@ def made_paths() -> tuple[str, ...]:
     """What runs make: outputs of both pipelines, and the folders of models fetched from a hub."""
     paths = [*WRITTEN]
     for folder in ("", "models/"):
-        for name, stage in read_yaml(f"{folder}dvc.yaml")["stages"].items():
+        for stage in read_yaml(f"{folder}dvc.yaml")["stages"].values():
             outs = [out for key in ("outs", "metrics", "plots") for out in stage.get(key, [])]
-            own = [out if isinstance(out, str) else next(iter(out)) for out in outs]
-            paths += [folder + path for path in own] + ([f"models/{name}"] if folder else [])
-    return tuple(paths)
+            paths += [folder + (out if isinstance(out, str) else next(iter(out))) for out in outs]
+    bases = read_yaml("models/hub.yaml")
+    return (*paths, *(f"models/{name}{kind}" for name in bases for kind in ("", ".dvc")))
 
 
 def missing_paths(text: str, page: Path) -> list[str]:

@@ -2,9 +2,9 @@
 
 An extractor is a folder under `models/` whose `config.json` names its kind:
 
-- `efficientnet_lite0`: ImageNet features (1280) and class probabilities, from its wheel;
-- `inception_v3`: the network of FID (2048), by torch-fidelity;
-- `dinov2`: DINOv2 ViT (768 and up), by torch-fidelity.
+- `"extractor": "efficientnet_lite0"`: ImageNet features (1280) and class probabilities, from its wheel;
+- `"extractor": "inception_v3"`: the network of FID (2048), by torch-fidelity;
+- `"model_type": "dinov2"`: DINOv2 ViT (768 and up), by transformers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,17 +48,21 @@ class Features:
 
 
 def extractor_kind(folder: Path) -> str:
-    """The `extractor` that the folder's config names."""
-    return str(_config(folder)["extractor"])
+    """Which of `KINDS` the folder's config names."""
+    return _kind(_config(folder))
+
+
+def _kind(config: dict[str, Any]) -> str:
+    return str(config.get("extractor", config.get("model_type")))
 
 
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     config = read_json(path)
-    kind = config.get("extractor") if isinstance(config, dict) else None
+    kind = _kind(config) if isinstance(config, dict) else None
     if kind not in KINDS:
         raise LikenessError(f"{path}: extractor is {kind!r}; it must be one of {', '.join(KINDS)}")
-    if "weights" not in config:
+    if kind != "dinov2" and "weights" not in config:
         raise LikenessError(f"{path}: weights is missing; run the stage {folder.name} again")
     return dict(config)
 
@@ -106,17 +110,20 @@ def extract_batch(paths: Sequence[Path], *, extractor: Path, device: str) -> lis
 def _load(extractor: Path, device: str) -> Any:
     """A function of PIL images to (N, D) vectors and (N, C) class probabilities."""
     config = _config(extractor)
-    weights = extractor / config["weights"] if config["weights"] else None
-    if weights and not weights.is_file():
+    if _kind(config) == "dinov2":
+        return _dinov2(extractor, device)
+    weights = extractor / config["weights"]
+    if not weights.is_file():
         raise LikenessError(
-            f"{weights}: no such file; run the stage {extractor.name} of models/dvc.yaml"
+            f"{weights}: no such file; `dvc repro models/dvc.yaml:{extractor.name}` makes what is "
+            f"bundled, `likeness fetch {extractor.name}` brings a real one"
         )
     if config["extractor"] == "efficientnet_lite0":
         return _efficientnet(weights, config, device)
-    return _torch_fidelity(extractor, weights, config, device)
+    return _torch_fidelity(weights, config, device)
 
 
-def _efficientnet(weights: Path | None, config: dict[str, Any], device: str) -> Any:
+def _efficientnet(weights: Path, config: dict[str, Any], device: str) -> Any:
     import torch
     from efficientnet_lite_pytorch import EfficientNet
     from safetensors import SafetensorError
@@ -155,34 +162,45 @@ def central_crop(image: Any, size: int, share: float) -> Any:
     return image.resize((size, size), Image.Resampling.BICUBIC, box=box)
 
 
-def _torch_fidelity(
-    extractor: Path, weights: Path | None, config: dict[str, Any], device: str
-) -> Any:
+def _torch_fidelity(weights: Path, config: dict[str, Any], device: str) -> Any:
     import torch
     from torch_fidelity.utils import create_feature_extractor
 
-    # DINOv2 comes by torch.hub, whose files are kept beside the config.
-    torch.hub.set_dir(str(extractor))
-    layers = config["layers"]
     try:
         network = create_feature_extractor(
             config["name"],
-            layers,
+            config["layers"],
             cuda=device == "cuda",
-            feature_extractor_weights_path=str(weights) if weights else None,
+            feature_extractor_weights_path=str(weights),
             verbose=False,
         )
-    except Exception as error:  # torch.hub's and the network's errors have no common base
+    except Exception as error:  # the network's errors have no common base
         why = " ".join(str(error).split())[:200]
-        raise LikenessError(
-            f"{extractor}: weights of {config['name']} cannot be had ({why}); run the stage "
-            f"{extractor.name} of models/dvc.yaml where they can be downloaded"
-        ) from error
+        raise LikenessError(f"{weights}: not the weights of {config['name']} ({why})") from error
 
     def run(images: list[Any]) -> "tuple[torch.Tensor, torch.Tensor]":
         pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images]))
-        found = network(pixels.permute(0, 3, 1, 2).to(device))
-        vectors = found[0]
-        return vectors, found[1].softmax(1) if len(layers) > 1 else vectors[:, :0]
+        vectors, logits = network(pixels.permute(0, 3, 1, 2).to(device))
+        return vectors, logits.softmax(1)
+
+    return run
+
+
+def _dinov2(folder: Path, device: str) -> Any:
+    import torch
+    from transformers import AutoImageProcessor, Dinov2Model
+
+    try:
+        network = Dinov2Model.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+        processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise LikenessError(f"{folder}: cannot be loaded as DINOv2 ({why})") from error
+    network.to(device).eval()
+
+    def run(images: list[Any]) -> "tuple[torch.Tensor, torch.Tensor]":
+        pixels = processor(images=images, return_tensors="pt")["pixel_values"].to(device)
+        vectors = network(pixel_values=pixels).pooler_output
+        return vectors, vectors[:, :0]
 
     return run

@@ -82,6 +82,7 @@ def prepare(
     stored, rejected = map_items(
         convert, paths, what="image_prepare", rt=rt, batch=8, workers=rt.workers
     )
+    _check_sizes(cfg, catalog, rejected, len(rows))
     if not stored:
         check_rejected_share(str(catalog), rejected, len(rows), 0)
     groups, copies = _group(cfg, stored, extractor, rt)
@@ -126,6 +127,20 @@ def prepare(
         **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
         **{f"imbalance_{split}": imbalance(prepared, split) for split in SPLITS},
     }
+
+
+def _check_sizes(
+    cfg: ImagePrepare, catalog: Path, rejected: Sequence[Rejection], total: int
+) -> None:
+    """Where it is the photos' size that ends the stage, say which size, and what has larger ones."""
+    sizes = Counter(tuple(row.value) for row in rejected if row.reason == "too_small")
+    if sizes.total() > cfg.max_rejected_share * total:
+        width, height = sizes.most_common(1)[0][0]
+        raise LikenessError(
+            f"{catalog}: {sizes.total()} of {total} photos are too small, most of them {width} x "
+            f"{height} pixels, and image_prepare.min_side is {cfg.min_side}; use a catalogue of larger "
+            "photos (Kaggle's small edition has 60 x 80)"
+        )
 
 
 def convert_photos(
