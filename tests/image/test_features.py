@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from likeness.common.errors import LikenessError
 from likeness.common.runtime import Runtime
-from likeness.image.features import central_crop, extract, extractor_kind
+from likeness.image.features import central_crop, check_extractor, extract, extractor_kind
 from tests.conftest import photo, runtime, saved_photos, square
 
 
@@ -78,7 +79,7 @@ def test_missing_weights_are_one_line(
     tmp_path: Path, rt: Runtime, kind: str, pictures: dict[str, Path]
 ) -> None:
     folder = write_config(tmp_path / "bare", extractor=kind, weights="w.pth", name=kind, layers=[])
-    with pytest.raises(LikenessError, match=r"w\.pth: no such file; .*fetch bare") as caught:
+    with pytest.raises(LikenessError, match=r"w\.pth: no such file; .*likeness fetch") as caught:
         extract(pictures, extractor=folder, rt=rt)
     assert "\n" not in str(caught.value)
 
@@ -124,6 +125,40 @@ def tiny_dinov2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(processor))
     return folder
+
+
+def lose_processor(folder: Path) -> None:
+    (folder / "preprocessor_config.json").unlink()
+
+
+def promise_more(folder: Path) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "hidden_size": 768}))
+
+
+def cut_weights(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lose_processor, r"preprocessor_config\.json is missing"),
+        (promise_more, r"hidden_size is 768, the weights have 16"),
+        (cut_weights, r"model\.safetensors: \d+ bytes of \d+"),
+    ],
+)
+def test_a_damaged_dinov2_is_one_line(
+    tiny_dinov2: Path, tmp_path: Path, damage: Callable[[Path], None], why: str
+) -> None:
+    folder = tmp_path / "dinov2"
+    shutil.copytree(tiny_dinov2, folder)
+    check_extractor(folder)
+    damage(folder)
+    with pytest.raises(LikenessError, match=why) as caught:
+        check_extractor(folder)
+    assert "\n" not in str(caught.value)
 
 
 def test_dinov2_sees_the_centre_and_has_no_classes(

@@ -70,7 +70,7 @@ def check_clip(folder: Path) -> None:
         found = f"model_type is {config.get('model_type')!r}" if config else "it is missing"
         raise LikenessError(
             f"{folder}: no CLIP here (config.json: {found}); set inputs.clip to a folder under models/ "
-            "that models/dvc.yaml makes or `likeness fetch` brings"
+            "that models/dvc.yaml makes or likeness fetch brings"
         )
     for names in (
         ("preprocessor_config.json", "processor_config.json"),

@@ -96,7 +96,7 @@ def check_base(base: Path) -> None:
     if not index.is_file():
         raise LikenessError(
             f"{base}: no Stable Diffusion here (model_index.json is missing); set inputs.diffusion to "
-            "a folder under models/ that models/dvc.yaml makes or `likeness fetch` brings"
+            "a folder under models/ that models/dvc.yaml makes or likeness fetch brings"
         )
     name = read_json(index).get("_class_name")
     if name != "StableDiffusionPipeline":

@@ -19,6 +19,7 @@ from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
 from likeness.common.items import Result, map_items
 from likeness.common.runtime import Runtime
+from likeness.common.weights import AGAIN, check_pickled, read_folder_shapes, read_shapes
 
 if TYPE_CHECKING:
     import torch
@@ -63,8 +64,25 @@ def _config(folder: Path) -> dict[str, Any]:
     if kind not in KINDS:
         raise LikenessError(f"{path}: extractor is {kind!r}; it must be one of {', '.join(KINDS)}")
     if kind != "dinov2" and "weights" not in config:
-        raise LikenessError(f"{path}: weights is missing; run the stage {folder.name} again")
+        raise LikenessError(f"{path}: weights is missing; {AGAIN}")
     return dict(config)
+
+
+def check_extractor(folder: Path) -> None:
+    """Raise `LikenessError` unless a folder holds a whole extractor. No weights are read."""
+    config = _config(folder)
+    if _kind(config) != "dinov2":
+        weights = folder / config["weights"]
+        (read_shapes if weights.suffix == ".safetensors" else check_pickled)(weights)
+        return
+    if not (folder / "preprocessor_config.json").is_file():
+        raise LikenessError(f"{folder}: preprocessor_config.json is missing; {AGAIN}")
+    (width,) = read_folder_shapes(folder).get("embeddings.cls_token", (None,))[-1:]
+    promised = config.get("hidden_size", width)
+    if width not in (None, promised):
+        raise LikenessError(
+            f"{folder / 'config.json'}: hidden_size is {promised}, the weights have {width}; {AGAIN}"
+        )
 
 
 def extract(images: Mapping[str, Path], *, extractor: Path, rt: Runtime) -> Features:
@@ -73,7 +91,6 @@ def extract(images: Mapping[str, Path], *, extractor: Path, rt: Runtime) -> Feat
     Raises:
         LikenessError: the extractor cannot be loaded, or an image cannot be read.
     """
-    extractor_kind(extractor)
     _load(extractor, rt.device)
     function = partial(extract_batch, extractor=extractor, device=rt.device)
     found, rejected = map_items(function, images, what="image_features", rt=rt, batch=BATCH)
@@ -109,15 +126,11 @@ def extract_batch(paths: Sequence[Path], *, extractor: Path, device: str) -> lis
 @cache
 def _load(extractor: Path, device: str) -> Any:
     """A function of PIL images to (N, D) vectors and (N, C) class probabilities."""
+    check_extractor(extractor)
     config = _config(extractor)
     if _kind(config) == "dinov2":
         return _dinov2(extractor, device)
     weights = extractor / config["weights"]
-    if not weights.is_file():
-        raise LikenessError(
-            f"{weights}: no such file; `dvc repro models/dvc.yaml:{extractor.name}` makes what is "
-            f"bundled, `likeness fetch {extractor.name}` brings a real one"
-        )
     if config["extractor"] == "efficientnet_lite0":
         return _efficientnet(weights, config, device)
     return _torch_fidelity(weights, config, device)
