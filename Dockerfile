@@ -1,5 +1,6 @@
 # The locked environment; the repository is mounted, see docs/reproduction.md. With GPUs as without:
-# torch's wheels bring CUDA along. For a small image without it, name the index of torch's CPU wheels:
+# torch's wheels bring CUDA along, and nvidia-cublas-cu12 what Whisper needs of it. For a small image
+# without it, where Whisper runs on the CPU like the rest, name the index of torch's CPU wheels:
 #   docker build --build-arg TORCH_CPU_INDEX=https://... -t likeness .
 FROM python:3.11-slim-bookworm AS environment
 ARG TORCH_CPU_INDEX=""

@@ -33,6 +33,7 @@ from likeness.voice.transcribe import (  # noqa: E402
     transcribe,
 )
 from likeness.voice.wer import pooled_rate, read_script  # noqa: E402
+from likeness.voice.whisper import hearing_device  # noqa: E402
 
 
 def main(rounds: int, segments: Path, recordings: Path | None, asr: Path | None) -> None:
@@ -50,7 +51,8 @@ def main(rounds: int, segments: Path, recordings: Path | None, asr: Path | None)
         "likeness": lambda: ours(cfg, segments, recordings, asr, rt),
     }
     times: dict[str, list[float]] = {name: [] for name in runs}
-    print(f"{len(rows)} recordings, {seconds:.0f} s, {asr.name}, beam {cfg.beam_size}, {rt.device}")
+    device = hearing_device(rt.device)
+    print(f"{len(rows)} recordings, {seconds:.0f} s, {asr.name}, beam {cfg.beam_size}, {device}")
     for at in range(rounds):
         for name, run in runs.items():
             begun = time.perf_counter()
@@ -78,7 +80,7 @@ def one_by_one(
 
     model = WhisperModel(
         str(asr),
-        device="cuda" if rt.device == "cuda" else "cpu",
+        device=hearing_device(rt.device),
         compute_type=cfg.compute_type,
         cpu_threads=os.cpu_count() or 1,
         local_files_only=True,

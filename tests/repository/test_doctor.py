@@ -65,12 +65,7 @@ def test_a_torch_for_cpus_needs_no_packages_of_cuda() -> None:
         ("auto", Machine(("cpu",), (), driver=True), "warning", ["driver", "update"]),
         ("auto", Machine(("cuda", "cpu"), (24 * GIB,), True), "ok", ["cuda, 24 GiB"]),
         ("cpu", Machine(("cuda", "cpu"), (24 * GIB,), False), "ok", ["cpu"]),
-        (
-            "auto",
-            Machine(("cuda", "cpu"), (24 * GIB, 4 * GIB), True),
-            "warning",
-            ["4 GiB", "batch"],
-        ),
+        ("auto", Machine(("cuda", "cpu"), (24 * GIB, 4 * GIB), True), "ok", ["24 GiB, 4 GiB"]),
         ("auto", Machine(("mps", "cpu"), (), False), "ok", ["mps"]),
     ],
 )
@@ -78,9 +73,68 @@ def test_device(asked: str, machine: Machine, level: str, words: list[str]) -> N
     told(doctor.check_device(asked, machine), level, *words)
 
 
-def test_memory() -> None:
-    told(doctor.check_memory(16 * GIB), "ok", "16 GiB")
-    told(doctor.check_memory(4 * GIB), "warning", "4 GiB", "voice_train.batch")
+BUNDLED = {"image_train": {"sd_mini": 20_000_000}, "voice_train": {"xtts_mini": 30_000_000}}
+# Bytes of the published files, and the peaks that were measured with them.
+REAL = {
+    "image_train": {"sd15": 4_270_000_000},
+    "voice_train": {"xtts_v2": 2_086_000_000, "whisper_tiny_en": 48_000_000, "speaker": 6_000_000},
+}
+
+
+@pytest.mark.parametrize(
+    ("size", "need", "bases", "level", "words"),
+    [
+        (4 * GIB, doctor.RAM, BUNDLED, "ok", ["4 GiB of RAM"]),
+        (3 * GIB, doctor.RAM, BUNDLED, "warning", ["voice_train wants 3.7", "voice_train.batch"]),
+        (16 * GIB, doctor.RAM, REAL, "ok", ["16 GiB"]),
+        (
+            8 * GIB,
+            doctor.RAM,
+            REAL,
+            "warning",
+            ["image_train wants 11.6 with sd15", "accumulation"],
+        ),
+        (6 * GIB, doctor.GPU, REAL, "ok", ["6 GiB of GPU memory"]),
+        (4 * GIB, doctor.GPU, REAL, "warning", ["image_train wants 5.0 with sd15"]),
+    ],
+)
+def test_memory_follows_the_bases(
+    size: int, need: doctor.Need, bases: dict[str, dict[str, int]], level: str, words: list[str]
+) -> None:
+    told(doctor.check_memory(size, need, bases), level, *words)
+
+
+def test_memory_wanted_is_what_was_measured() -> None:
+    """Within a tenth of the peaks in GB of the two real bases on a CPU."""
+    for stage, peak in (("image_train", 12.6e9), ("voice_train", 8.0e9)):
+        wanted = doctor.RAM.least + doctor.RAM.times * sum(REAL[stage].values())
+        assert wanted == pytest.approx(peak, rel=0.1)
+
+
+def test_a_base_that_is_not_here_is_not_counted_in_silence() -> None:
+    found = doctor.check_memory(8 * GIB, doctor.RAM, {"voice_train": {"xtts_v2": 0, "asr": 5}})
+    told(found, "ok", "8 GiB", "not in models/ yet: xtts_v2")
+    assert "asr" not in found.text
+
+
+def test_bases_are_those_of_params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    inputs = params["inputs"] | {"tts": "big"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**params, "inputs": inputs}))
+    (tmp_path / "models/big/part").mkdir(parents=True)
+    (tmp_path / "models/big/part/weights.bin").write_bytes(b"x" * 1000)
+    gpu = Machine(("cuda", "cpu"), (GIB + 999,), driver=True)
+    monkeypatch.setattr(probes, "machine", lambda: gpu)
+    monkeypatch.setattr(doctor, "gpu_problem", lambda: "libcublas.so.12: cannot open; do this")
+    device, memory, graphics, recogniser = doctor._machine(tmp_path)
+    told(device, "ok", "cuda")
+    told(memory, "ok", "not in models/ yet: sd_mini, whisper_tiny_en, speaker_encoder")
+    told(graphics, "warning", "voice_train wants 1.0 with big, whisper_tiny_en, speaker_encoder")
+    told(recogniser, "warning", "Whisper runs on the CPU: libcublas.so.12", "do this")
+    monkeypatch.setattr(doctor, "gpu_problem", lambda: "")
+    told(doctor._machine(tmp_path)[-1], "ok", "on the GPU")
+    monkeypatch.setattr(probes, "machine", lambda: CPU)
+    assert [one.check for one in doctor._machine(tmp_path)] == ["device", "memory"]
 
 
 def test_what_downloads_call_is_never_an_error() -> None:

@@ -96,7 +96,7 @@ def _listeners(monkeypatch: pytest.MonkeyPatch) -> None:
         scores = {"base": 2.0, "tuned": 3.0, "real": 3.5, "other": 3.0}
         return {name: scores[name.split("/")[0]] for name in clips}
 
-    monkeypatch.setattr(module, "check_model", lambda asr, language: None)
+    monkeypatch.setattr(module, "check_model", lambda *_: None)
     monkeypatch.setattr(module, "hear_files", hear)
     monkeypatch.setattr(module, "embed_files", embed)
     monkeypatch.setattr(module, "rate_files", rate)

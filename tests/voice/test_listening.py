@@ -6,10 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from likeness.common.errors import LikenessError
 from likeness.voice import listening
 from likeness.voice.audio import read
-from likeness.voice.listening import Judge, hear, load_asr
+from likeness.voice.listening import Judge, hear
 from likeness.voice.speaker import embed
 from likeness.voice.wer import read_script, word_errors
 from tests.voice.sounds import babble
@@ -42,11 +41,6 @@ def test_nobody_speaks_in_silence(tiny_speaker: Path, wave: np.ndarray) -> None:
     assert judge(tiny_speaker, vector).listen([wave], RATE, ["A red hat."]) == (1.0, 0.0)
 
 
-def test_a_folder_without_a_recogniser_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(LikenessError, match=r"not a faster-whisper model \(model\.bin missing\)"):
-        load_asr(tmp_path, "cpu")
-
-
 def test_a_sentence_is_understood(whisper: Path, narration: Path) -> None:
     clean = [
         row for row in read_script(narration / "script.jsonl")
@@ -66,5 +60,5 @@ def test_what_is_heard_as_a_loop_is_left_out(monkeypatch: pytest.MonkeyPatch) ->
         SimpleNamespace(text=" and and and and", compression_ratio=9.5),
     ]
     model = SimpleNamespace(transcribe=lambda *_, **__: (found, None))
-    monkeypatch.setattr(listening, "load_asr", lambda *_: model)
+    monkeypatch.setattr(listening, "load_whisper", lambda *_: model)
     assert hear(babble(1.0, RATE), RATE, Path("asr"), "en", "cpu") == "A red hat."

@@ -1,7 +1,7 @@
 """Words come with their times in the recording, none lost, whatever windows and batches are."""
 
-import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -19,10 +19,8 @@ from likeness.voice.audio import encode, read
 from likeness.voice.rows import Recording, Region, Transcript, Word
 from likeness.voice.segment import VoiceSegment, segment
 from likeness.voice.transcribe import (
-    RATE,
     Piece,
     VoiceTranscribe,
-    check_model,
     cut_windows,
     group,
     pad,
@@ -33,6 +31,7 @@ from likeness.voice.transcribe import (
     whole_words,
 )
 from likeness.voice.wer import Sentence, WordErrors
+from likeness.voice.whisper import RATE, load_whisper
 from tests.conftest import files_of, runtime, section
 from tests.voice.sounds import babble, silence, tone, write
 
@@ -198,48 +197,6 @@ def test_words_count_for_the_sentence_that_they_are_nearest_to() -> None:
     assert found == {"a": [WordErrors(0, 2), WordErrors(1, 2)]}
 
 
-# --- the model's folder -----------------------------------------------------------------------------
-
-
-def fake_model(folder: Path, lang_ids: list[int], languages: str = "en pt") -> Path:
-    """A folder with what is looked at before a model is loaded."""
-    added = [{"content": f"<|{language}|>"} for language in languages.split()]
-    write(folder / "config.json", json.dumps({"lang_ids": lang_ids}).encode())
-    write(folder / "tokenizer.json", json.dumps({"added_tokens": added}).encode())
-    write(folder / "model.bin", b"weights")
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("lang_ids", "language", "says"),
-    [
-        ([], "pt", "voice_transcribe.language: pt: .*asr knows English only"),
-        ([1, 2], "xx", "voice_transcribe.language: xx: .*asr knows no such language"),
-    ],
-)
-def test_a_language_that_the_model_lacks_is_one_line(
-    tmp_path: Path, lang_ids: list[int], language: str, says: str
-) -> None:
-    with pytest.raises(LikenessError, match=says) as caught:
-        check_model(fake_model(tmp_path / "asr", lang_ids), language)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(("lang_ids", "language"), [([], "en"), ([], "auto"), ([1, 2], "pt")])
-def test_a_language_that_the_model_has_is_fine(
-    tmp_path: Path, lang_ids: list[int], language: str
-) -> None:
-    check_model(fake_model(tmp_path / "asr", lang_ids), language)
-
-
-@pytest.mark.parametrize("name", ["model.bin", "tokenizer.json", "config.json"])
-def test_a_folder_that_is_no_model_is_one_line(tmp_path: Path, name: str) -> None:
-    folder = fake_model(tmp_path / "asr", [])
-    (folder / name).unlink()
-    with pytest.raises(LikenessError, match=rf"asr: not a faster-whisper model \({name} missing\)"):
-        check_model(folder, "en")
-
-
 def test_a_recording_s_language_is_the_likeliest_over_its_windows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,7 +209,7 @@ def test_a_recording_s_language_is_the_likeliest_over_its_windows(
             found = heard[len(samples) // RATE]
             return (*found[0], found)
 
-    monkeypatch.setattr(module, "_load", lambda *_, **__: Model())
+    monkeypatch.setattr(module, "load_whisper", lambda *_, **__: Model())
     paths = [
         write(tmp_path / f"{at}.flac", encode(silence(at, RATE), RATE, "FLAC")) for at in heard
     ]
@@ -349,6 +306,23 @@ def test_the_number_of_threads_changes_nothing(
     for name, parallel in (("a", 1), ("b", 3)):
         run(segments, whisper, tmp_path / name, runtime(tmp_path / f"c{name}"), parallel=parallel)
     assert compared(tmp_path / "a") == compared(tmp_path / "b")
+
+
+def test_a_gpu_gets_one_caller_and_results_of_its_own(
+    segments: Path, whisper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rt = replace(runtime(tmp_path / "cache", workers=3), device="cuda")
+    loaded: list[tuple[str, int]] = []
+
+    def load(asr: Path, device: str, compute_type: str, workers: int) -> Any:
+        loaded.append((device, workers))
+        return load_whisper(asr, "cpu", compute_type, workers)
+
+    monkeypatch.setattr(module, "load_whisper", load)
+    for heard in ("cpu", "cuda", "cpu"):  # where CTranslate2 can run, whatever torch uses
+        monkeypatch.setattr(module, "hearing_device", lambda _, heard=heard: heard)
+        run(segments, whisper, tmp_path / heard, rt, parallel=0)
+    assert loaded == [("cpu", 3), ("cuda", 1)]
 
 
 def test_company_changes_nothing(segments: Path, whisper: Path, tmp_path: Path) -> None:

@@ -68,6 +68,11 @@ def memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def folder_size(folder: Path) -> int:
+    """Bytes of the files in a folder, 0 where there is none."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def program_version(name: str) -> Version | None:
     """What `name --version` says, None if it does not run. yt-dlp looks beside Python first, too."""
     scripts = sysconfig.get_path("scripts")

@@ -19,8 +19,8 @@ from likeness.voice.measure import hear_files, rate_files
 from likeness.voice.rows import EvaluatedSpeech, Speech, Utterance
 from likeness.voice.samples import encode_mp3
 from likeness.voice.speaker import centroid_similarities, embed_files
-from likeness.voice.transcribe import check_model
 from likeness.voice.wer import Normalizer, character_errors, word_errors
+from likeness.voice.whisper import check_model
 
 Array = np.ndarray
 
@@ -78,7 +78,7 @@ def evaluate(
     Raises:
         LikenessError: a clip without its text or a text without its clip, or too few test clips.
     """
-    check_model(asr, cfg.language)
+    check_model(asr, cfg.language, "voice_evaluate.language")
     test = [
         row for row in read_manifest(dataset / "manifest.jsonl", Utterance) if row.split == "test"
     ]

@@ -2,20 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from likeness.common.errors import LikenessError
 from likeness.voice.audio import SILENT, resample
 from likeness.voice.speaker import embed
 from likeness.voice.wer import Normalizer, understood, word_errors
+from likeness.voice.whisper import RATE, hearing_device, load_whisper
 
 Array = np.ndarray
-
-ASR_RATE = 16000  # Hz, of Whisper's input
 
 
 @dataclass(frozen=True)
@@ -58,19 +54,8 @@ class Judge:
 
 def hear(wave: Array, rate: int, asr: Path, language: str, device: str) -> str:
     """The text that a Whisper understands of (N,) samples of up to 30 seconds."""
-    segments, _ = load_asr(asr, device).transcribe(
-        resample(wave, rate, ASR_RATE), language=language, temperature=0.0
+    segments, _ = load_whisper(asr, hearing_device(device)).transcribe(
+        resample(wave, rate, RATE), language=language, temperature=0.0
     )
     heard = (understood(segment.text.strip(), segment.compression_ratio) for segment in segments)
     return " ".join(text for text in heard if text)
-
-
-@cache
-def load_asr(asr: Path, device: str) -> Any:
-    from faster_whisper import WhisperModel
-
-    if not (asr / "model.bin").is_file():  # else it is looked for on a hub
-        raise LikenessError(f"{asr}: not a faster-whisper model (model.bin missing)")
-    return WhisperModel(
-        str(asr), device="cuda" if device == "cuda" else "cpu", local_files_only=True
-    )

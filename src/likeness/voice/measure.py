@@ -10,8 +10,9 @@ from likeness.common.manifest import Rejection
 from likeness.common.runtime import Runtime
 from likeness.voice.audio import encode, read, resample
 from likeness.voice.mos import predict_mos
-from likeness.voice.transcribe import RATE, WINDOWS, transcribe_windows
+from likeness.voice.transcribe import WINDOWS, transcribe_windows
 from likeness.voice.wer import understood
+from likeness.voice.whisper import RATE, callers, hearing_device
 
 
 def hear_files(
@@ -30,10 +31,11 @@ def hear_files(
     stored = _measured(
         clips, map_items(to_asr, clips, what="voice_hear", rt=rt, workers=rt.workers)
     )
+    device = hearing_device(rt.device)
     listen = partial(
         transcribe_windows,
         asr=asr,
-        device=rt.device,
+        device=device,
         compute_type=compute_type,
         beam_size=beam_size,
     )
@@ -43,7 +45,13 @@ def hear_files(
     }
     heard = _measured(
         clips,
-        map_items(listen, jobs, what="voice_transcribe", rt=rt, batch=WINDOWS * max(1, rt.workers)),
+        map_items(
+            listen,
+            jobs,
+            what="voice_transcribe",
+            rt=rt,
+            batch=WINDOWS * callers(device, rt.workers),
+        ),
     )
     return {
         name: understood(

@@ -12,6 +12,8 @@ from likeness.voice.audio import resample
 
 Array = np.ndarray
 
+OTHER = "set inputs.mos to a folder that the stage dnsmos of models/dvc.yaml made, or run it"
+
 
 class Mos(NamedTuple):
     """Mean opinion scores, 1 to 5."""
@@ -68,16 +70,29 @@ def _scores(session: Any, config: dict[str, Any], wave: Array) -> list[float]:
     ]
 
 
+def check_mos(folder: Path) -> None:
+    """Raise `LikenessError` unless a folder holds a DNSMOS. It is a megabyte, so it is loaded."""
+    _load(folder)
+
+
 @cache
 def _load(folder: Path) -> tuple[Any, dict[str, Any]]:
     import onnxruntime
 
-    config = read_json(folder / "config.json")
+    path = folder / "config.json"
+    config = read_json(path) if path.is_file() else {}
     network = folder / config.get("network", "")
     if config.get("predictor") != "dnsmos_p835" or not network.is_file():
-        raise LikenessError(f"{folder}: no DNSMOS here; run the stage dnsmos of models/dvc.yaml")
+        raise LikenessError(f"{folder}: no DNSMOS here; {OTHER}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # clips are measured in several processes
-    return onnxruntime.InferenceSession(
-        str(network), options, providers=["CPUExecutionProvider"]
-    ), config
+    try:
+        session = onnxruntime.InferenceSession(
+            str(network), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # its errors have no common base
+        raise LikenessError(f"{network}: not a network, or cut off; {OTHER}") from error
+    wanted, found = round(config["seconds"] * config["rate"]), session.get_inputs()[0].shape[-1]
+    if found != wanted:
+        raise LikenessError(f"{network}: hears {found} samples, config.json says {wanted}; {OTHER}")
+    return session, config

@@ -20,6 +20,7 @@ from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
 from likeness.common.items import Result, map_items
 from likeness.common.runtime import Runtime
+from likeness.common.weights import Shapes, check_pickled, read_shapes
 from likeness.voice.audio import resample
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Array = np.ndarray
 
 COVERED = 0.75  # of the last window must be speech and not padding, unless it is the only one
+OTHER = "set inputs.speaker to another folder under models/, or run its stage of models/dvc.yaml"
 WAVLM_RATE, WAVLM_WINDOW, WAVLM_STEP = 16000, 48000, 24000  # Hz, samples, samples
 
 
@@ -120,33 +122,76 @@ def load_encoder(folder: Path, device: str) -> Encoder:
     Raises:
         LikenessError: there is none, or its weights cannot be read.
     """
+    check_encoder(folder)
     config = read_json(folder / "config.json")
-    if config.get("encoder") == "ge2e":
-        return _ge2e(folder, config, device)
-    if "WavLMForXVector" in config.get("architectures", ()):
-        return _wavlm(folder, device)
-    raise LikenessError(
-        f"{folder}: no speaker encoder here (config.json names neither ge2e nor WavLMForXVector); "
-        "run the stage speaker_encoder of models/dvc.yaml"
-    )
+    return _ge2e(folder, config, device) if _is_ge2e(config) else _wavlm(folder, device)
+
+
+def check_encoder(folder: Path) -> None:
+    """Raise `LikenessError` unless a folder holds a whole encoder of the sizes that its config names.
+
+    No weights are read.
+    """
+    path = folder / "config.json"
+    config = read_json(path) if path.is_file() else {}
+    if _is_ge2e(config):
+        _check_shapes(folder / config["weights"], _ge2e_shapes(config))
+    elif "WavLMForXVector" in config.get("architectures", ()):
+        rate = read_json(folder / "preprocessor_config.json")["sampling_rate"]
+        if rate != WAVLM_RATE:
+            raise LikenessError(f"{folder}: for speech of {rate} Hz, not {WAVLM_RATE}; {OTHER}")
+        weights = folder / "model.safetensors"
+        if weights.is_file():
+            _check_shapes(weights, _wavlm_shapes(config))
+        else:
+            check_pickled(folder / "pytorch_model.bin")
+    else:
+        kinds = "config.json names neither ge2e nor WavLMForXVector"
+        raise LikenessError(f"{folder}: no speaker encoder here ({kinds}); {OTHER}")
+
+
+def _check_shapes(weights: Path, wanted: Shapes) -> None:
+    found = read_shapes(weights)
+    for name, shape in wanted.items():
+        if found.get(name) != shape:
+            raise LikenessError(
+                f"{weights}: not the weights of its config.json ({name} should be {list(shape)}, "
+                f"is {list(found.get(name, ())) or 'missing'}); {OTHER}"
+            )
+
+
+def _is_ge2e(config: Mapping[str, Any]) -> bool:
+    return bool(config.get("encoder") == "ge2e")
+
+
+def _ge2e_shapes(config: Mapping[str, Any]) -> Shapes:
+    size, mels = config["size"], config["mels"]
+    shapes: Shapes = {"filters": (config["fft"] // 2 + 1, mels)}
+    for layer in range(config["layers"]):
+        shapes[f"lstm.weight_ih_l{layer}"] = (4 * size, size if layer else mels)
+        shapes[f"lstm.weight_hh_l{layer}"] = (4 * size, size)
+        shapes[f"lstm.bias_ih_l{layer}"] = shapes[f"lstm.bias_hh_l{layer}"] = (4 * size,)
+    return {**shapes, "linear.weight": (size, size), "linear.bias": (size,)}
+
+
+def _wavlm_shapes(config: Mapping[str, Any]) -> Shapes:
+    """Of the first and the last layer behind the transformer."""
+    return {
+        "projector.weight": (config["tdnn_dim"][0], config["hidden_size"]),
+        "feature_extractor.weight": (config["xvector_output_dim"], 2 * config["tdnn_dim"][-1]),
+    }
 
 
 def _ge2e(folder: Path, config: dict[str, Any], device: str) -> Encoder:
     import torch
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     size, hop = config["size"], config["hop"]
     lstm = torch.nn.LSTM(config["mels"], size, config["layers"], batch_first=True)
     network = torch.nn.ModuleDict({"lstm": lstm, "linear": torch.nn.Linear(size, size)})
-    weights = folder / config["weights"]
-    try:
-        state = load_file(weights)
-        filters = state.pop("filters").to(device)
-        network.load_state_dict(state)
-    except (OSError, KeyError, SafetensorError, RuntimeError) as error:
-        why = " ".join(str(error).split())[:200]
-        raise LikenessError(f"{weights}: not the speaker encoder's weights ({why})") from error
+    state = load_file(folder / config["weights"])
+    filters = state.pop("filters").to(device)
+    network.load_state_dict(state)
     network.to(device).eval().requires_grad_(False)
 
     def run(wave: "torch.Tensor", starts: list[int]) -> "torch.Tensor":

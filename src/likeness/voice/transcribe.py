@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +14,7 @@ from pydantic import Field
 from likeness.common import figures
 from likeness.common.errors import LikenessError
 from likeness.common.estimates import Estimate, rounded
-from likeness.common.io import read_json, write_json, write_text
+from likeness.common.io import write_json, write_text
 from likeness.common.items import Result, map_items
 from likeness.common.manifest import (
     Rejection,
@@ -34,11 +34,10 @@ from likeness.voice.wer import (
     read_script,
     word_errors,
 )
+from likeness.voice.whisper import RATE, callers, check_model, hearing_device, load_whisper
 
 Array = np.ndarray
 
-RATE = 16000  # Hz, what Whisper hears
-FILES = ("config.json", "model.bin", "tokenizer.json")
 NEAR = 0.5  # seconds from a region's edge at which its first or last word is taken to stand there
 LISTENED = 3  # windows of a recording from which its language is told
 WINDOWS = 4  # for each thread in a call, so that a slow one holds up no other
@@ -88,7 +87,8 @@ def transcribe(
         LikenessError: `asr` is no faster-whisper model or does not know the language, a wrong
             script, or more than `max_rejected_share` of the regions rejected.
     """
-    check_model(asr, cfg.language)
+    check_model(asr, cfg.language, "voice_transcribe.language")
+    device = hearing_device(rt.device)
     rows = read_manifest(segments / "manifest.jsonl", Recording)
     regions = _regions_of(segments)
     by_recording = {
@@ -99,7 +99,7 @@ def transcribe(
     }
     started = time.monotonic()
     audio = _cut(segments, rows, by_recording, rt)
-    languages = _languages(cfg, asr, audio, rt)
+    languages = _languages(cfg, asr, device, audio, rt)
     windows: dict[str, list[Piece]] = {}
     jobs: dict[str, dict[str, Any]] = {}
     for name, paths in audio.items():
@@ -109,7 +109,7 @@ def transcribe(
     listen = partial(
         transcribe_windows,
         asr=asr,
-        device=rt.device,
+        device=device,
         compute_type=cfg.compute_type,
         beam_size=cfg.beam_size,
     )
@@ -118,7 +118,7 @@ def transcribe(
         jobs,
         what="voice_transcribe",
         rt=rt,
-        batch=WINDOWS * (cfg.parallel or rt.workers),
+        batch=WINDOWS * (cfg.parallel or callers(device, rt.workers)),
     )
     wall = time.monotonic() - started
     transcripts = [
@@ -165,29 +165,6 @@ def transcribe(
         "wer_n": words,
         "wer_sentences": len(every),
     }
-
-
-def check_model(asr: Path, language: str) -> None:
-    """Raise `LikenessError` unless `asr` is a faster-whisper model that knows the language.
-
-    Checked first, as faster-whisper looks for a missing tokenizer on a hub, and takes English for
-    another language where the model knows no other.
-    """
-    missing = [name for name in FILES if not (asr / name).is_file()]
-    if missing:
-        raise LikenessError(
-            f"{asr}: not a faster-whisper model ({', '.join(missing)} missing); inputs.asr names a "
-            "folder under models/ that CTranslate2's converter wrote, with its tokenizer.json"
-        )
-    english_only = not read_json(asr / "config.json").get("lang_ids", True)
-    added = read_json(asr / "tokenizer.json").get("added_tokens", [])
-    known = {token["content"] for token in added}
-    if language not in ("auto", "en") and (english_only or f"<|{language}|>" not in known):
-        what = "English only" if english_only else "no such language"
-        raise LikenessError(
-            f"params.yaml: voice_transcribe.language: {language}: {asr} knows {what}; name another "
-            "language, or a multilingual model in inputs.asr"
-        )
 
 
 def _regions_of(segments: Path) -> dict[str, list[Region]]:
@@ -276,12 +253,12 @@ def _join(samples: Array, spans: Sequence[tuple[float, float]]) -> Array:
 
 
 def _languages(
-    cfg: VoiceTranscribe, asr: Path, audio: Mapping[str, list[Path]], rt: Runtime
+    cfg: VoiceTranscribe, asr: Path, device: str, audio: Mapping[str, list[Path]], rt: Runtime
 ) -> dict[str, tuple[str, float]]:
     """Language and the model's confidence in it by recording; told once, as a speaker keeps to it."""
     if cfg.language != "auto":
         return dict.fromkeys(audio, (cfg.language, 1.0))
-    listen = partial(detect_languages, asr=asr, device=rt.device, compute_type=cfg.compute_type)
+    listen = partial(detect_languages, asr=asr, device=device, compute_type=cfg.compute_type)
     payloads = {
         name: paths[:: -(-len(paths) // LISTENED)] for name, paths in audio.items() if paths
     }
@@ -299,7 +276,7 @@ def detect_languages(
     payloads: Sequence[Sequence[Path]], *, asr: Path, device: str, compute_type: str
 ) -> list[Result]:
     """The language with the highest mean probability over a recording's windows."""
-    model = _load(asr, device, compute_type, workers=1)
+    model = load_whisper(asr, device, compute_type, workers=1)
     results: list[Result] = []
     for paths in payloads:
         if not model.model.is_multilingual:
@@ -331,7 +308,7 @@ def transcribe_windows(
     not speech carry their scores, by which voice_clips rejects them.
     """
     threads = -(-len(payloads) // WINDOWS)
-    model = _load(asr, device, compute_type, threads)
+    model = load_whisper(asr, device, compute_type, threads)
     # A batch that was filled up holds its last window several times.
     distinct = list(dict.fromkeys((one["audio"], one["language"]) for one in payloads))
     with ThreadPoolExecutor(threads) as pool:
@@ -380,21 +357,6 @@ def whole_words(words: Sequence[Any]) -> list[list[Any]]:
         elif text:
             whole.append([text, word.start, word.end, float(word.probability)])
     return whole
-
-
-@cache
-def _load(asr: Path, device: str, compute_type: str, workers: int) -> Any:
-    """The model, for calls by `workers` threads at a time with one thread of work each."""
-    from faster_whisper import WhisperModel
-
-    return WhisperModel(
-        str(asr),
-        device="cuda" if device == "cuda" else "cpu",
-        compute_type=compute_type,
-        cpu_threads=1,
-        num_workers=workers,
-        local_files_only=True,
-    )
 
 
 def place_words(
