@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from likeness.common.errors import LikenessError
-from likeness.common.io import write_json
-from likeness.voice.mos import predict_mos, predict_p835
+from likeness.common.io import read_json, write_json
+from likeness.voice.mos import check_mos, predict_mos, predict_p835
 from tests.conftest import ROOT
 from tests.voice.test_speaker import voiced
 
@@ -43,7 +43,34 @@ def test_an_empty_clip_is_one_line(dnsmos):
         predict_mos(np.zeros(0), 16000, dnsmos)
 
 
+def complaint(folder):
+    """What a check says, which is what loading says."""
+    with pytest.raises(LikenessError) as caught:
+        check_mos(folder)
+    text = str(caught.value)
+    assert text.startswith(str(folder))
+    assert "inputs.mos" in text
+    assert "\n" not in text
+    return text
+
+
 def test_a_folder_without_dnsmos_is_one_line(tmp_path):
+    assert "no DNSMOS here" in complaint(tmp_path)
     write_json(tmp_path / "config.json", {"predictor": "other"})
-    with pytest.raises(LikenessError, match="no DNSMOS here; run the stage dnsmos"):
+    assert "no DNSMOS here" in complaint(tmp_path)
+    write_json(tmp_path / "config.json", {"predictor": "dnsmos_p835", "network": "gone.onnx"})
+    with pytest.raises(LikenessError, match="no DNSMOS here"):
         predict_mos(np.ones(16000), 16000, tmp_path)
+
+
+def test_a_network_that_is_cut_off_or_hears_another_length_is_one_line(dnsmos, tmp_path):
+    check_mos(dnsmos)
+    config = read_json(dnsmos / "config.json")
+    data = (dnsmos / config["network"]).read_bytes()
+    write_json(tmp_path / "config.json", config)
+    for part in (data[:-1], data[: len(data) // 2], b"version https://git-lfs", b""):
+        (tmp_path / config["network"]).write_bytes(part)
+        assert "not a network, or cut off" in complaint(tmp_path)
+    (tmp_path / config["network"]).write_bytes(data)
+    write_json(tmp_path / "config.json", {**config, "seconds": 5})
+    assert "hears 144160 samples, config.json says 80000" in complaint(tmp_path)

@@ -1,13 +1,16 @@
 """Speaker vectors: Resemblyzer's own numbers, another kind of encoder, and one line when it cannot be."""
 
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
 
 from likeness.common.errors import LikenessError
-from likeness.common.io import write_json
+from likeness.common.io import read_json, write_json
 from likeness.voice.speaker import (
     centroid_similarities,
+    check_encoder,
     embed,
     embed_files,
     embed_windows,
@@ -113,19 +116,63 @@ def test_the_last_window_is_mostly_speech(count, starts):
     assert window_starts(count, 1600, 770) == starts
 
 
-def test_a_folder_without_an_encoder_is_one_line(tmp_path):
-    write_json(tmp_path / "config.json", {"encoder": "other"})
-    with pytest.raises(LikenessError, match="no speaker encoder here"):
-        load_encoder(tmp_path, "cpu")
-    config = {"encoder": "ge2e", "weights": "model.safetensors", "size": 4, "mels": 4, "layers": 1}
-    write_json(tmp_path / "sub" / "config.json", {**config, "hop": 160})
-    with pytest.raises(
-        LikenessError, match=r"model\.safetensors: not the speaker encoder's weights"
-    ):
-        load_encoder(tmp_path / "sub", "cpu")
+def complaint(folder):
+    """What a check says, which is what loading says."""
+    with pytest.raises(LikenessError) as caught:
+        check_encoder(folder)
+    with pytest.raises(LikenessError) as loaded:
+        load_encoder(folder, "cpu")
+    text = str(caught.value)
+    assert str(loaded.value) == text
+    assert text.startswith(str(folder))
+    assert "\n" not in text
+    return text
 
 
-def test_wavlm_is_another_kind(tmp_path):
+def test_the_encoders_of_the_repository_are_whole(encoder):
+    check_encoder(encoder)
+
+
+@pytest.mark.parametrize("config", [None, {"encoder": "other"}, {"architectures": ["GPT2Model"]}])
+def test_a_folder_without_an_encoder_is_one_line(tmp_path, config):
+    if config:
+        write_json(tmp_path / "config.json", config)
+    assert "no speaker encoder here" in complaint(tmp_path)
+
+
+@pytest.fixture
+def copied(tiny_speaker, tmp_path):
+    """A whole GE2E encoder to break."""
+    folder = tmp_path / "encoder"
+    shutil.copytree(tiny_speaker, folder)
+    check_encoder(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"mels": 80}, "filters should be [201, 80], is [201, 16]"),
+        ({"size": 16}, "lstm.weight_ih_l0 should be [64, 16], is [32, 16]"),
+        ({"layers": 2}, "lstm.weight_ih_l1 should be [32, 8], is missing"),
+    ],
+)
+def test_weights_of_other_sizes_than_the_config_names_are_one_line(copied, changes, says):
+    write_json(copied / "config.json", {**read_json(copied / "config.json"), **changes})
+    assert says in complaint(copied)
+    assert "inputs.speaker" in complaint(copied)
+
+
+def test_weights_that_are_cut_off_are_one_line(copied):
+    data = (copied / "w.safetensors").read_bytes()
+    (copied / "w.safetensors").write_bytes(data[:-1])
+    assert f"w.safetensors: {len(data) - 1} bytes of {len(data)}" in complaint(copied)
+    (copied / "w.safetensors").unlink()
+    assert "w.safetensors: no such file" in complaint(copied)
+
+
+@pytest.fixture
+def wavlm(tmp_path):
     from transformers import Wav2Vec2FeatureExtractor, WavLMConfig, WavLMForXVector
 
     config = WavLMConfig(
@@ -143,11 +190,44 @@ def test_wavlm_is_another_kind(tmp_path):
         tdnn_dilation=(1, 1, 1),
         xvector_output_dim=12,
     )
-    WavLMForXVector(config).save_pretrained(tmp_path)
-    Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(tmp_path)
-    windows = embed_windows(voiced(6, 110), 16000, tmp_path)
+    folder = tmp_path / "wavlm"
+    WavLMForXVector(config).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(folder)
+    return folder
+
+
+def test_wavlm_is_another_kind(wavlm):
+    check_encoder(wavlm)
+    windows = embed_windows(voiced(6, 110), 16000, wavlm)
     assert windows.shape == (3, 12)
     assert np.linalg.norm(windows, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "says"),
+    [
+        ("config.json", {"hidden_size": 32}, "projector.weight should be [8, 32], is [8, 16]"),
+        ("config.json", {"xvector_output_dim": 6}, "feature_extractor.weight should be [6, 16]"),
+        ("preprocessor_config.json", {"sampling_rate": 8000}, "for speech of 8000 Hz, not 16000"),
+    ],
+)
+def test_a_wavlm_of_other_sizes_is_one_line(wavlm, file, changes, says):
+    write_json(wavlm / file, {**read_json(wavlm / file), **changes})
+    assert says in complaint(wavlm)
+
+
+def test_a_wavlm_of_pickled_weights_is_checked_too(wavlm):
+    import torch
+    from safetensors.torch import load_file
+
+    weights = load_file(wavlm / "model.safetensors")
+    (wavlm / "model.safetensors").unlink()
+    assert "pytorch_model.bin: no such file" in complaint(wavlm)
+    torch.save(weights, wavlm / "pytorch_model.bin")
+    check_encoder(wavlm)
+    data = (wavlm / "pytorch_model.bin").read_bytes()
+    (wavlm / "pytorch_model.bin").write_bytes(data[: len(data) // 2])
+    assert "cut off" in complaint(wavlm)
 
 
 def test_a_real_clip_is_not_its_own_reference() -> None:
