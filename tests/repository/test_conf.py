@@ -123,14 +123,38 @@ def test_options_are_written_in_their_package() -> None:
             assert path.read_text().startswith("# @package _global_\n"), path
 
 
-@pytest.mark.parametrize("lane", ["image", "voice"])
+SEARCHES = {"image": 27, "voice": 18, "xtts_v2": 15}  # combinations
+
+
+def test_every_search_is_known() -> None:
+    assert set(SEARCHES) == {path.stem for path in (CONF / "search").iterdir()}
+
+
+@pytest.mark.parametrize("lane", SEARCHES)
+def test_every_combination_of_a_search_is_sound(lane: str, tmp_path: Path) -> None:
+    runs = read_space(ROOT, lane, []).grid()
+    assert len(runs) == SEARCHES[lane]
+    for run in runs:
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(run.params))
+        check_params(tmp_path / "params.yaml", SCHEMA)
+
+
+def test_the_search_on_xtts_v2_is_about_its_rate() -> None:
+    runs = read_space(ROOT, "xtts_v2", []).grid()
+    assert {run.params["inputs"]["tts"] for run in runs} == {"xtts_v2"}
+    tried = sorted({run.params["voice_train"]["learning_rate"] for run in runs})
+    chosen = values_of(OPTIONS["voice"]["xtts_v2"])["voice_train.learning_rate"]
+    assert tried[0] < chosen < tried[-1]
+    assert chosen in tried
+
+
+@pytest.mark.parametrize("lane", SEARCHES)
 def test_searches_are_of_params_that_exist(lane: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     known = set(values_of(ROOT / "params.yaml")) | set(OPTIONS)
     space = read_space(ROOT, lane, [])
     assert space.target in stages
     assert set(space.choices) <= known
-    assert len(space) == {"image": 27, "voice": 18}[lane]
     for metric in space.metrics:
         stage, _, key = metric.partition(".")
         assert stage in stages

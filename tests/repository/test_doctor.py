@@ -85,17 +85,23 @@ REAL = {
     ("size", "need", "bases", "level", "words"),
     [
         (4 * GIB, doctor.RAM, BUNDLED, "ok", ["4 GiB of RAM"]),
-        (3 * GIB, doctor.RAM, BUNDLED, "warning", ["voice_train wants 3.7", "voice_train.batch"]),
+        (
+            3 * GIB,
+            doctor.RAM,
+            BUNDLED,
+            "warning",
+            ["voice_train on a CPU wants 3.7", "voice_train.batch"],
+        ),
         (16 * GIB, doctor.RAM, REAL, "ok", ["16 GiB"]),
         (
             8 * GIB,
             doctor.RAM,
             REAL,
             "warning",
-            ["image_train wants 11.6 with sd15", "accumulation"],
+            ["image_train on a CPU wants 11.6 with sd15", "accumulation"],
         ),
         (6 * GIB, doctor.GPU, REAL, "ok", ["6 GiB of GPU memory"]),
-        (4 * GIB, doctor.GPU, REAL, "warning", ["image_train wants 5.0 with sd15"]),
+        (4 * GIB, doctor.GPU, REAL, "warning", ["image_train on a GPU wants 5.0 with sd15"]),
     ],
 )
 def test_memory_follows_the_bases(
@@ -129,7 +135,11 @@ def test_bases_are_those_of_params(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     device, memory, graphics, recogniser = doctor._machine(tmp_path)
     told(device, "ok", "cuda")
     told(memory, "ok", "not in models/ yet: sd_mini, whisper_tiny_en, speaker_encoder")
-    told(graphics, "warning", "voice_train wants 1.0 with big, whisper_tiny_en, speaker_encoder")
+    told(
+        graphics,
+        "warning",
+        "voice_train on a GPU wants 1.0 with big, whisper_tiny_en, speaker_encoder",
+    )
     told(recogniser, "warning", "Whisper runs on the CPU: libcublas.so.12", "do this")
     monkeypatch.setattr(doctor, "gpu_problem", lambda: "")
     told(doctor._machine(tmp_path)[-1], "ok", "on the GPU")

@@ -127,15 +127,16 @@ class Need:
     """Memory that a training takes: `least` bytes whatever the base, and `times` the base's bytes."""
 
     kind: str
+    device: str
     least: float
     times: float
 
 
 # Peaks on a CPU: 3.6 GiB with the bundled bases, 8.0 GB in voice_train with XTTS-v2 (2.1 GB of files),
 # 12.6 GB in image_train with Stable Diffusion 1.5 (4.3 GB).
-RAM = Need("RAM, computing on a CPU", 3.6 * GIB, 2.0)
+RAM = Need("RAM", "a CPU", 3.6 * GIB, 2.0)
 # A step in bf16, counted: 5.0 GiB with Stable Diffusion 1.5 (4.0 GiB of files), 14.4 with XL (12.9).
-GPU = Need("GPU memory", 1.0 * GIB, 1.0)
+GPU = Need("GPU memory", "a GPU", 1.0 * GIB, 1.0)
 # What a training holds at once: the folders under models/ that these keys of `inputs` name.
 HELD = {"image_train": ("diffusion",), "voice_train": ("tts", "asr", "speaker")}
 
@@ -153,7 +154,7 @@ def check_memory(size: int, need: Need, bases: Mapping[str, Mapping[str, int]]) 
         text += f"; not counted, as not in models/ yet: {some(absent)}"
     if size < wanted[stage]:
         held = some(list(bases[stage]))
-        text += f"; {stage} wants {wanted[stage] / GIB:.1f} with {held}"
+        text += f"; {stage} on {need.device} wants {wanted[stage] / GIB:.1f} with {held}"
         advice = f"lower {stage}.batch and raise {stage}.accumulation as much, or use smaller bases"
         return Finding("memory", "warning", f"{text}: {advice}")
     return Finding("memory", "ok", text)

@@ -34,12 +34,10 @@ from likeness.repository.space import Space, read_space, upstream
 if TYPE_CHECKING:
     import optuna
 
-LANES = ("image", "voice")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("lane", choices=LANES)
+    parser.add_argument("lane", metavar="NAME", help="of a file in conf/search/")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="runs at a time (1)")
     parser.add_argument("-S", dest="sets", action="append", default=[], metavar="KEY=VALUES")
     parser.add_argument("--sampler", choices=("grid", "optuna"), default="grid")
