@@ -11,6 +11,7 @@ from tqdm import tqdm
 from likeness.common.cublas import gpu_problem
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
+from likeness.common.weights import AGAIN
 
 RATE = 16000  # Hz, what it hears
 FILES = ("config.json", "model.bin", "tokenizer.json")
@@ -94,7 +95,7 @@ def check_asr(asr: Path) -> None:
     except (struct.error, ValueError, KeyError, IndexError) as error:
         raise LikenessError(
             f"{asr}: model.bin is no Whisper by CTranslate2, or is cut off; set inputs.asr to "
-            "another folder under models/, or run its stage of models/dvc.yaml again"
+            f"another folder under models/, or {AGAIN}"
         ) from error
     bands, words = _bands(asr), _words(asr)
     if (bands, words) != (heard, known):
