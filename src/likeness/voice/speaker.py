@@ -20,7 +20,7 @@ from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
 from likeness.common.items import Result, map_items
 from likeness.common.runtime import Runtime
-from likeness.common.weights import AGAIN, Shapes, check_pickled, read_shapes
+from likeness.common.weights import AGAIN, Shapes, read_folder_shapes, read_shapes
 from likeness.voice.audio import resample
 
 if TYPE_CHECKING:
@@ -135,27 +135,21 @@ def check_encoder(folder: Path) -> None:
     path = folder / "config.json"
     config = read_json(path) if path.is_file() else {}
     if _is_ge2e(config):
-        _check_shapes(folder / config["weights"], _ge2e_shapes(config))
+        found, wanted = read_shapes(folder / config["weights"]), _ge2e_shapes(config)
     elif "WavLMForXVector" in config.get("architectures", ()):
         rate = read_json(folder / "preprocessor_config.json")["sampling_rate"]
         if rate != WAVLM_RATE:
             raise LikenessError(f"{folder}: for speech of {rate} Hz, not {WAVLM_RATE}; {OTHER}")
-        weights = folder / "model.safetensors"
-        if weights.is_file():
-            _check_shapes(weights, _wavlm_shapes(config))
-        else:
-            check_pickled(folder / "pytorch_model.bin")
+        found, wanted = read_folder_shapes(folder), _wavlm_shapes(config)
+        if not found:  # pickled weights tell no shapes
+            return
     else:
         kinds = "config.json names neither ge2e nor WavLMForXVector"
         raise LikenessError(f"{folder}: no speaker encoder here ({kinds}); {OTHER}")
-
-
-def _check_shapes(weights: Path, wanted: Shapes) -> None:
-    found = read_shapes(weights)
     for name, shape in wanted.items():
         if found.get(name) != shape:
             raise LikenessError(
-                f"{weights}: not the weights of its config.json ({name} should be {list(shape)}, "
+                f"{folder}: not the weights of its config.json ({name} should be {list(shape)}, "
                 f"is {list(found.get(name, ())) or 'missing'}); {OTHER}"
             )
 
