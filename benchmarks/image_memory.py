@@ -5,56 +5,21 @@ live tensor counts. CUDA's context (0.3 to 0.5 GiB) and the workspaces of its ke
 The peer is what diffusers' train_text_to_image_lora.py and StableDiffusionPipeline do by default: in
 bf16, photos encoded in each step and images decoded by the batch.
 
-    python benchmarks/image_memory.py models/sd15 [--batch 4] [--draw 8] [--sheet 16] [--rank 16]
+    python benchmarks/image_memory.py [models/sd15] [--batch 4] [--draw 8] [--sheet 16] [--rank 16]
 """
 
 import argparse
-import sys
-import weakref
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+import torch
+from counting import Counter, without_data
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-import torch  # noqa: E402
-from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
-from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
-from torch.utils._pytree import tree_leaves  # noqa: E402
-
+MINI = Path(__file__).resolve().parents[1] / "models" / "sd_mini"
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
-
-
-class Counter(TorchDispatchMode):
-    """The bytes of all tensors alive, and the most that there were at a time."""
-
-    def __init__(self, *networks: torch.nn.Module) -> None:
-        super().__init__()
-        self.live = self.peak = 0
-        self._seen: weakref.WeakSet[Any] = weakref.WeakSet()
-        for network in networks:
-            for tensor in (*network.parameters(), *network.buffers()):
-                self._add(tensor)
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(out):
-            if isinstance(tensor, torch.Tensor):
-                self._add(tensor)
-        return out
-
-    def _add(self, tensor: torch.Tensor) -> None:
-        storage = tensor.untyped_storage()
-        if storage not in self._seen:
-            self._seen.add(storage)
-            self.live += storage.nbytes()
-            self.peak = max(self.peak, self.live)
-            weakref.finalize(storage, self._drop, storage.nbytes())
-
-    def _drop(self, size: int) -> None:
-        self.live -= size
 
 
 class Base:
@@ -75,18 +40,6 @@ class Base:
         self.text = text.to(torch.bfloat16).requires_grad_(False)
         self.side = self.unet.config.sample_size
         self.pixels = self.side * 2 ** (len(self.vae.config.block_out_channels) - 1)
-
-    def without_data(self) -> None:
-        """Give the parameters a device, which the choice of kernels depends on."""
-        for network in (self.unet, self.vae, self.text):
-            for module in network.modules():
-                for name, one in list(module._parameters.items()):
-                    if one is not None:
-                        made = torch.empty(one.shape, dtype=one.dtype)
-                        module._parameters[name] = torch.nn.Parameter(made, one.requires_grad)
-                for name, one in list(module._buffers.items()):
-                    if one is not None:
-                        module._buffers[name] = torch.empty(one.shape, dtype=one.dtype)
 
     def adapt(self, rank: int) -> None:
         from peft import LoraConfig
@@ -157,7 +110,8 @@ def count(folder: Path, batch: int, draw: int, sheet: int, rank: int) -> dict[st
         base.adapt(rank)
     with FakeTensorMode():
         for base in bases:
-            base.without_data()
+            for network in (base.unet, base.vae, base.text):
+                without_data(network)
         return {
             name: [round(base.peak(partial(work, base)), 2) for base in bases]
             for name, work in phases.items()
@@ -174,7 +128,9 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("base", type=Path, help="a base's folder; its configs are enough")
+    parser.add_argument(
+        "base", type=Path, nargs="?", default=MINI, help="a base's folder; its configs are enough"
+    )
     parser.add_argument("--batch", type=int, default=4, help="photos of a training step")
     parser.add_argument("--draw", type=int, default=8, help="images drawn at a time")
     parser.add_argument("--sheet", type=int, default=16, help="samples on a training's sheet")
