@@ -7,8 +7,8 @@ of references; each measurement is a process of its own, the two in turns.
 
 - Same settings: an epoch's steps with the loading of their data, in full precision, after a warm-up
   epoch. The store is filled.
-- Whole recipe: all of voice_train from an empty store to the merged checkpoint, with its evaluations
-  and no early stop, against GPTTrainer's loading, epochs, evaluations and checkpoints. GPTTrainer runs
+- Whole recipe: all of voice_train from an empty store to its adapter, with its evaluations and no early
+  stop, against GPTTrainer's loading, epochs, evaluations and checkpoints. GPTTrainer runs
   for `--epochs`; those that it lacks are extrapolated.
 
 What both reach is measured by voice_train's loss and judge: of voice_train in the epoch that it chose
@@ -50,6 +50,7 @@ from likeness.voice.audio import read, resample  # noqa: E402
 from likeness.voice.codes import RATE  # noqa: E402
 from likeness.voice.examples import Example, encode_rows  # noqa: E402
 from likeness.voice.listening import Judge  # noqa: E402
+from likeness.voice.merge import merge  # noqa: E402
 from likeness.voice.own_codes import fit_codes  # noqa: E402
 from likeness.voice.rows import Utterance  # noqa: E402
 from likeness.voice.train import VoiceTrain, _centroid, train  # noqa: E402
@@ -111,9 +112,10 @@ def main(argv: Sequence[str]) -> None:
         show("whole recipe", [(ours.seconds, ours.peak)], [(seconds, peer.peak)])
         print(f"{args.split} split: loss, word error rate, similarity")
         best = read_json(work / "ours" / "training.json")["best_epoch"]
+        merge(base, work / "ours", work / "merged")
         models = {
             "base": base,
-            f"likeness, epoch {best} of {cfg.epochs}": work / "ours" / "merged",
+            f"likeness, epoch {best} of {cfg.epochs}": work / "merged",
             f"GPTTrainer, best of {epochs} at {rate:g}": work / "theirs",
         }
         for name, folder in models.items():
@@ -208,11 +210,15 @@ def fit(job: Job) -> Path:
     rt = replace(start(job.runtime, ROOT), cache=job.work / "cache")
     rows, examples = encoded(job, xtts.load_xtts(base, rt.device), rt)
     clips = {row.id: job.folders["dataset"] / row.file_name for row in rows}
-    return fit_codes(
+    fitted = fit_codes(
         base, [examples[row.id] for row in rows if row.split == "train"], clips,
         references=[clips[row.id] for row in xtts.choose_references(rows, cfg.references)],
         rounds=cfg.code_rounds, steps=cfg.code_steps, learning_rate=cfg.code_learning_rate, rt=rt,
     )  # fmt: skip
+    folder = Path(shutil.copytree(base, job.work / "fitted" / base.name))
+    if fitted is not None:
+        shutil.copyfile(fitted, folder / xtts.DVAE)
+    return folder
 
 
 def fill(job: Job) -> tuple[list[str], list[str]]:

@@ -21,7 +21,6 @@ from xtts_nets import (
     START_CODE,
     STOP_CODE,
     build_decoder,
-    build_dvae,
     build_speaker_encoder,
     build_tokenizer,
     build_xtts,
@@ -32,6 +31,7 @@ from xtts_nets import (
 from likeness.common.cli import run
 from likeness.common.io import write_json, write_text
 from likeness.common.runtime import Runtime
+from likeness.voice.codes import build_dvae
 
 if TYPE_CHECKING:
     import torch
@@ -109,7 +109,7 @@ def train_dvae(cfg: XttsMini, mels: list["torch.Tensor"], rt: Runtime) -> tuple[
     import torch.nn.functional as functional
 
     torch.manual_seed(cfg.speech.seed)
-    dvae = build_dvae(cfg.dvae.hidden, cfg.dvae.codebook).train()
+    dvae = build_dvae(CODES, cfg.dvae.hidden, cfg.dvae.codebook).train()
     whole = torch.cat(mels, dim=1)
 
     def sample(rng: np.random.Generator) -> "torch.Tensor":
@@ -639,7 +639,7 @@ def save_speakers(cfg: XttsMini, folder: Path, corpus: Corpus) -> None:
             latents = model.get_gpt_cond_latents(audio, INPUT_RATE, length=12, chunk_length=4)
             embedding = model.get_speaker_embedding(audio, INPUT_RATE)
         speakers[voice.name] = {
-            "gpt_conditioning_latents": latents.clone(), "speaker_embedding": embedding.clone(),
+            "gpt_cond_latent": latents.clone(), "speaker_embedding": embedding.clone(),
         }  # fmt: skip
     save_tensors(folder / "speakers_xtts.pth", speakers)
 

@@ -15,6 +15,7 @@ from settings import XttsMini
 from spoken import script
 
 from likeness.common.io import read_json, write_bytes, write_json
+from likeness.voice.codes import build_dvae
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +24,6 @@ CODES = 2048  # in the codebook; then the tokens that start and stop a sequence 
 START_CODE, STOP_CODE = CODES, CODES + 1
 LONGEST = 302  # codes of an utterance, 14 s: what never stops is cut there
 LANGUAGE = "en"
-CODEBOOK, HIDDEN = 512, 512  # of the DVAE that GPTTrainer builds
 
 
 def build_tokenizer(cfg: XttsMini, path: Path) -> Any:
@@ -81,15 +81,6 @@ def build_xtts(cfg: XttsMini, tokenizer: Any) -> Any:
     # PyTorch's fused attention is slower in training on a CPU, and does not give its weights.
     model.gpt.gpt.config._attn_implementation = "eager"
     return model
-
-
-def build_dvae(hidden: int, codebook: int) -> Any:
-    from TTS.tts.layers.xtts.dvae import DiscreteVAE
-
-    return DiscreteVAE(
-        channels=80, positional_dims=1, num_tokens=CODES, codebook_dim=codebook, hidden_dim=hidden,
-        num_resnet_blocks=3, kernel_size=3, num_layers=2, use_transposed_convs=False,
-    )  # fmt: skip
 
 
 def build_decoder(cfg: XttsMini) -> Any:
@@ -152,7 +143,7 @@ def save_folder(
     named = {f"gpt.{name}": tensor for name, tensor in gpt.state_dict().items()}
     named |= {f"hifigan_decoder.{name}": tensor for name, tensor in decoder.state_dict().items()}
     widen(named | {"mel_stats": mel_stats}, state)
-    stock = build_dvae(HIDDEN, CODEBOOK).state_dict()
+    stock = build_dvae(CODES).state_dict()
     widen(dvae.state_dict(), stock)
     save_tensors(folder / "model.pth", {"model": halved(state)})
     save_tensors(folder / "dvae.pth", halved(stock))

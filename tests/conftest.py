@@ -17,6 +17,7 @@ from likeness.common.bases import describe
 from likeness.common.io import link, write_jsonl
 from likeness.common.manifest import write_manifest
 from likeness.common.params import Section, check_params
+from likeness.common.precision import Precision
 from likeness.common.runtime import Runtime
 from likeness.image.diffusion import ADAPTER, load_pipeline
 from likeness.image.rows import COLUMNS, EvaluatedImage, PreparedImage, Product, SyntheticImage
@@ -45,8 +46,8 @@ def rt(tmp_path: Path) -> Runtime:
     return runtime(tmp_path / "cache")
 
 
-def runtime(cache: Path, seed: int = 7, workers: int = 0) -> Runtime:
-    return Runtime(seed=seed, device="cpu", workers=workers, cache=cache)
+def runtime(cache: Path, seed: int = 7, workers: int = 0, half: Precision = "no") -> Runtime:
+    return Runtime(seed=seed, device="cpu", workers=workers, cache=cache, half=half)
 
 
 def section(cls: type[S], **changes: Any) -> S:

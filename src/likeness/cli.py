@@ -10,15 +10,17 @@ from pathlib import Path
 from likeness.common.cli import run
 from likeness.common.errors import LikenessError
 
-# Each is a module of likeness.repository with `add_arguments(parser)` and `main(args, root) -> int`,
-# imported when it is asked for; its docstring is its help.
+# Each is a module of likeness.repository, or of the lane that LANES names, with `add_arguments(parser)`
+# and `main(args, root) -> int`, imported when it is asked for; its docstring is its help.
 COMMANDS = {
     "compare": "a table and plots of all experiments, and which is best",
     "doctor": "is this machine ready for the pipeline",
     "fetch": "real base models into models/, from your remote or their hub, tracked by DVC",
     "gate": "are the reproduced metrics as good as a revision's, and is dvc.lock up to date",
+    "merge": "the base with the learnt voice inside, as Coqui's Xtts loads it",
     "search": "queue and run a search over params, and bring it to its end",
 }
+LANES = {"merge": "voice"}
 
 
 def main(argv: Sequence[str]) -> None:
@@ -28,7 +30,8 @@ def main(argv: Sequence[str]) -> None:
     for name, summary in COMMANDS.items():
         commands.add_parser(name, help=summary, add_help=False)
     chosen, rest = parser.parse_known_args(argv)
-    module = importlib.import_module(f"likeness.repository.{chosen.command}")
+    part = LANES.get(chosen.command, "repository")
+    module = importlib.import_module(f"likeness.{part}.{chosen.command}")
     own = argparse.ArgumentParser(prog=f"likeness {chosen.command}", description=module.__doc__)
     module.add_arguments(own)
     code = module.main(own.parse_args(rest), find_root(Path.cwd()))

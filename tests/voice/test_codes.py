@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from likeness.common.errors import LikenessError
-from likeness.common.io import read_json, write_json
 from likeness.voice.codes import CODE, FFT, HOP, RATE, griffin_lim, load_dvae, log_mel
 from likeness.voice.xtts import Voice, load_xtts, say, voice_of
 from tests.voice.sounds import babble
@@ -97,12 +95,3 @@ def test_the_stock_loader_passes_over_the_name(folder: Path, tiny_xtts: Path) ->
         for found in (stock(folder), load_xtts(tiny_xtts, "cpu"))
     )
     assert np.array_equal(named, plain)
-
-
-def test_an_unknown_decoder_is_named(folder: Path, tmp_path: Path) -> None:
-    for file in folder.iterdir():
-        (tmp_path / file.name).symlink_to(file)
-    (tmp_path / "config.json").unlink()
-    write_json(tmp_path / "config.json", read_json(folder / "config.json") | {"decoder": "vocos"})
-    with pytest.raises(LikenessError, match=r"decoder: vocos: must be hifigan or griffin_lim"):
-        load_xtts(tmp_path, "cpu")

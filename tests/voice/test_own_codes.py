@@ -13,7 +13,7 @@ from likeness.voice.codes import FFT, FRAMES, build_dvae, load_dvae, log_mel, st
 from likeness.voice.examples import Example, encode_rows, read_clip
 from likeness.voice.own_codes import fit_codes, guide, guided_codes, pair_up, read_aloud
 from likeness.voice.xtts import load_xtts, voice_of
-from tests.conftest import files_of, runtime
+from tests.conftest import runtime
 from tests.voice.tiny_xtts import utterance
 
 STEPS = 30
@@ -51,7 +51,7 @@ def reader(tiny_xtts: Path, clips: dict[str, Path], tmp_path: Path) -> dict[str,
 def fit(
     base: Path, examples: list[Example], clips: Mapping[str, Path], cache: Path, rounds: int = 1,
     steps: int = STEPS,
-) -> Path:  # fmt: skip
+) -> Any:  # fmt: skip
     return fit_codes(
         base, examples[:5], clips, references=[clips["u0"]], rounds=rounds, steps=steps,
         learning_rate=3e-3, rt=runtime(cache),
@@ -77,11 +77,8 @@ def test_codes_fit_the_voice_better_and_the_base_stays(
     before = digest(tiny_xtts)
     fitted = fit(tiny_xtts, examples, clips, tmp_path, steps=150)
     assert digest(tiny_xtts) == before
-    base, own = files_of(tiny_xtts), files_of(fitted)
-    assert base.keys() == own.keys()
-    assert {name for name in base if base[name] != own[name]} == {"dvae.pth"}
-    small, _ = load_dvae(fitted, "cpu")
-    state = torch.load(fitted / "dvae.pth", weights_only=True)
+    small, _ = load_dvae(tiny_xtts, "cpu", fitted)
+    state = torch.load(fitted, weights_only=True)
     build_dvae(small.num_tokens).load_state_dict(state)  # as Coqui's trainer does
     assert torch.equal(small.codebook.embed, load_dvae(tiny_xtts, "cpu")[0].codebook.embed)
     readings = read_aloud(examples[5:], **reader)
@@ -98,7 +95,7 @@ def test_codes_fit_the_voice_better_and_the_base_stays(
 def test_no_rounds_leave_the_base(
     tiny_xtts: Path, examples: list[Example], clips: dict[str, Path], tmp_path: Path
 ) -> None:
-    assert fit(tiny_xtts, examples, clips, tmp_path, rounds=0) == tiny_xtts
+    assert fit(tiny_xtts, examples, clips, tmp_path, rounds=0) is None
     assert not any(tmp_path.rglob("*.pth"))
 
 
@@ -123,7 +120,7 @@ def test_a_killed_fit_ends_as_one_that_was_not_and_reads_nothing_again(
     monkeypatch.setattr(module, "_learn", learn)
     monkeypatch.setattr(module, "_reader", refuse)
     resumed = fit(tiny_xtts, examples, clips, tmp_path / "killed", 2, 2)
-    assert files_of(resumed) == files_of(whole)
+    assert digest(resumed) == digest(whole)
     monkeypatch.setattr(module, "_learn", refuse)
     assert fit(tiny_xtts, examples, clips, tmp_path / "killed", 2, 2) == resumed
 
@@ -149,7 +146,7 @@ def test_only_the_last_layers_of_the_decoder_change(
     import torch
 
     before, _ = load_dvae(tiny_xtts, "cpu")
-    after, _ = load_dvae(fit(tiny_xtts, examples, clips, tmp_path, steps=2), "cpu")
+    after, _ = load_dvae(tiny_xtts, "cpu", fit(tiny_xtts, examples, clips, tmp_path, steps=2))
     changed = {
         name
         for name, tensor in before.state_dict().items()
@@ -173,7 +170,7 @@ def test_the_decoder_has_the_voice_s_levels(
     import torch
 
     known, stats = load_dvae(tiny_xtts, "cpu")
-    dvae, _ = load_dvae(fit(tiny_xtts, examples, clips, tmp_path, steps=1), "cpu")
+    dvae, _ = load_dvae(tiny_xtts, "cpu", fit(tiny_xtts, examples, clips, tmp_path, steps=1))
     mels = {one.id: module._mel(clips[one.id], stats) for one in examples[:5]}
     codes = pair_up(known, read_aloud(examples[:5], **reader), mels).codes
     said, heard = dvae.decode(codes[None])[0][0].detach(), torch.cat([*mels.values()], dim=1)
@@ -191,9 +188,13 @@ def test_the_decoder_goes_only_part_of_the_way(
     import torch
 
     share = module.LEARNT
-    part, _ = load_dvae(fit(tiny_xtts, examples, clips, tmp_path / "part", steps=5), "cpu")
+    part, _ = load_dvae(
+        tiny_xtts, "cpu", fit(tiny_xtts, examples, clips, tmp_path / "part", steps=5)
+    )
     monkeypatch.setattr(module, "LEARNT", 1.0)
-    whole, _ = load_dvae(fit(tiny_xtts, examples, clips, tmp_path / "whole", steps=5), "cpu")
+    whole, _ = load_dvae(
+        tiny_xtts, "cpu", fit(tiny_xtts, examples, clips, tmp_path / "whole", steps=5)
+    )
     before, _ = load_dvae(tiny_xtts, "cpu")
     names = [name for name in before.state_dict() if name.startswith(("decoder.4.", "decoder.5."))]
     assert names
@@ -299,7 +300,7 @@ def test_known_clips_are_not_guided_again(
     reader: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    options = {**reader, "codes": tiny_xtts}
+    options = {**reader, "dvae": tiny_xtts / "dvae.pth"}
     first = guide(examples[:2], clips, **options)
     assert [one.id for one in first] == ["u0", "u1"]
     assert [one.tokens for one in first] == [one.tokens for one in examples[:2]]

@@ -9,7 +9,7 @@ import pytest
 from likeness.common.errors import LikenessError
 from likeness.common.io import write_json
 from likeness.common.items import Rejected
-from likeness.voice.speech import SETTINGS, check_text, own_speakers, read_settings
+from likeness.voice.speech import SETTINGS, check_text, read_settings
 
 OWN = {"temperature": 0.75, "top_k": 50, "top_p": 0.85, "repetition_penalty": 5}
 
@@ -33,10 +33,6 @@ def test_a_config_without_a_setting_is_one_line(tmp_path: Path) -> None:
     write_json(tmp_path / "config.json", {"temperature": 0.75})
     with pytest.raises(LikenessError, match=r"no top_k; set voice_synthesize\.top_k"):
         read_settings(tmp_path / "config.json", dict.fromkeys(SETTINGS))
-
-
-def test_a_folder_without_speakers_has_none(tmp_path: Path) -> None:
-    assert own_speakers(tmp_path) == {}
 
 
 def model() -> Any:

@@ -1,5 +1,7 @@
 """Base and tuned say the same sentences, each a function of its text, its seed and its model alone."""
 
+import shutil
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,17 @@ from likeness.common.errors import LikenessError
 from likeness.common.io import digest, read_json, write_json
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
 from likeness.common.runtime import Runtime
+from likeness.voice import speech
 from likeness.voice.rows import Pair, Speech
 from likeness.voice.synthesize import VoiceSynthesize, make_pairs, read_list, synthesize
 from tests.conftest import files_of, runtime, section
-from tests.voice.tiny_xtts import TEXTS, build_xtts_folder, utterance, write_voice_dataset
+from tests.voice.tiny_xtts import (
+    TEXTS,
+    build_voice_folder,
+    build_xtts_folder,
+    utterance,
+    write_voice_dataset,
+)
 
 CHATTY = {"stop": 1.4, "spread": 0.0}  # says about ten codes, other ones with each seed
 SMALL: dict[str, Any] = {"takes": 1, "others": 0, "references": 2}
@@ -23,11 +32,11 @@ SPLITS = ("train", "train", "train", "val", "test", "test", "test", "train")
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("tts")
-    build_xtts_folder(root / "adapter" / "merged", **CHATTY, seed=1)
+    base = build_xtts_folder(root / "tiny_base", **CHATTY)
     return {
         "dataset": write_voice_dataset(root / "dataset", SPLITS),
-        "base": build_xtts_folder(root / "tiny_base", **CHATTY),
-        "adapter": root / "adapter",
+        "base": base,
+        "adapter": build_voice_folder(base, root / "adapter"),
     }
 
 
@@ -170,14 +179,63 @@ def test_what_cannot_be_said_is_set_aside_with_its_reason(
 def test_a_model_that_does_not_stop_is_set_aside(
     folders: dict[str, Path], tmp_path: Path, rt: Runtime
 ) -> None:
-    build_xtts_folder(tmp_path / "adapter" / "merged", stop=-100)
-    endless = {**folders, "adapter": tmp_path / "adapter"}
-    metrics = run(endless, tmp_path / "out", rt, max_rejected_share=0.5)
-    assert (metrics["rejected_endless"], metrics["base_n"], metrics["tuned_n"]) == (3, 3, 0)
+    endless = {**folders, "base": build_xtts_folder(tmp_path / "endless", stop=-100)}
+    metrics = run(endless, tmp_path / "out", rt, max_rejected_share=1.0)
+    assert (metrics["rejected_endless"], metrics["base_n"], metrics["tuned_n"]) == (6, 0, 0)
     assert metrics["pairs"] == 0
-    (row, *_) = read_manifest(tmp_path / "out" / "data" / "rejected.jsonl", Rejection)
-    assert row.id == "tuned/u4-0"
-    assert row.value >= row.threshold > 50
+    rows = read_manifest(tmp_path / "out" / "data" / "rejected.jsonl", Rejection)
+    assert {row.id for row in rows} == {f"{v}/u{n}-0" for v in ("base", "tuned") for n in (4, 5, 6)}
+    assert all(row.value >= row.threshold > 50 for row in rows)
+
+
+def test_one_model_is_held_at_a_time(
+    folders: dict[str, Path], tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two XTTS-v2 are more than some GPUs have room for, and none is needed where all is known."""
+    models: list[Any] = []
+    load = speech.load_xtts
+
+    def counted(*args: Any, **options: Any) -> Any:
+        assert not any(model() for model in models), "the one before is still there"
+        model = load(*args, **options)
+        models.append(weakref.ref(model))
+        return model
+
+    monkeypatch.setattr(speech, "load_xtts", counted)
+    monkeypatch.setattr(speech, "_held", {})
+    run(folders, tmp_path / "a", rt, others=2)
+    assert len(models) == 2, "the base says all it has to before the tuned one is loaded"
+    run(folders, tmp_path / "b", rt, others=2)
+    assert len(models) == 2
+
+
+def test_the_adapter_and_fitted_codes_are_what_the_tuned_voice_depends_on(
+    folders: dict[str, Path], tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[tuple[bool, bool]] = []
+    speak_one = speech._speak_one
+
+    def counted(*args: Any) -> Any:
+        (key,) = speech._held
+        said.append((key[1] is not None, key[2] is not None))
+        return speak_one(*args)
+
+    monkeypatch.setattr(speech, "_speak_one", counted)
+    run(folders, tmp_path / "a", rt)
+    assert said == [(False, False)] * 3 + [(True, False)] * 3
+    said.clear()
+    adapter = tmp_path / "adapter"
+    shutil.copytree(folders["adapter"], adapter)
+    write_json(adapter / "training.json", {"base": "tiny_base", "seconds": 1})
+    run({**folders, "adapter": adapter}, tmp_path / "b", rt)
+    assert said == [], "what else a training writes is not heard"
+    shutil.copyfile(folders["base"] / "dvae.pth", adapter / "dvae.pth")
+    run({**folders, "adapter": adapter}, tmp_path / "c", rt)
+    assert said == [(True, True)] * 3
+    said.clear()
+    other = build_voice_folder(folders["base"], tmp_path / "other", seed=2)
+    run({**folders, "adapter": other}, tmp_path / "d", rt)
+    assert said == [(True, False)] * 3
 
 
 def test_the_checkpoints_stay_as_they_are(
@@ -218,7 +276,7 @@ def test_a_pair_needs_both(rt: Runtime) -> None:
 
 
 def test_errors_are_one_line(folders: dict[str, Path], tmp_path: Path, rt: Runtime) -> None:
-    with pytest.raises(LikenessError, match="merged: not an XTTS"):
+    with pytest.raises(LikenessError, match=r"adapter\.safetensors: not an adapter"):
         run({**folders, "adapter": tmp_path}, tmp_path / "a", rt)
     with pytest.raises(LikenessError, match=r"voice_synthesize\.language: es: this base speaks en"):
         run(folders, tmp_path / "b", rt, language="es")
@@ -229,11 +287,18 @@ def test_errors_are_one_line(folders: dict[str, Path], tmp_path: Path, rt: Runti
         read_list(tmp_path / "missing.txt", "en")
 
 
-def test_broken_weights_are_one_line(folders: dict[str, Path], tmp_path: Path, rt: Runtime) -> None:
-    merged = tmp_path / "adapter" / "merged"
-    merged.mkdir(parents=True)
-    for path in (folders["adapter"] / "merged").iterdir():
-        size = 1000 if path.name == "model.pth" else None
-        (merged / path.name).write_bytes(path.read_bytes()[:size])
-    with pytest.raises(LikenessError, match="merged: Coqui's Xtts cannot load it"):
-        run({**folders, "adapter": tmp_path / "adapter"}, tmp_path / "out", rt)
+def test_a_base_that_cannot_speak_is_found_before_anything_is_said(
+    folders: dict[str, Path], tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(speech, "load_xtts", None)  # not even loaded
+    base = tmp_path / "base"
+    shutil.copytree(folders["base"], base)
+    (base / "model.pth").write_bytes((base / "model.pth").read_bytes()[:1000])
+    with pytest.raises(LikenessError, match=r"base/model\.pth: not an archive of PyTorch's"):
+        run({**folders, "base": base}, tmp_path / "a", rt)
+    shutil.copyfile(folders["base"] / "model.pth", base / "model.pth")
+    torch.save({"ann": {"latents": torch.zeros(1)}}, base / "speakers_xtts.pth")
+    with pytest.raises(LikenessError, match=r"speakers_xtts\.pth: ann: no gpt_cond_latent"):
+        run({**folders, "base": base}, tmp_path / "b", rt)

@@ -1,4 +1,4 @@
-"""A voice is learned, its best epoch chosen by what it says, resumed to the same bytes, and merged."""
+"""A voice is learned, its best epoch chosen by what it says, and resumed to the same bytes."""
 
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,16 @@ import pytest
 from likeness.common.errors import LikenessError
 from likeness.common.io import digest, read_json
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
+from likeness.common.precision import Precision, dtype_of
 from likeness.common.runtime import Runtime
-from likeness.voice import listening
+from likeness.voice import codes, listening, own_codes
 from likeness.voice import train as train_module
 from likeness.voice import trainer as module
 from likeness.voice.audio import read
+from likeness.voice.merge import merge
 from likeness.voice.train import VoiceTrain, evenly, train
 from likeness.voice.trainer import Trainer
-from likeness.voice.xtts import ADAPTER, apply_adapter, load_xtts, read_adapter, read_weights
+from likeness.voice.xtts import ADAPTER, read_adapter
 from tests.conftest import files_of, runtime, section
 from tests.voice.tiny_xtts import utterance
 
@@ -56,13 +58,6 @@ def _no_whisper(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "hear", lambda *_: "a hat")
 
 
-def forget_precision() -> None:
-    """Accelerate keeps the first precision of a process; a stage has only one."""
-    from accelerate.state import AcceleratorState
-
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
 def run(folders: Folders, out: Path, rt: Runtime, **changes: Any) -> dict[str, Any]:
     return train(
         section(VoiceTrain, **{**SMALL, **changes}),
@@ -91,6 +86,21 @@ def scripted(monkeypatch: pytest.MonkeyPatch, heard: list[tuple[float, float]]) 
     monkeypatch.setattr(Trainer, "_listen", lambda self, voice: next(left))
 
 
+class Killed(Exception):
+    """What stands for a kill: nothing after it runs."""
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, method: str, step: int) -> None:
+    original = getattr(Trainer, method)
+
+    def deadly(self: Trainer, *args: Any) -> Any:
+        if (args[0] if method == "_optimize" else self.step) == step:
+            raise Killed
+        return original(self, *args)
+
+    monkeypatch.setattr(Trainer, method, deadly)
+
+
 # --- what is written ------------------------------------------------------------------------------
 
 
@@ -98,20 +108,10 @@ def test_the_output_is_this_set_of_files(trained: tuple[Path, dict[str, Any]]) -
     out, metrics = trained
     assert sorted(files_of(out / "data")) == [
         "adapter.safetensors",
-        *(
-            f"merged/{name}"
-            for name in (
-                "config.json",
-                "dvae.pth",
-                "mel_stats.pth",
-                "model.pth",
-                "speakers_xtts.pth",
-                "vocab.json",
-            )
-        ),
         "rejected.jsonl",
         *(f"samples/{epoch:03d}-{number}.wav" for epoch in range(4) for number in range(2)),
         "training.json",
+        "voice.safetensors",
     ]
     training = read_json(out / "data" / "training.json")
     assert (training["base"], training["rank"]) == ("tiny_xtts", 2)
@@ -160,7 +160,6 @@ def test_training_lowers_the_validation_loss(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"mixed_precision": "bf16"},
         {"top_layers": 1},
         {"targets": ["c_attn", "to_q", "to_kv"], "own_reference": 1.0, "text_weight": 0.0},
         {"lr_schedule": "constant", "accumulation": 1, "evaluate_every": 2},
@@ -172,11 +171,9 @@ def test_every_option_trains_to_finite_weights(
     scores = [(0.5, 0.1 * at) for at in range(4)]
     with pytest.MonkeyPatch.context() as patch:
         scripted(patch, scores)
-        forget_precision()
         metrics = run(folders, tmp_path, rt, epochs=2, **changes)
-        forget_precision()
     assert metrics["best_epoch"] == 2
-    adapter = read_adapter(tmp_path / "data")
+    adapter = read_adapter(tmp_path / "data" / ADAPTER, folders["base"])
     assert all(np.isfinite(tensor.numpy()).all() for tensor in adapter.values())
     moved = [name for name, tensor in adapter.items() if ".lora_B." in name and tensor.any()]
     assert 2 * len(moved) == len(adapter), "no layer was left untrained"
@@ -223,7 +220,7 @@ def test_the_best_epoch_is_the_one_that_is_heard_best_and_not_of_the_lowest_loss
     assert (metrics["best_epoch"], metrics["val_loss"]) == (1, 4.0)
     assert (metrics["val_wer"], metrics["val_similarity"]) == (0.1, 0.6)
     assert (metrics["val_score"], metrics["val_score_base"]) == (0.5, 0.0)
-    adapter = read_adapter(tmp_path / "data")
+    adapter = read_adapter(tmp_path / "data" / ADAPTER, folders["base"])
     for name, tensor in kept[1].items():
         scale = 2.0 if ".lora_B." in name else 1.0
         assert np.allclose(adapter[name.replace(".default", "")], scale * tensor)
@@ -284,101 +281,64 @@ def test_sentences_are_from_all_over_the_split() -> None:
     assert len(evenly(rows, 64)) == 10
 
 
-# --- the merged checkpoint ------------------------------------------------------------------------
+# --- what it leaves -------------------------------------------------------------------------------
 
 
-def test_merged_is_base_plus_adapter_in_the_form_of_the_base(
-    folders: Folders, trained: tuple[Path, dict[str, Any]], tmp_path: Path, rt: Runtime
-) -> None:
-    import zipfile
-
-    import torch
-
-    with pytest.MonkeyPatch.context() as patch:
-        scripted(patch, [(0.5, 0.1), (0.5, 0.2)])
-        run(folders, tmp_path, rt, epochs=1)
-    base, merged = read_weights(folders["base"]), read_weights(tmp_path / "data" / "merged")
-    assert base.keys() == merged.keys()
-    changed = {
-        name for name in base if not torch.equal(base[name], merged[name].to(base[name].dtype))
-    }
-    layers = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
-    assert changed == {f"gpt.gpt.h.{at}.{layer}.weight" for at in (0, 1) for layer in layers}
-    expected = load_xtts(folders["base"], "cpu")
-    apply_adapter(expected, read_adapter(tmp_path / "data"))
-    found = load_xtts(tmp_path / "data" / "merged", "cpu").state_dict()
-    for name, tensor in expected.state_dict().items():
-        assert torch.allclose(tensor, found[name], atol=1e-6), name
-    kinds = [
-        {info.compress_type for info in zipfile.ZipFile(folder / "model.pth").infolist()}
-        for folder in (folders["base"], tmp_path / "data" / "merged")
-    ]
-    assert kinds[0] == kinds[1]
-
-
-def test_stock_coqui_says_with_the_merged_folder_what_the_best_epoch_said(
-    folders: Folders, trained: tuple[Path, dict[str, Any]], rt: Runtime
+def test_stock_coqui_says_with_what_is_merged_what_the_best_epoch_said(
+    folders: Folders, trained: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     import torch
     from xtts_measure import load_xtts as stock
 
     out, metrics = trained
-    merged = out / "data" / "merged"
-    before = digest(merged)
-    model = stock(merged)
-    assert digest(merged) == before, "loading must not change a file that DVC tracks"
-    assert model.speaker_manager.speaker_names == ["ann", "tuned"]
-    speaker = model.speaker_manager.speakers["tuned"]
+    merge(folders["base"], out / "data", tmp_path / "merged")
+    model = stock(tmp_path / "merged")
+    # As Coqui takes them, by their order.
+    latents, embedding = model.speaker_manager.speakers["tuned"].values()
     settings = {
         name: model.config[name] for name in ("temperature", "top_k", "top_p", "repetition_penalty")
     }
     for number, name in enumerate(("u5", "u6")):
         text = utterance(int(name[1])).normalized
         torch.manual_seed(runtime(out).seed_for("sample", number))
-        wave = model.inference(
-            text,
-            "en",
-            speaker["gpt_conditioning_latents"],
-            speaker["speaker_embedding"],
-            **settings,
-        )["wav"]
+        wave = model.inference(text, "en", latents, embedding, **settings)["wav"]
         sample, rate = read(out / "data" / "samples" / f"{metrics['best_epoch']:03d}-{number}.wav")
         assert rate == 24000
         assert len(wave) == len(sample)
         assert np.allclose(wave, sample, atol=2e-3)
 
 
-def test_codes_are_fitted_first_and_go_with_the_merged_folder(
+def test_codes_are_fitted_first_and_lie_beside_the_adapter(
     folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []
     guide = train_module.guide
     monkeypatch.setattr(
-        train_module, "guide", lambda *a, **k: asked.append(k["codes"]) or guide(*a, **k)
+        train_module, "guide", lambda *a, **k: asked.append(k["dvae"]) or guide(*a, **k)
     )
     scripted(monkeypatch, [(0.5, 0.1), (0.5, 0.2)])
     run(folders, tmp_path, rt, epochs=1, code_rounds=1, code_steps=20)
-    own = digest(tmp_path / "data" / "merged" / "dvae.pth")
-    assert own == digest(asked[0] / "dvae.pth") != digest(folders["base"] / "dvae.pth")
-    load_xtts(tmp_path / "data" / "merged", "cpu")
+    own = digest(tmp_path / "data" / "dvae.pth")
+    assert own == digest(asked[0]) != digest(folders["base"] / "dvae.pth")
+
+
+def test_what_found_the_codes_is_forgotten_before_training(
+    folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second language model and two DVAEs would stay on the GPU."""
+    held: list[int] = []
+
+    def look(self: Trainer, tracker: Any) -> None:
+        held.extend(one.cache_info().currsize for one in (own_codes._reader, codes._load_dvae))
+        raise Killed
+
+    monkeypatch.setattr(Trainer, "run", look)
+    with pytest.raises(Killed):
+        run(folders, tmp_path, rt, code_rounds=1, code_steps=1)
+    assert held == [0, 0]
 
 
 # --- resuming -------------------------------------------------------------------------------------
-
-
-class Killed(Exception):
-    """What stands for a kill: nothing after it runs."""
-
-
-def kill_at(monkeypatch: pytest.MonkeyPatch, method: str, step: int) -> None:
-    original = getattr(Trainer, method)
-
-    def deadly(self: Trainer, *args: Any) -> Any:
-        if (args[0] if method == "_optimize" else self.step) == step:
-            raise Killed
-        return original(self, *args)
-
-    monkeypatch.setattr(Trainer, method, deadly)
 
 
 @pytest.mark.parametrize(("method", "step"), [("_val_loss", 0), ("_optimize", 4), ("_listen", 4)])
@@ -431,6 +391,61 @@ def test_another_param_or_seed_starts_anew(
         with pytest.raises(Killed):
             run(folders, tmp_path, rt, **changes)
     assert restored == []
+
+
+# --- half precision -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("half", ["bf16", "fp16"])
+def test_what_auto_is_on_a_gpu_learns_and_goes_on_after_a_kill(
+    folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, half: Precision
+) -> None:
+    import torch
+
+    kinds: list[Any] = []
+    scales: list[float] = []
+    losses, state_of = module.next_token_losses, Trainer._state
+
+    def first_overflows(gpt: Any, *rest: Any) -> Any:
+        text, code = losses(gpt, *rest)
+        if gpt.training:
+            kinds.append(torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu"))
+            code = code * torch.inf if half == "fp16" and len(kinds) == 1 else code
+        return text, code
+
+    def watched(self: Trainer) -> dict[str, Any]:
+        state = state_of(self)
+        scales.append(state["mixed"].get("scale", 1.0))
+        return state
+
+    monkeypatch.setattr(module, "next_token_losses", first_overflows)
+    monkeypatch.setattr(Trainer, "_state", watched)
+    heard = [(0.5, 0.1 * at) for at in range(4)]
+    scripted(monkeypatch, heard)
+    metrics = run(folders, tmp_path / "whole", runtime(tmp_path / "a", half=half))
+    assert set(kinds) == {dtype_of(half)}
+    assert (metrics["best_epoch"], metrics["steps"]) == (3, STEPS)
+    assert all(np.isfinite(metrics[name]) for name in ("val_loss", "val_loss_base"))
+    if half == "fp16":  # a step without the first, at half the scale from then on
+        assert scales[1:] == [scales[0] / 2] * (len(scales) - 1)
+    adapter = read_adapter(tmp_path / "whole" / "data" / ADAPTER, folders["base"])
+    assert {tensor.dtype for tensor in adapter.values()} == {torch.float32}
+    assert all(tensor.isfinite().all() for tensor in adapter.values())
+    moved = [name for name, tensor in adapter.items() if ".lora_B." in name and tensor.any()]
+    assert 2 * len(moved) == len(adapter), "no layer was left untrained"
+
+    kinds.clear()
+    rt = runtime(tmp_path / "b", half=half)
+    scripted(monkeypatch, heard)
+    with pytest.MonkeyPatch.context() as patch:
+        kill_at(patch, "_optimize", 4)
+        with pytest.raises(Killed):
+            run(folders, tmp_path / "killed", rt)
+    last = scales[-1]
+    scripted(monkeypatch, heard[2:])
+    assert run(folders, tmp_path / "resumed", rt) == metrics
+    assert scales[-1] == last
+    assert files_of(tmp_path / "resumed" / "data") == files_of(tmp_path / "whole" / "data")
 
 
 # --- what can be wrong ----------------------------------------------------------------------------

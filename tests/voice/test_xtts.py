@@ -1,4 +1,4 @@
-"""A base is loaded and left as it is, an adapter goes in and comes out, and the voice is stock XTTS's."""
+"""A base is checked, loaded and left as it is, an adapter goes in and out, the voice is stock XTTS's."""
 
 import shutil
 from pathlib import Path
@@ -9,22 +9,28 @@ import pytest
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import digest, read_json, write_json
+from likeness.voice import xtts as module
 from likeness.voice.audio import read
 from likeness.voice.codes import RATE
 from likeness.voice.xtts import (
+    ADAPTER,
     FILES,
+    SPEAKERS,
     apply_adapter,
     check_language,
+    check_xtts,
     choose_references,
     deltas,
     inject_adapter,
     load_xtts,
     plain_adapter,
     read_adapter,
+    read_speakers,
     read_weights,
     say,
     voice_of,
 )
+from tests.conftest import bundled_model
 from tests.voice.sounds import babble
 from tests.voice.tiny_xtts import build_xtts_folder, utterance
 
@@ -109,28 +115,175 @@ def test_a_pickled_config_is_one_line_and_the_file_stays(tiny_xtts: Path, tmp_pa
     assert digest(folder / "model.pth") == before
 
 
+def test_a_language_that_it_does_not_speak_is_named(tiny_xtts: Path) -> None:
+    check_language(tiny_xtts, "en", "voice_train.language")
+    with pytest.raises(LikenessError, match=r"voice_train\.language: pt: this base speaks en"):
+        check_language(tiny_xtts, "pt", "voice_train.language")
+
+
+def test_speakers_are_read_by_xtts_v2_s_name_and_by_coqui_s(
+    tiny_xtts: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    stored = torch.load(tiny_xtts / SPEAKERS, weights_only=True)
+    assert list(stored["ann"]) == ["gpt_cond_latent", "speaker_embedding"]
+    other = {"gpt_conditioning_latents": stored["ann"]["gpt_cond_latent"], **stored["ann"]}
+    del other["gpt_cond_latent"]
+    torch.save({"ann": other}, tmp_path / SPEAKERS)
+    mine, theirs = read_speakers(tiny_xtts)["ann"], read_speakers(tmp_path)["ann"]
+    assert torch.equal(mine.latents, theirs.latents)
+    assert torch.equal(mine.embedding, theirs.embedding)
+
+
+def test_a_folder_without_speakers_has_none(tmp_path: Path) -> None:
+    assert read_speakers(tmp_path) == {}
+
+
+# --- checking -------------------------------------------------------------------------------------
+
+
+def refused(folder: Path, match: str) -> None:
+    """Both the check alone and the loading say so, in one line."""
+    for look in (check_xtts, lambda folder: load_xtts(folder, "cpu")):
+        with pytest.raises(LikenessError, match=match) as error:
+            look(folder)
+        assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_named(tiny_xtts: Path, tmp_path: Path, name: str) -> None:
     folder = copy_of(tiny_xtts, tmp_path)
     (folder / name).unlink()
-    with pytest.raises(LikenessError, match=f"not an XTTS \\({name} missing\\)"):
-        load_xtts(folder, "cpu")
+    refused(folder, f"not an XTTS \\({name} missing\\); inputs.tts names a folder")
 
 
-def test_other_sizes_are_one_line(tiny_xtts: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [*(name for name in FILES if name.endswith(".pth")), SPEAKERS])
+def test_a_file_that_is_cut_short_is_named(tiny_xtts: Path, tmp_path: Path, name: str) -> None:
+    folder = copy_of(tiny_xtts, tmp_path)
+    path = folder / name
+    path.write_bytes(path.read_bytes()[:-100])
+    refused(folder, f"{name}: not an archive of PyTorch's .*; fetch the base again")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "match"),
+    [
+        ("model", "vits", "config.json: model: vits: must be xtts"),
+        ("languages", [], "config.json: languages: must name at least one"),
+        ("decoder", "vocos", "decoder: vocos: must be hifigan or griffin_lim"),
+        ("model_args.gpt_use_perceiver_resampler", False, "an XTTS of version 1"),
+        (
+            "model_args.gpt_n_model_channels",
+            32,
+            r"model.pth: gpt.text_embedding.weight is \[\d+, 64\], where .* ask for \[\d+, 32\]",
+        ),
+        ("model_args.gpt_layers", 3, r"model.pth: gpt.gpt.h.2.mlp.c_fc.weight is missing"),
+        ("model_args.gpt_num_audio_tokens", 1026, r"gpt.mel_embedding.weight is \[2050, 64\]"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_one_line(
+    tiny_xtts: Path, tmp_path: Path, key: str, value: object, match: str
+) -> None:
     folder = copy_of(tiny_xtts, tmp_path)
     config = read_json(folder / "config.json")
-    config["model_args"]["gpt_n_model_channels"] = 32
+    part, _, name = key.rpartition(".")
+    (config[part] if part else config)[name] = value
     write_json(folder / "config.json", config)
-    with pytest.raises(LikenessError, match="Coqui's Xtts cannot load it") as error:
-        load_xtts(folder, "cpu")
-    assert "\n" not in str(error.value)
+    refused(folder, match)
 
 
-def test_a_language_that_it_does_not_speak_is_named(model: Any) -> None:
-    check_language(model, "en", "voice_train.language")
-    with pytest.raises(LikenessError, match=r"voice_train\.language: pt: this base speaks en"):
-        check_language(model, "pt", "voice_train.language")
+@pytest.mark.parametrize(
+    ("file", "key"),
+    [("config.json", "model_args"), ("config.json", "model"), ("vocab.json", "model")],
+)
+def test_a_file_of_something_else_is_one_line(
+    tiny_xtts: Path, tmp_path: Path, file: str, key: str
+) -> None:
+    folder = copy_of(tiny_xtts, tmp_path)
+    write_json(folder / file, {k: v for k, v in read_json(folder / file).items() if k != key})
+    refused(folder, f"config.json or vocab.json is not an XTTS's \\(no '{key}'\\)")
+
+
+def test_another_tokenizer_is_one_line(tiny_xtts: Path, tmp_path: Path) -> None:
+    folder = copy_of(tiny_xtts, tmp_path)
+    vocab = read_json(folder / "vocab.json")
+    tokens = len(vocab["model"]["vocab"])
+    vocab["model"]["vocab"]["zebra"] = tokens
+    write_json(folder / "vocab.json", vocab)
+    refused(
+        folder, rf"text_embedding.weight is \[{tokens}, 64\], where .* for \[{tokens + 1}, 64\]"
+    )
+
+
+@pytest.mark.parametrize("name", ["encoder.0.0.weight", "decoder.6.bias", "codebook.embed"])
+def test_a_dvae_without_a_part_is_one_line(tiny_xtts: Path, tmp_path: Path, name: str) -> None:
+    import torch
+
+    folder = copy_of(tiny_xtts, tmp_path)
+    state = torch.load(folder / "dvae.pth", weights_only=True)
+    assert not any("discrete_loss" in key for key in state), "as published"
+    torch.save({key: one for key, one in state.items() if key != name}, folder / "dvae.pth")
+    refused(folder, f"dvae.pth: {name} is missing")
+
+
+def test_a_dvae_with_what_only_a_training_keeps_is_taken(tiny_xtts: Path, tmp_path: Path) -> None:
+    import torch
+
+    folder = copy_of(tiny_xtts, tmp_path)
+    state = torch.load(folder / "dvae.pth", weights_only=True)
+    more = {"discrete_loss.accumulator": torch.zeros(100, 2048)}
+    torch.save(state | more, folder / "dvae.pth")
+    check_xtts(folder)
+
+
+def test_mel_stats_of_other_bands_are_one_line(tiny_xtts: Path, tmp_path: Path) -> None:
+    import torch
+
+    folder = copy_of(tiny_xtts, tmp_path)
+    torch.save(torch.ones(100), folder / "mel_stats.pth")
+    refused(folder, r"mel_stats.pth: mel_stats is \[100\], where .* ask for \[80\]")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"gpt_cond_latent": None}, "ann: no gpt_cond_latent or no speaker_embedding"),
+        ({"speaker_embedding": None}, "ann: no gpt_cond_latent or no speaker_embedding"),
+        ({"gpt_cond_latent": 128}, r"ann is \[1, 32, 128\], where .* ask for \[1, 32, 64\]"),
+    ],
+)
+def test_speakers_that_cannot_be_spoken_in_are_one_line(
+    tiny_xtts: Path, tmp_path: Path, change: dict[str, int | None], match: str
+) -> None:
+    import torch
+
+    folder = copy_of(tiny_xtts, tmp_path)
+    stored = torch.load(folder / SPEAKERS, weights_only=True)
+    for name, width in change.items():
+        del stored["ann"][name]
+        if width:
+            stored["ann"][name] = torch.zeros(1, 32, width)
+    torch.save(stored, folder / SPEAKERS)
+    refused(folder, f"{SPEAKERS}: {match}.*; fetch the base again")
+
+
+def test_the_check_reads_no_weights(tiny_xtts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[tuple[str, str]] = []
+    original = module.read_archive
+
+    def record(path: Path, device: str = "cpu") -> Any:
+        read.append((path.name, device))
+        return original(path, device)
+
+    monkeypatch.setattr(module, "read_archive", record)
+    check_xtts(tiny_xtts)
+    files = [SPEAKERS, "model.pth", "dvae.pth", "mel_stats.pth"]
+    assert read == [(name, "meta") for name in files]
+
+
+def test_the_bundled_base_is_whole(tmp_path: Path) -> None:
+    check_xtts(bundled_model("xtts_mini", tmp_path / "xtts_mini"))
 
 
 # --- adapters -------------------------------------------------------------------------------------
@@ -174,11 +327,13 @@ def test_a_delta_is_scale_times_b_times_a() -> None:
 
     first, second = torch.randn(2, 3), torch.randn(5, 2)
     weights = {"gpt.h.0.x.lora_A.default.weight": first, "gpt.h.0.x.lora_B.default.weight": second}
-    found = deltas(plain_adapter(weights, 3.0))
+    found = dict(deltas(plain_adapter(weights, 3.0)))
     assert list(found) == ["gpt.h.0.x.weight"]
     assert torch.allclose(found["gpt.h.0.x.weight"], 3.0 * (second @ first).T)
     linear = {name.replace("gpt.h.0", "other"): tensor for name, tensor in weights.items()}
-    assert torch.allclose(deltas(plain_adapter(linear, 1.0))["other.x.weight"], second @ first)
+    assert torch.allclose(
+        dict(deltas(plain_adapter(linear, 1.0)))["other.x.weight"], second @ first
+    )
 
 
 def test_only_upper_layers_are_adapted_when_asked_for(model: Any) -> None:
@@ -198,20 +353,29 @@ def test_a_target_that_no_layer_has_is_one_line(model: Any) -> None:
         inject(model, ["c_attn", "to_q"], top_layers=1)  # it is in no block
 
 
-def test_an_adapter_of_another_base_is_one_line(model: Any) -> None:
+@pytest.mark.parametrize(("layer", "width"), [("gpt.h.9.mlp.c_fc", 64), ("gpt.h.0.mlp.c_fc", 32)])
+def test_an_adapter_of_another_base_is_one_line(
+    tiny_xtts: Path, tmp_path: Path, layer: str, width: int
+) -> None:
     import torch
+    from safetensors.torch import save_file
 
-    wrong = {
-        "gpt.h.9.x.lora_A.weight": torch.zeros(1, 2),
-        "gpt.h.9.x.lora_B.weight": torch.zeros(2, 1),
-    }
-    with pytest.raises(LikenessError, match=r"gpt\.h\.9\.x\.weight does not fit this base"):
-        apply_adapter(model, wrong)
+    path = tmp_path / ADAPTER
+    wrong = {"lora_A": torch.zeros(1, width), "lora_B": torch.zeros(4 * width, 1)}
+    save_file({f"{layer}.{name}.weight": one for name, one in wrong.items()}, path)
+    with pytest.raises(
+        LikenessError, match=rf"{ADAPTER}: {layer}\.weight does not fit .*tiny_xtts"
+    ):
+        read_adapter(path, tiny_xtts)
 
 
-def test_a_folder_without_an_adapter_is_one_line(tmp_path: Path) -> None:
+def test_what_is_no_adapter_is_one_line(tiny_xtts: Path, tmp_path: Path) -> None:
+    for data in (b"", b"weights"):
+        (tmp_path / ADAPTER).write_bytes(data)
+        with pytest.raises(LikenessError, match=r"adapter\.safetensors: not an adapter"):
+            read_adapter(tmp_path / ADAPTER, tiny_xtts)
     with pytest.raises(LikenessError, match=r"adapter\.safetensors: not an adapter"):
-        read_adapter(tmp_path)
+        read_adapter(tmp_path / "none" / ADAPTER, tiny_xtts)
 
 
 # --- speaking -------------------------------------------------------------------------------------

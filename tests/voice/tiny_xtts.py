@@ -11,7 +11,9 @@ from likeness.common.io import read_json, write_json
 from likeness.common.manifest import write_manifest
 from likeness.common.params import load_params
 from likeness.voice.audio import encode
+from likeness.voice.codes import build_dvae
 from likeness.voice.rows import Utterance
+from likeness.voice.xtts import ADAPTER, EMBEDDING, LATENTS, VOICE, read_speakers, read_weights
 from tests.conftest import ROOT
 from tests.voice.sounds import babble, write
 
@@ -52,9 +54,9 @@ def build_xtts_folder(
     from settings import SCHEMA, XttsMini
     from xtts_measure import load_xtts
     from xtts_nets import (
+        CODES,
         STOP_CODE,
         build_decoder,
-        build_dvae,
         build_tokenizer,
         build_xtts,
         save_folder,
@@ -79,13 +81,13 @@ def build_xtts_folder(
     gpt.mel_head.bias.zero_()
     gpt.mel_head.bias[STOP_CODE] = stop
     hifigan = build_decoder(cfg).eval().requires_grad_(False)
-    dvae = build_dvae(cfg.dvae.hidden, cfg.dvae.codebook).requires_grad_(False)
+    dvae = build_dvae(CODES, cfg.dvae.hidden, cfg.dvae.codebook).requires_grad_(False)
     save_folder(cfg, folder, tokenizer, gpt, hifigan, dvae, torch.ones(80))
     _shorten(folder)
     model = load_xtts(folder)
     wave = torch.from_numpy(babble(4, RATE, seed=50))[None]
     speaker = {
-        "gpt_conditioning_latents": model.get_gpt_cond_latents(wave, RATE).clone(),
+        "gpt_cond_latent": model.get_gpt_cond_latents(wave, RATE).clone(),
         "speaker_embedding": model.get_speaker_embedding(wave, RATE).clone(),
     }
     save_tensors(folder / "speakers_xtts.pth", {"ann": speaker})
@@ -104,6 +106,27 @@ def _shorten(folder: Path) -> None:
     name = "gpt.mel_pos_embedding.emb.weight"
     state[name] = state[name][: LONGEST + 3].clone()
     save_tensors(folder / "model.pth", {"model": state})
+
+
+def build_voice_folder(base: Path, folder: Path, seed: int = 1) -> Path:
+    """What voice_train writes, here a random adapter on all blocks and one of the base's own voices."""
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(seed)
+    adapter: dict[str, torch.Tensor] = {}
+    for name, weight in read_weights(base, "meta").items():
+        layer = name.removeprefix("gpt.").removesuffix(".weight")
+        if layer.startswith("gpt.h.") and layer.endswith(("c_attn", "c_proj", "c_fc")):
+            inputs, outputs = weight.shape
+            adapter[f"{layer}.lora_A.weight"] = 0.1 * torch.randn(2, inputs)
+            adapter[f"{layer}.lora_B.weight"] = 0.1 * torch.randn(outputs, 2)
+    voice = read_speakers(base)["ann"]
+    folder.mkdir(parents=True)
+    save_file(adapter, folder / ADAPTER)
+    save_file({LATENTS[0]: voice.latents.contiguous(), EMBEDDING: voice.embedding}, folder / VOICE)
+    write_json(folder / "training.json", {"base": base.name})
+    return folder
 
 
 def build_speaker_folder(folder: Path) -> Path:

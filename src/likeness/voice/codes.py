@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
+from likeness.voice.archives import read_archive
 
 if TYPE_CHECKING:
     import torch
@@ -22,42 +23,54 @@ HIGHEST = 8000.0  # Hz, of the highest mel band
 CHANNELS = 512  # of the DVAE that Coqui's trainer builds, and of its codes
 
 
-@cache
-def load_dvae(base: Path, device: str) -> tuple[Any, "torch.Tensor"]:
-    """A base's DVAE, and the deviations (80,) of its mel bands.
+def load_dvae(base: Path, device: str, fitted: Path | None = None) -> tuple[Any, "torch.Tensor"]:
+    """A base's DVAE, and the deviations (80,) of its mel bands; kept until `release_dvaes`.
 
     Coqui's trainer knows one size of it. Where the last channels of that are zeros, as in
     `models/xtts_nets.py: widen`, the DVAE is built without them: it gives the same, sooner.
 
-    Raises:
-        LikenessError: a file cannot be loaded.
-    """
-    import torch
+    Args:
+        fitted: a `dvae.pth` in place of the base's.
 
+    Raises:
+        LikenessError: a file cannot be read, or lacks a part.
+    """
+    return _load_dvae(fitted or base / "dvae.pth", base, device)
+
+
+@cache
+def _load_dvae(path: Path, base: Path, device: str) -> tuple[Any, "torch.Tensor"]:
+    state = read_archive(path)
     codes = read_json(base / "config.json")["model_args"]["gpt_num_audio_tokens"] - 2
     try:
-        state = torch.load(base / "dvae.pth", map_location="cpu", weights_only=True)
         dvae = build_dvae(codes, _used(state["encoder.0.0.weight"]), _used(state["codebook.embed"]))
         dvae.load_state_dict(
             {name: state[name][_corner(tensor)] for name, tensor in dvae.state_dict().items()}
         )
-        stats = torch.load(base / "mel_stats.pth", map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle's, zip's and torch's have no common base
-        why = " ".join(str(error).split())[:200]
+    except KeyError as error:
         raise LikenessError(
-            f"{base}: its dvae.pth or mel_stats.pth cannot be loaded ({why})"
+            f"{path}: no {error.args[0]}; it must hold the encoder, the decoder and the codebook of "
+            "XTTS's DVAE: fetch the base again"
         ) from error
+    stats = read_archive(base / "mel_stats.pth")
     return dvae.eval().requires_grad_(False).to(device), stats.to(device)
+
+
+def release_dvaes() -> None:
+    """Give back the memory of all that `load_dvae` has loaded and nobody speaks with."""
+    _load_dvae.cache_clear()
 
 
 def build_dvae(codes: int, hidden: int = CHANNELS, codebook: int = CHANNELS) -> Any:
     """Coqui's DVAE with new weights, for so many codes; by default as its trainer builds it."""
     from TTS.tts.layers.xtts.dvae import DiscreteVAE
 
-    return DiscreteVAE(
+    dvae = DiscreteVAE(
         channels=80, positional_dims=1, num_tokens=codes, codebook_dim=codebook, hidden_dim=hidden,
         num_resnet_blocks=3, kernel_size=3, num_layers=2, use_transposed_convs=False,
     )  # fmt: skip
+    del dvae.discrete_loss  # computes nothing here, and the published dvae.pth has no state of it
+    return dvae
 
 
 def stock_state(dvae: Any) -> "dict[str, torch.Tensor]":
@@ -107,7 +120,7 @@ def griffin_lim(mel: "torch.Tensor", stats: "torch.Tensor") -> "torch.Tensor":
     return invert(power.clamp(min=1e-8))  # type: ignore[no-any-return]
 
 
-def use_griffin_lim(model: Any, base: Path, device: str) -> None:
+def use_griffin_lim(model: Any, base: Path, device: str, fitted: Path | None) -> None:
     """Let an `Xtts` speak without its decoder, as a base does whose config names `griffin_lim`.
 
     A decoder hears the GPT's latents, out of which the GPT's own head reads codes: the DVAE makes
@@ -117,7 +130,7 @@ def use_griffin_lim(model: Any, base: Path, device: str) -> None:
     import torch
     from torchaudio.functional import resample
 
-    dvae, stats = load_dvae(base, device)
+    dvae, stats = load_dvae(base, device, fitted)
     rate = model.config.audio.output_sample_rate
 
     def forward(latents: "torch.Tensor", g: "torch.Tensor | None" = None) -> "torch.Tensor":

@@ -25,14 +25,15 @@ import numpy as np
 
 from likeness.common.closure import code_digest
 from likeness.common.errors import LikenessError
-from likeness.common.io import digest, digest_of, link
+from likeness.common.io import digest, digest_of
 from likeness.common.items import Result, map_items
 from likeness.common.runtime import Runtime
 from likeness.voice.align import align, features, level, stretched
+from likeness.voice.archives import write_archive
 from likeness.voice.audio import read, resample
 from likeness.voice.codes import FFT, FRAMES, RATE, build_dvae, load_dvae, log_mel, stock_state
 from likeness.voice.examples import Example, pack_codes, read_clip, read_codes
-from likeness.voice.xtts import FILES, SPEAKERS, load_xtts, sampling, save_like, voice_of
+from likeness.voice.xtts import DVAE, load_xtts, sampling, voice_of
 
 if TYPE_CHECKING:
     import torch
@@ -58,8 +59,8 @@ def fit_codes(
     steps: int,
     learning_rate: float,
     rt: Runtime,
-) -> Path:
-    """A base like `base` whose `dvae.pth` is fitted to clips; `base` itself for no rounds.
+) -> Path | None:
+    """A `dvae.pth` like that of `base`, fitted to clips; None for no rounds.
 
     It lies in scratch, where a run that comes again finds it.
 
@@ -77,14 +78,14 @@ def fit_codes(
     import torch
 
     if not rounds:
-        return base
+        return None
     parts = (
         *map(digest, (base, *references, *(clips[one.id] for one in examples))),
         *(one.tokens for one in examples),
         *(code_digest(Path(__file__)), rounds, steps, learning_rate, rt.seed),
     )
-    fitted = rt.scratch("voice_codes", digest_of(parts)) / base.name
-    if (fitted / "dvae.pth").is_file():
+    fitted = rt.scratch("voice_codes", digest_of(parts)) / DVAE
+    if fitted.is_file():
         return fitted
     dvae, stats = load_dvae(base, rt.device)
     mels = {one.id: _mel(clips[one.id], stats) for one in examples}
@@ -102,7 +103,7 @@ def fit_codes(
     _go_back(dvae, base, 1 - LEARNT)
     _match_levels(dvae, pairs.codes, torch.cat(list(mels.values()), dim=1))
     _learn_to_hear(dvae, pairs, steps, learning_rate, "voice_train: codes, encoder", rt)
-    _save(dvae, base, fitted)
+    write_archive(fitted, stock_state(dvae), like=base / DVAE)
     return fitted
 
 
@@ -217,7 +218,7 @@ def guide(
     clips: Mapping[str, Path],
     *,
     base: Path,
-    codes: Path,
+    dvae: Path,
     references: Sequence[Path],
     rt: Runtime,
 ) -> list[Example]:
@@ -225,16 +226,15 @@ def guide(
 
     Args:
         base: folder of the language model.
-        codes: folder of the DVAE.
+        dvae: the fitted one.
     """
     stored, failed = map_items(
-        partial(
-            guide_clips, base=base, codes=codes, references=tuple(references), device=rt.device
-        ),
+        partial(guide_clips, base=base, dvae=dvae, references=tuple(references), device=rt.device),
         {one.id: {"clip": clips[one.id], "tokens": one.tokens} for one in examples},
         what="voice_guided_codes",
         rt=rt,
     )
+    _reader.cache_clear()  # it has read all, and the trained model needs the memory
     if failed:  # clips out of which `encode_rows` made examples
         raise LikenessError(f"{clips[failed[0].id]}: no codes can be found ({failed[0].value})")
     return [replace(one, codes=read_codes(stored[one.id])) for one in examples]
@@ -244,15 +244,15 @@ def guide_clips(
     payloads: Sequence[dict[str, Any]],
     *,
     base: Path,
-    codes: Path,
+    dvae: Path,
     references: tuple[Path, ...],
     device: str,
 ) -> list[Result]:
     """`codes.i16` (C,) of each payload's `clip`, which says its `tokens`."""
     model, latents = _reader(base, references, device)
-    dvae, stats = load_dvae(codes, device)
+    fitted, stats = load_dvae(base, device, dvae)
     found = (
-        guided_codes(model.gpt, latents, one["tokens"], dvae, _mel(one["clip"], stats))
+        guided_codes(model.gpt, latents, one["tokens"], fitted, _mel(one["clip"], stats))
         for one in payloads
     )
     return [Result({}, pack_codes(codes)) for codes in found]
@@ -416,12 +416,3 @@ def _copy(base: Path, device: str) -> Any:
     dvae = build_dvae(loaded.num_tokens, hidden, codebook)
     dvae.load_state_dict(loaded.state_dict())
     return dvae.to(device)
-
-
-def _save(dvae: Any, base: Path, folder: Path) -> None:
-    """A base with another DVAE; that comes last, so that a folder that has it is whole."""
-    for name in (*FILES, SPEAKERS):
-        if name != "dvae.pth" and (base / name).is_file():
-            (folder / name).unlink(missing_ok=True)  # of a run that was killed just here
-            link(base / name, folder / name)
-    save_like(base / "dvae.pth", folder / "dvae.pth", stock_state(dvae))

@@ -1,5 +1,6 @@
-"""Sentences spoken by an XTTS folder: stock inference, one at a time, each with a seed of its own."""
+"""Sentences spoken by a base or a tuned one: stock inference, one at a time, each with its own seed."""
 
+import gc
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from likeness.common.io import read_json
 from likeness.common.items import Rejected, Result
 from likeness.voice.audio import SILENT, encode, read, resample
 from likeness.voice.codes import RATE
-from likeness.voice.xtts import SPEAKERS, Voice, load_xtts, voice_of
+from likeness.voice.xtts import Voice, load_xtts, read_speakers, voice_of
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +24,9 @@ SETTINGS = ("temperature", "top_k", "top_p", "repetition_penalty")
 def speak(
     payloads: Sequence[dict[str, Any]],
     *,
-    checkpoint: Path,
+    base: Path,
+    adapter: Path | None,
+    dvae: Path | None,
     references: Sequence[Path],
     language: str,
     settings: dict[str, float],
@@ -31,22 +34,24 @@ def speak(
 ) -> list[Result | Rejected]:
     """`audio.wav` and its length in seconds for each `text`, drawn with its `seed`.
 
-    A payload's `speaker` names one of the checkpoint's own; empty takes the voice of `references`.
+    A payload's `speaker` names one of the base's own; empty takes the voice of `references`.
     Reasons to set a sentence aside: `empty`, `too_long` (for the tokenizer, in characters or in
     tokens), `endless` (the model ran into its limit before it stopped) and `silent`.
 
     Args:
-        checkpoint: folder with XTTS-v2's files.
+        base: folder with XTTS-v2's files.
+        adapter: that voice_train wrote; None speaks as the base does.
+        dvae: that voice_train fitted; None is the base's.
         references: mono clips of the voice to speak in.
         settings: of `Xtts.inference`.
     """
-    model = load(checkpoint, device)
+    model = _load(base, adapter, dvae, device)
     results: list[Result | Rejected] = []
     for payload in payloads:
         if payload["speaker"]:
-            voice = own_speakers(checkpoint)[payload["speaker"]]
+            voice = own_speakers(base)[payload["speaker"]]
         else:
-            voice = _referred(model, tuple(references))
+            voice = _referred(base, adapter, dvae, tuple(references), device)
         try:
             results.append(_speak_one(model, payload, voice, language, settings))
         except Rejected as rejected:
@@ -110,27 +115,28 @@ def read_settings(config: Path, given: dict[str, float | None]) -> dict[str, flo
     return {name: int(value) if name == "top_k" else float(value) for name, value in found.items()}
 
 
-@cache
-def load(checkpoint: Path, device: str) -> Any:
-    """The model in a folder, loaded once."""
-    return load_xtts(checkpoint, device)
+_held: dict[tuple[Path | str | None, ...], Any] = {}
+
+
+def _load(base: Path, adapter: Path | None, dvae: Path | None, device: str) -> Any:
+    """The model, loaded once. Only the last one is held: a GPU may have no room for two."""
+    key = base, adapter, dvae, device
+    if key not in _held:
+        _held.clear()
+        gc.collect()  # a model's parts point at each other
+        _held[key] = load_xtts(base, device, adapter=adapter, dvae=dvae)
+    return _held[key]
 
 
 @cache
-def own_speakers(checkpoint: Path) -> dict[str, Voice]:
-    """The speakers that a checkpoint carries, by name; none if it has no file of them."""
-    import torch
-
-    path = checkpoint / SPEAKERS
-    if not path.is_file():
-        return {}
-    stored = torch.load(path, map_location="cpu", weights_only=True)
-    return {
-        name: Voice(one["gpt_conditioning_latents"], one["speaker_embedding"])
-        for name, one in sorted(stored.items())
-    }
+def own_speakers(base: Path) -> dict[str, Voice]:
+    """`read_speakers`, read once."""
+    return read_speakers(base)
 
 
 @cache
-def _referred(model: Any, references: tuple[Path, ...]) -> Voice:
-    return voice_of(model, [resample(*read(path), RATE) for path in references])
+def _referred(
+    base: Path, adapter: Path | None, dvae: Path | None, references: tuple[Path, ...], device: str
+) -> Voice:
+    clips = [resample(*read(path), RATE) for path in references]
+    return voice_of(_load(base, adapter, dvae, device), clips)

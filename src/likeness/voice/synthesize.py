@@ -24,7 +24,7 @@ from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.voice import xtts
 from likeness.voice.rows import Pair, Speech, Utterance
-from likeness.voice.speech import SETTINGS, load, own_speakers, read_settings, speak
+from likeness.voice.speech import SETTINGS, own_speakers, read_settings, speak
 from likeness.voice.text import check_language, normalize
 
 REASONS = ("empty", "too_long", "endless", "silent", "error")
@@ -63,16 +63,18 @@ def synthesize(
 
     Args:
         texts: a text file with a sentence a line; it may be empty.
-        adapter: what voice_train wrote; `merged/` in it is a checkpoint.
+        adapter: what voice_train wrote.
 
     Raises:
-        LikenessError: a folder that is no XTTS, a language that it does not speak, no test
-            sentence, or more than `max_rejected_share` of the sentences set aside.
+        LikenessError: a base that is no XTTS, a language that it does not speak, an adapter that
+            is another base's, no test sentence, or more than `max_rejected_share` of the sentences
+            set aside.
     """
     check_language(cfg.language)
-    checkpoints = {"base": base, "tuned": adapter / "merged"}
-    for folder in checkpoints.values():  # what is broken is one error, not one for each sentence
-        xtts.check_language(load(folder, rt.device), cfg.language, "voice_synthesize.language")
+    # What is broken is one error, not one for each sentence.
+    xtts.check_xtts(base)
+    xtts.check_language(base, cfg.language, "voice_synthesize.language")
+    xtts.read_adapter(adapter / xtts.ADAPTER, base)
     rows = read_manifest(dataset / "manifest.jsonl", Utterance)
     test = [row for row in rows if row.split == "test"]
     if not test:
@@ -80,7 +82,10 @@ def synthesize(
     sentences = {row.id: (row.normalized, "test") for row in test}
     sentences |= {name: (text, "list") for name, text in read_list(texts, cfg.language).items()}
     settings = read_settings(base / "config.json", {name: getattr(cfg, name) for name in SETTINGS})
-    say = partial(speak, language=cfg.language, settings=settings, device=rt.device)
+    say = partial(speak, base=base, language=cfg.language, settings=settings, device=rt.device)
+    fitted = adapter / xtts.DVAE
+    untuned: dict[str, Path | None] = {"adapter": None, "dvae": None}
+    tuned = {"adapter": adapter / xtts.ADAPTER, "dvae": fitted if fitted.is_file() else None}
     own_voice = [dataset / row.file_name for row in xtts.choose_references(rows, cfg.references)]
 
     started = time.monotonic()
@@ -101,17 +106,18 @@ def synthesize(
         for name, (text, _) in sentences.items()
         for take in range(cfg.takes)
     }
-    for voice, checkpoint in checkpoints.items():
-        collect(voice, jobs, checkpoint=checkpoint, references=own_voice)
-    seconds = time.monotonic() - started
     speakers = list(own_speakers(base))
     others = {
         f"{row.id}-0": {**jobs[f"{row.id}-0"], "speaker": speakers[at % len(speakers)]}
         for at, row in enumerate(test[: cfg.others] if speakers else [])
     }
-    collect("other", others, checkpoint=base, references=[])
+    # One model after the other: `speak` holds one at a time.
+    collect("base", jobs, references=own_voice, **untuned)
+    collect("other", others, references=[], **untuned)
+    collect("tuned", jobs, references=own_voice, **tuned)
+    seconds = time.monotonic() - started
 
-    asked = len(checkpoints) * len(jobs) + len(others)
+    asked = 2 * len(jobs) + len(others)
     check_rejected_share("voice_synthesize", rejected, asked, cfg.max_rejected_share)
     pairs = make_pairs(spoken, {row.id: row.file_name for row in test}, rt)
     _draw(plots_dir, spoken)
@@ -122,7 +128,7 @@ def synthesize(
         voice: sum(row.seconds for row in spoken if row.voice == voice)
         for voice in ("base", "tuned", "other")
     }
-    heard = lengths["base"] + lengths["tuned"]
+    heard = sum(lengths.values())
     write_json(
         timings, {"seconds_per_second": round(seconds / max(heard, 1e-9), 4), "n": round(heard, 1)}
     )

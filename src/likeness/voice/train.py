@@ -21,17 +21,24 @@ from likeness.common.manifest import (
     write_manifest,
 )
 from likeness.common.params import Section
+from likeness.common.precision import Precision
 from likeness.common.runtime import Runtime
 from likeness.common.tracking import Tracker
 from likeness.voice.audio import read, resample
-from likeness.voice.codes import RATE
+from likeness.voice.codes import RATE, release_dvaes
 from likeness.voice.examples import REASONS, encode_rows
 from likeness.voice.listening import Judge
 from likeness.voice.own_codes import fit_codes, guide
 from likeness.voice.rows import Utterance
 from likeness.voice.speaker import embed_files
 from likeness.voice.trainer import Trainer
-from likeness.voice.xtts import check_language, choose_references, load_xtts
+from likeness.voice.xtts import (
+    DVAE,
+    check_language,
+    choose_decoder,
+    choose_references,
+    load_xtts,
+)
 
 Array = np.ndarray
 
@@ -60,7 +67,7 @@ class VoiceTrain(Section):
     max_reference_seconds: Annotated[float, Field(ge=0.5, le=30)]
     max_seconds: Annotated[float, Field(ge=1)]
     max_text_tokens: Annotated[int, Field(ge=1)]
-    mixed_precision: Literal["auto", "no", "bf16"]
+    mixed_precision: Literal["auto"] | Precision
     checkpoint_every: Annotated[int, Field(ge=1)]
     evaluate_every: Annotated[int, Field(ge=1)]
     sentences: Annotated[int, Field(ge=1, le=64)]
@@ -86,9 +93,9 @@ def train(
     """Train an adapter on the train split, choose its best epoch by what it says of the val split.
 
     First the base's codes are fitted to the train split, in `code_rounds`. Writes to `out_dir`
-    the adapter, `merged/` (base, codes and adapter in one, which Coqui's `Xtts` loads like any other;
-    its speaker `tuned` is the voice), `training.json`, `rejected.jsonl`, and the same sentences for
-    every evaluation as `samples/<epoch>-<number>.wav`; curves to `plots_dir`; step time and memory to
+    `adapter.safetensors`, `voice.safetensors` (what the tuned model hears in the references), with
+    fitted codes their `dvae.pth`, `training.json`, `rejected.jsonl`, and the same sentences for every
+    evaluation as `samples/<epoch>-<number>.wav`; curves to `plots_dir`; step time and memory to
     `timings_dir`. Checkpoints go to scratch, and a killed run goes on from its last one.
 
     Raises:
@@ -106,7 +113,7 @@ def train(
         if row.split in ("train", "val")
     ]
     model = load_xtts(base, rt.device)
-    check_language(model, cfg.language, "voice_train.language")
+    check_language(base, cfg.language, "voice_train.language")
     examples, rejected = encode_rows(
         rows,
         dataset=dataset,
@@ -136,12 +143,13 @@ def train(
         learning_rate=cfg.code_learning_rate,
         rt=rt,
     )
-    if cfg.code_rounds:
-        model = load_xtts(fitted, rt.device)
+    if fitted is not None:
+        choose_decoder(model, base, rt.device, fitted)
         found = guide(
-            list(examples.values()), clips, base=base, codes=fitted, references=references, rt=rt
+            list(examples.values()), clips, base=base, dvae=fitted, references=references, rt=rt
         )
         examples = {one.id: one for one in found}
+    release_dvaes()  # all codes are known
     judge = Judge(
         asr=asr,
         language=cfg.language,
@@ -179,7 +187,9 @@ def train(
         "speaker": speaker.name,
         **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
     }
-    trainer.save(fitted, out_dir)
+    trainer.save(out_dir)
+    if fitted is not None:
+        link(fitted, out_dir / DVAE)
     training = {"base": base.name, **cfg.model_dump(), **metrics}
     write_json(out_dir / "training.json", training)
     write_manifest(out_dir / "rejected.jsonl", rejected)

@@ -13,6 +13,7 @@ import numpy as np
 
 from likeness.common.checkpoints import Checkpoints
 from likeness.common.io import write_bytes
+from likeness.common.precision import MixedPrecision
 from likeness.common.runtime import Runtime
 from likeness.common.tracking import Tracker, step_timings
 from likeness.voice.audio import encode
@@ -22,11 +23,13 @@ from likeness.voice.listening import Judge
 from likeness.voice.losses import draw_style, next_token_losses, style_latents
 from likeness.voice.xtts import (
     ADAPTER,
+    EMBEDDING,
+    LATENTS,
+    VOICE,
     Voice,
     inject_adapter,
     latents_of,
     plain_adapter,
-    save_merged,
     say,
     voice_of,
 )
@@ -39,7 +42,6 @@ if TYPE_CHECKING:
 Array = np.ndarray
 
 BETAS = (0.9, 0.96)  # of AdamW, as in XTTS's own recipe
-SPEAKER = "tuned"  # the voice's name among the merged checkpoint's speakers
 
 
 class Trainer:
@@ -66,9 +68,8 @@ class Trainer:
         self.sentences, self.references = sentences, references
         self.embedding = voice_of(model, references).embedding
         self.checkpoints, self.samples = Checkpoints(scratch), scratch / "samples"
-        self.accelerator = Accelerator(
-            cpu=rt.device == "cpu", mixed_precision=rt.precision(cfg.mixed_precision)
-        )
+        self.accelerator = Accelerator(cpu=rt.device == "cpu", mixed_precision="no")
+        self.mixed = MixedPrecision(rt.precision(cfg.mixed_precision), rt.device)
         self.total = sum(parameter.numel() for parameter in model.parameters())
         torch.manual_seed(rt.seed)
         self.parameters = inject_adapter(
@@ -155,14 +156,19 @@ class Trainer:
     def sample_paths(self) -> list[Path]:
         return sorted(self.samples.glob("*.wav"))
 
-    def save(self, base: Path, out_dir: Path) -> None:
-        """Write the best epoch's adapter, and the base with it inside."""
+    def save(self, out_dir: Path) -> None:
+        """Write the best epoch's adapter, and the voice that it gives the references."""
         from safetensors.torch import save_file
 
         self._put(self.best["weights"])
-        voice = Voice(latents_of(self.model, self.references), self.embedding)
+        latents = latents_of(self.model, self.references)
+        voice = {
+            name: tensor.cpu().contiguous()
+            for name, tensor in ((LATENTS[0], latents), (EMBEDDING, self.embedding))
+        }
         adapter = plain_adapter(self.parameters, self.cfg.alpha / self.cfg.rank)
-        save_merged(base, out_dir / "merged", adapter, SPEAKER, voice)
+        out_dir.mkdir(parents=True, exist_ok=True)
+        save_file(voice, out_dir / VOICE, metadata={"format": "pt"})
         save_file(adapter, out_dir / ADAPTER, metadata={"format": "pt"})
 
     def _optimize(self, step: int) -> dict[str, float]:
@@ -179,7 +185,7 @@ class Trainer:
             seconds = rng.uniform(cfg.min_reference_seconds, cfg.max_reference_seconds)
             frames = round(seconds * RATE / HOP)
             styles = [draw_style(self.train_split, r, frames, cfg.own_reference, rng) for r in rows]
-            with self.accelerator.autocast():
+            with self.mixed.autocast():
                 text_loss, code_loss = next_token_losses(
                     self.model.gpt,
                     [self.train_split[row] for row in rows],
@@ -187,12 +193,11 @@ class Trainer:
                     [(style.start, style.end) for style in styles],
                 )
                 loss = (code_loss + cfg.text_weight * text_loss) / len(batches)
-            self.accelerator.backward(loss)
+            self.accelerator.backward(self.mixed.scaled(loss))
             sums += torch.stack([text_loss, code_loss]).detach().cpu()
         self.model.gpt.eval()  # in training mode, it gives what speaks too many latents
-        self.accelerator.clip_grad_norm_(list(self.parameters.values()), cfg.max_grad_norm)
         rate = float(self.lr_scheduler.get_last_lr()[0])
-        self.optimizer.step()
+        self.mixed.step(self.optimizer, list(self.parameters.values()), cfg.max_grad_norm)
         self.lr_scheduler.step()
         self.optimizer.zero_grad()
         text, code = (sums / len(batches)).tolist()
@@ -271,6 +276,7 @@ class Trainer:
             "lowest": self.lowest,
             "weights": self._weights(),
             "optimizer": self.optimizer.state_dict(),
+            "mixed": self.mixed.state_dict(),
             "lr_scheduler": self.lr_scheduler.state_dict(),
             "best": self.best,
             "history": self.history,
@@ -279,6 +285,7 @@ class Trainer:
     def _restore(self, state: dict[str, Any]) -> None:
         self._put(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.mixed.load_state_dict(state["mixed"])
         self.lr_scheduler.load_state_dict(state["lr_scheduler"])
         self.step, self.stale, self.lowest = state["step"], state["stale"], state["lowest"]
         self.best, self.history = state["best"], state["history"]

@@ -1,13 +1,10 @@
-"""XTTS by Coqui's classes: a base folder loaded, an adapter put on it, a text spoken, all of it saved.
+"""XTTS by Coqui's classes: a base folder checked and loaded, an adapter put on it, a text spoken.
 
 A base is a folder with XTTS-v2's files. It is only read: `Xtts.load_checkpoint` rewrites a `model.pth`
 that holds a pickled config, and a file that DVC tracks must keep its hash, so its steps are taken here.
 """
 
-import pickle
-import shutil
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from likeness.common.errors import LikenessError
-from likeness.common.io import atomic_path, read_json
-from likeness.voice.codes import RATE, use_griffin_lim
+from likeness.common.io import read_json
+from likeness.voice.archives import read_archive
+from likeness.voice.codes import RATE, build_dvae, use_griffin_lim
 from likeness.voice.rows import Utterance
 
 if TYPE_CHECKING:
@@ -25,9 +23,14 @@ if TYPE_CHECKING:
 Array = np.ndarray
 Weights = dict[str, "torch.Tensor"]
 
-ADAPTER = "adapter.safetensors"
+ADAPTER, VOICE, DVAE = "adapter.safetensors", "voice.safetensors", "dvae.pth"  # voice_train's
 FILES = ("config.json", "model.pth", "vocab.json", "dvae.pth", "mel_stats.pth")
 SPEAKERS = "speakers_xtts.pth"
+LATENTS = (
+    "gpt_cond_latent",
+    "gpt_conditioning_latents",
+)  # a speaker's in XTTS-v2, and in Coqui's code
+EMBEDDING = "speaker_embedding"
 SETTINGS = ("temperature", "length_penalty", "repetition_penalty", "top_p")
 DECODERS = ("hifigan", "griffin_lim")  # that a config can name; XTTS-v2's names none
 PARTS = ("gpt.", "hifigan_decoder.", "mel_stats")  # of a checkpoint; a trainer's holds the DVAE too
@@ -46,22 +49,90 @@ class Voice:
 # --- loading --------------------------------------------------------------------------------------
 
 
-def load_xtts(folder: Path, device: str) -> Any:
-    """The `Xtts` in a folder, frozen and ready to speak.
+def check_xtts(folder: Path) -> None:
+    """Raise `LikenessError` unless a folder holds an XTTS whose files fit each other.
 
-    Raises:
-        LikenessError: a file is missing or is not what `Xtts` loads.
+    No weight is read, so this takes a second, where a stage would find out in its first hour.
     """
-    from TTS.tts.configs.xtts_config import XttsConfig
-    from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
-    from TTS.tts.models.xtts import Xtts
-
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise LikenessError(
             f"{folder}: not an XTTS ({', '.join(missing)} missing); inputs.tts names a folder under "
             "models/ with the files of XTTS-v2"
         )
+    path = folder / "config.json"
+    config, vocab = read_json(path), read_json(folder / "vocab.json")
+    try:
+        args, kind, languages = config["model_args"], config["model"], config["languages"]
+        blocks, width, codes, perceiver = (
+            args[f"gpt_{name}"]
+            for name in (
+                "layers", "n_model_channels", "num_audio_tokens", "use_perceiver_resampler",
+            )
+        )  # fmt: skip
+        ids = [*vocab["model"]["vocab"].values(), *(one["id"] for one in vocab["added_tokens"])]
+    except (KeyError, TypeError) as error:
+        raise LikenessError(
+            f"{folder}: config.json or vocab.json is not an XTTS's (no {error}); fetch the base again"
+        ) from error
+    decoder = config.get("decoder", DECODERS[0])
+    if kind != "xtts":
+        raise LikenessError(f"{path}: model: {kind}: must be xtts; inputs.tts names another folder")
+    if not perceiver:
+        raise LikenessError(f"{folder}: an XTTS of version 1; only version 2 is supported")
+    if not languages:
+        raise LikenessError(f"{path}: languages: must name at least one that the base speaks")
+    if decoder not in DECODERS:
+        known = " or ".join(DECODERS)
+        raise LikenessError(f"{path}: decoder: {decoder}: must be {known}")
+    tokens = max(ids) + 1
+    speakers = read_speakers(folder, "meta")
+    _check_sizes(
+        folder / "model.pth",
+        read_weights(folder, "meta"),
+        {
+            "gpt.text_embedding.weight": (tokens, width),
+            "gpt.text_head.weight": (tokens, width),
+            "gpt.mel_embedding.weight": (codes, width),
+            "gpt.mel_head.weight": (codes, width),
+            f"gpt.gpt.h.{blocks - 1}.mlp.c_fc.weight": (width, 4 * width),
+        },
+    )
+    dvae = {name: tuple(one.shape) for name, one in build_dvae(codes - 2).state_dict().items()}
+    _check_sizes(folder / "dvae.pth", read_archive(folder / "dvae.pth", "meta"), dvae)
+    stats = {"mel_stats": read_archive(folder / "mel_stats.pth", "meta")}
+    _check_sizes(folder / "mel_stats.pth", stats, {"mel_stats": (80,)})
+    latents = {name: one.latents for name, one in speakers.items()}
+    _check_sizes(folder / SPEAKERS, latents, dict.fromkeys(latents, (1, 32, width)))
+
+
+def _check_sizes(path: Path, tensors: Weights, wanted: Mapping[str, tuple[int, ...]]) -> None:
+    for name, size in wanted.items():
+        found = list(tensors[name].shape) if name in tensors else "missing"
+        if found != list(size):
+            raise LikenessError(
+                f"{path}: {name} is {found}, where config.json and vocab.json ask for {list(size)}; "
+                "fetch the base again"
+            )
+
+
+def load_xtts(
+    folder: Path, device: str, *, adapter: Path | None = None, dvae: Path | None = None
+) -> Any:
+    """The `Xtts` in a folder, frozen and ready to speak.
+
+    Args:
+        adapter: a file that is added to the weights.
+        dvae: a `dvae.pth` in place of the folder's, where it is what speaks.
+
+    Raises:
+        LikenessError: the folder is not what `Xtts` loads, or the adapter is another base's.
+    """
+    from TTS.tts.configs.xtts_config import XttsConfig
+    from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
+    from TTS.tts.models.xtts import Xtts
+
+    check_xtts(folder)
     config = XttsConfig()
     try:
         config.load_json(str(folder / "config.json"))
@@ -71,34 +142,31 @@ def load_xtts(folder: Path, device: str) -> Any:
         model.load_state_dict(read_weights(folder))
     except (OSError, EOFError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise LikenessError(f"{folder}: Coqui's Xtts cannot load it ({_short(error)})") from error
-    if not model.args.gpt_use_perceiver_resampler:
-        raise LikenessError(f"{folder}: an XTTS of version 1; only version 2 is supported")
-    decoder = read_json(folder / "config.json").get("decoder", DECODERS[0])
-    if decoder not in DECODERS:
-        known = " or ".join(DECODERS)
-        raise LikenessError(f"{folder / 'config.json'}: decoder: {decoder}: must be {known}")
     model.gpt.init_gpt_for_inference(kv_cache=model.args.kv_cache)
     # Not `model.eval()`, which builds the inference model again and forgets `kv_cache`.
     model.gpt.eval()
     model.hifigan_decoder.eval()
-    if decoder == "griffin_lim":
-        use_griffin_lim(model, folder, device)
-    return model.requires_grad_(False).to(device)
+    model.requires_grad_(False)
+    if adapter is not None:
+        apply_adapter(model, read_adapter(adapter, folder))
+    model.to(device)
+    choose_decoder(model, folder, device, dvae)
+    return model
 
 
-def read_weights(folder: Path) -> Weights:
+def choose_decoder(model: Any, base: Path, device: str, dvae: Path | None) -> None:
+    """Let a model speak with the decoder that its base's config names."""
+    if read_json(base / "config.json").get("decoder") == "griffin_lim":
+        use_griffin_lim(model, base, device, dvae)
+
+
+def read_weights(folder: Path, device: str = "cpu") -> Weights:
     """The tensors of a folder's `model.pth` by the names that `Xtts` has for them."""
-    import torch
-
     path = folder / "model.pth"
-    try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)["model"]
-    except pickle.UnpicklingError as error:
-        raise LikenessError(
-            f"{path}: holds more than weights; models/hub.py takes the published one's config out: "
-            "run the stage xtts_v2 of models/dvc.yaml"
-        ) from error
-    named = {name.removeprefix("xtts."): tensor for name, tensor in stored.items()}
+    stored = read_archive(path, device)
+    if "model" not in stored:
+        raise LikenessError(f"{path}: no weights under `model`; fetch the base again")
+    named = {name.removeprefix("xtts."): tensor for name, tensor in stored["model"].items()}
     return {
         name: tensor
         for name, tensor in named.items()
@@ -106,10 +174,25 @@ def read_weights(folder: Path) -> Weights:
     }
 
 
-def check_language(model: Any, language: str, key: str) -> None:
-    """Raise `LikenessError` unless the model speaks the language; `key` names the param."""
-    if language not in model.config.languages:
-        known = ", ".join(model.config.languages)
+def read_speakers(folder: Path, device: str = "cpu") -> dict[str, Voice]:
+    """The speakers that a folder carries, by name; none if it has no file of them."""
+    path = folder / SPEAKERS
+    found: dict[str, Voice] = {}
+    for name, one in sorted(read_archive(path, device).items() if path.is_file() else ()):
+        latents = next((one[key] for key in LATENTS if key in one), None)
+        if latents is None or EMBEDDING not in one:
+            raise LikenessError(
+                f"{path}: {name}: no {LATENTS[0]} or no {EMBEDDING}; fetch the base again"
+            )
+        found[name] = Voice(latents, one[EMBEDDING])
+    return found
+
+
+def check_language(folder: Path, language: str, key: str) -> None:
+    """Raise `LikenessError` unless a base speaks the language; `key` names the param."""
+    languages = read_json(folder / "config.json")["languages"]
+    if language not in languages:
+        known = ", ".join(languages)
         raise LikenessError(f"params.yaml: {key}: {language}: this base speaks {known}")
 
 
@@ -179,44 +262,47 @@ def plain_adapter(weights: Mapping[str, "torch.Tensor"], scale: float) -> Weight
     }
 
 
-def read_adapter(folder: Path) -> Weights:
-    """The adapter that voice_train wrote to a folder."""
+def read_adapter(path: Path, base: Path) -> Weights:
+    """The adapter that voice_train wrote.
+
+    Raises:
+        LikenessError: the file is none, or its adapter is another base's.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = folder / ADAPTER
     try:
-        return load_file(path)
+        adapter = load_file(path)
     except (OSError, SafetensorError) as error:
         raise LikenessError(f"{path}: not an adapter ({_short(error)}); run voice_train") from error
+    weights = read_weights(base, "meta")
+    for name, delta in deltas({name: tensor.to("meta") for name, tensor in adapter.items()}):
+        if f"gpt.{name}" not in weights or weights[f"gpt.{name}"].shape != delta.shape:
+            raise LikenessError(
+                f"{path}: {name} does not fit {base}; run voice_train with this base"
+            )
+    return adapter
 
 
-def deltas(adapter: Mapping[str, "torch.Tensor"]) -> Weights:
-    """What an adapter adds to each weight of the GPT, by the weight's name and in its shape."""
-    found: Weights = {}
+def deltas(adapter: Mapping[str, "torch.Tensor"]) -> "Iterator[tuple[str, torch.Tensor]]":
+    """What an adapter adds to each weight of the GPT, in its shape, with the weight's name.
+
+    One by one: all together they are as large as the GPT.
+    """
     for name, first in adapter.items():
         layer, _, rest = name.partition(".lora_A.")
         if rest:
             product = adapter[f"{layer}.lora_B.{rest}"] @ first  # (out, in)
-            found[f"{layer}.weight"] = product.T if layer.startswith(BLOCKS) else product
-    return found
+            yield f"{layer}.weight", product.T if layer.startswith(BLOCKS) else product
 
 
 def apply_adapter(model: Any, adapter: Mapping[str, "torch.Tensor"]) -> None:
-    """Add an adapter to a loaded model's weights.
-
-    Raises:
-        LikenessError: the adapter is another base's.
-    """
+    """Add an adapter to a loaded model's weights."""
     import torch
 
     with torch.no_grad():
-        for name, delta in deltas(adapter).items():
-            try:
-                weight = model.gpt.get_parameter(name)
-                weight.add_(delta.to(weight.device, weight.dtype))
-            except (AttributeError, RuntimeError) as error:
-                raise LikenessError(f"adapter: {name} does not fit this base") from error
+        for name, delta in deltas(adapter):
+            model.gpt.get_parameter(name).add_(delta)
 
 
 # --- speaking -------------------------------------------------------------------------------------
@@ -280,54 +366,3 @@ def sampling(model: Any) -> dict[str, float]:
     # Whole numbers in a config are floats to transformers, but for top_k.
     settings = {name: float(model.config[name]) for name in SETTINGS}
     return {**settings, "top_k": int(model.config.top_k)}
-
-
-# --- saving ---------------------------------------------------------------------------------------
-
-
-def save_merged(
-    base: Path, folder: Path, adapter: Mapping[str, "torch.Tensor"], name: str, voice: Voice
-) -> None:
-    """A base with an adapter inside, as a folder that `Xtts.load_checkpoint` loads.
-
-    The weights that change are stored in full precision, all others as the base has them. The voice
-    is among the speakers under `name`, so that it can be spoken in without references.
-    """
-    import torch
-
-    state = read_weights(base)
-    for key, delta in deltas(adapter).items():
-        state[f"gpt.{key}"] = state[f"gpt.{key}"].float() + delta
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in FILES:
-        if file != "model.pth":
-            shutil.copyfile(base / file, folder / file)
-    speakers: dict[str, Any] = {}
-    if (base / SPEAKERS).is_file():
-        speakers = torch.load(base / SPEAKERS, map_location="cpu", weights_only=True)
-    speakers[name] = {
-        "gpt_conditioning_latents": voice.latents.cpu().clone(),
-        "speaker_embedding": voice.embedding.cpu().clone(),
-    }
-    save_like(base / "model.pth", folder / SPEAKERS, speakers)
-    save_like(base / "model.pth", folder / "model.pth", {"model": state})
-
-
-def save_like(archive: Path, path: Path, value: Any) -> None:
-    """`torch.save` to the same bytes each time, compressed as another archive is or not at all."""
-    import torch
-
-    packed = zipfile.ZipFile(archive).infolist()[0].compress_type
-    with atomic_path(path) as temporary:
-        with temporary.open("wb") as file:  # given a path, torch writes the path's name too
-            torch.save(value, file)
-        if packed != zipfile.ZIP_STORED:
-            with atomic_path(temporary) as smaller:
-                _repack(temporary, smaller, packed)
-
-
-def _repack(source: Path, target: Path, packed: int) -> None:
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
-        for name in old.namelist():
-            # A new ZipInfo has no time of writing.
-            new.writestr(zipfile.ZipInfo(name), old.read(name), packed, compresslevel=6)

@@ -1,0 +1,73 @@
+"""Write the base with the learnt voice inside, as a folder that Coqui's `Xtts.load_checkpoint` loads.
+
+The pipeline itself adds the adapter when it loads the base, so that no experiment keeps a copy of it.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from likeness.common.errors import LikenessError
+from likeness.common.io import read_json
+from likeness.voice.archives import write_archive
+from likeness.voice.xtts import (
+    ADAPTER,
+    DVAE,
+    EMBEDDING,
+    FILES,
+    LATENTS,
+    SPEAKERS,
+    VOICE,
+    Voice,
+    check_xtts,
+    deltas,
+    read_adapter,
+    read_speakers,
+    read_weights,
+)
+
+SPEAKER = "tuned"  # the learnt voice's name among the speakers
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", type=Path, help="folder to write; it must not be there yet")
+
+
+def main(args: argparse.Namespace, root: Path) -> int:
+    trained = root / "data" / "voice_train"
+    merge(root / "models" / read_json(trained / "training.json")["base"], trained, args.out)
+    print(f"{args.out}: a checkpoint for Coqui's Xtts; its speaker {SPEAKER} is the learnt voice")
+    return 0
+
+
+def merge(base: Path, trained: Path, out_dir: Path) -> None:
+    """A base with what voice_train wrote inside it, in the same bytes each time.
+
+    The weights that change are stored in full precision, all others as the base has them. The voice
+    is among the speakers, so that it can be spoken in without references.
+
+    Raises:
+        LikenessError: the base is no XTTS, the adapter is another one's, or `out_dir` is there.
+    """
+    from safetensors.torch import load_file
+
+    if out_dir.exists():
+        raise LikenessError(f"{out_dir}: is already there; name a new folder")
+    check_xtts(base)
+    adapter = read_adapter(trained / ADAPTER, base)
+    state = read_weights(base)
+    for name, delta in deltas(adapter):
+        state[f"gpt.{name}"] = state[f"gpt.{name}"].float() + delta
+    voice = load_file(trained / VOICE)
+    speakers = read_speakers(base) | {SPEAKER: Voice(voice[LATENTS[0]], voice[EMBEDDING])}
+    # Stock Coqui takes a speaker's values by their order.
+    stored = {
+        name: {LATENTS[0]: one.latents, EMBEDDING: one.embedding} for name, one in speakers.items()
+    }
+    out_dir.mkdir(parents=True)
+    for name in FILES:
+        if name != "model.pth":
+            own = trained / name if name == DVAE and (trained / DVAE).is_file() else base / name
+            shutil.copyfile(own, out_dir / name)
+    write_archive(out_dir / SPEAKERS, stored, like=base / "model.pth")
+    write_archive(out_dir / "model.pth", {"model": state}, like=base / "model.pth")
