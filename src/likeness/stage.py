@@ -7,7 +7,7 @@ the stage writes.
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,11 @@ from likeness.common.cli import parse_paths
 from likeness.common.params import Section, load_params
 from likeness.common.runtime import Base, Runtime, cache_folder, start
 from likeness.image.analyze import ImageAnalyze
+from likeness.image.clip import check_clip
+from likeness.image.diffusion import check_base
 from likeness.image.evaluate import ImageEvaluate
 from likeness.image.failures import ImageFailures
+from likeness.image.features import check_extractor
 from likeness.image.generate import ImageGenerate
 from likeness.image.prepare import ImagePrepare
 from likeness.image.train import ImageTrain
@@ -29,10 +32,14 @@ from likeness.voice.clips import VoiceClips
 from likeness.voice.dataset import VoiceDataset
 from likeness.voice.download import VoiceDownload
 from likeness.voice.evaluate import VoiceEvaluate
+from likeness.voice.mos import check_mos
 from likeness.voice.segment import VoiceSegment
+from likeness.voice.speaker import check_encoder
 from likeness.voice.synthesize import VoiceSynthesize
 from likeness.voice.train import VoiceTrain
 from likeness.voice.transcribe import VoiceTranscribe
+from likeness.voice.whisper import check_asr
+from likeness.voice.xtts import check_xtts
 
 S = TypeVar("S", bound=Section)
 
@@ -74,6 +81,16 @@ SCHEMA: dict[str, type[Section]] = {
     "report": Report,
 }
 
+# What tells whether a folder under models/ is what a path flag needs, by the flag's name.
+MODELS: dict[str, Callable[[Path], None]] = {
+    "asr": check_asr,
+    "clip": check_clip,
+    "extractor": check_extractor,
+    "mos": check_mos,
+    "speaker": check_encoder,
+}
+BASES = {"image": check_base, "voice": check_xtts}  # the flag `base`, by the lane
+
 
 @contextmanager
 def begin(
@@ -81,7 +98,8 @@ def begin(
 ) -> Iterator[tuple[argparse.Namespace, S, Runtime]]:
     """The stage's paths by name, its section of `params.yaml`, and the runtime.
 
-    A GPU is this stage's alone while it runs. Under DVC, what it depends on must be the same at the end:
+    Its base models are checked first: one that is not what `inputs` needs is not found out after
+    hours. A GPU is this stage's alone while it runs. Under DVC, what it depends on must be the same at the end:
     DVC hashes it only then, and would lock outputs of one code to the hash of another.
 
     Args:
@@ -91,15 +109,24 @@ def begin(
         paths: names of its path flags.
 
     Raises:
-        LikenessError: bad params, or a dep that changed while the stage ran.
+        LikenessError: bad params, a wrong or a broken model, or a dep that changed while the stage ran.
     """
     args = parse_paths(doc, argv, *paths)
     stage = os.environ.get("DVC_STAGE")
     before = snapshot(ROOT, stage) if stage else None
     params = ROOT / "params.yaml"
     cfg, base = load_params(params, SCHEMA, section), load_params(params, SCHEMA, Base)
+    check_models(section, args)
     if base.device in ("auto", "cuda"):
         lease(cache_folder(ROOT), partial(print, file=sys.stderr))
     yield args, cfg, start(base, ROOT)
     if before:
         before.check()
+
+
+def check_models(section: type[Section], args: argparse.Namespace) -> None:
+    """Raise `LikenessError` at the first base model among a stage's paths that is none, or is broken."""
+    checks = MODELS | {"base": BASES.get(section.__module__.split(".")[1], check_base)}
+    for name, path in vars(args).items():
+        if name in checks:
+            checks[name](path)

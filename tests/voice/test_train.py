@@ -16,10 +16,11 @@ from likeness.voice import train as train_module
 from likeness.voice import trainer as module
 from likeness.voice.audio import read
 from likeness.voice.merge import merge
+from likeness.voice.synthesize import VoiceSynthesize, synthesize
 from likeness.voice.train import VoiceTrain, evenly, train
 from likeness.voice.trainer import Trainer
 from likeness.voice.xtts import ADAPTER, read_adapter
-from tests.conftest import files_of, runtime, section
+from tests.conftest import bundled_model, files_of, runtime, section
 from tests.voice.tiny_xtts import utterance
 
 STEPS = 6  # five train rows in batches of two, two batches a step: two steps an epoch
@@ -160,6 +161,7 @@ def test_training_lowers_the_validation_loss(
 @pytest.mark.parametrize(
     "changes",
     [
+        {"mixed_precision": "fp16"},
         {"top_layers": 1},
         {"targets": ["c_attn", "to_q", "to_kv"], "own_reference": 1.0, "text_weight": 0.0},
         {"lr_schedule": "constant", "accumulation": 1, "evaluate_every": 2},
@@ -446,6 +448,31 @@ def test_what_auto_is_on_a_gpu_learns_and_goes_on_after_a_kill(
     assert run(folders, tmp_path / "resumed", rt) == metrics
     assert scales[-1] == last
     assert files_of(tmp_path / "resumed" / "data") == files_of(tmp_path / "whole" / "data")
+
+
+@pytest.mark.parametrize("half", ["bf16", "fp16"])
+def test_the_bundled_base_learns_in_half_precision_and_speaks(
+    folders: Folders, tmp_path: Path, half: Precision
+) -> None:
+    base = bundled_model("xtts_mini", tmp_path / "xtts_mini")
+    rt = runtime(tmp_path / "cache", half=half)
+    one_step = {"epochs": 1, "batch": 8, "accumulation": 1, "sentences": 1}
+    metrics = run({**folders, "base": base}, tmp_path, rt, **one_step)
+    assert metrics["steps"] == 1
+    assert np.isfinite([metrics["val_loss"], metrics["val_score"]]).all()
+    (tmp_path / "none.txt").touch()
+    spoken = synthesize(
+        section(VoiceSynthesize, others=1),
+        dataset=folders["dataset"],
+        texts=tmp_path / "none.txt",
+        base=base,
+        adapter=tmp_path / "data",
+        out_dir=tmp_path / "spoken",
+        plots_dir=tmp_path / "plots",
+        timings=tmp_path / "timings.json",
+        rt=rt,
+    )
+    assert [spoken[f"{voice}_n"] for voice in ("base", "tuned", "other")] == [1, 1, 1]
 
 
 # --- what can be wrong ----------------------------------------------------------------------------

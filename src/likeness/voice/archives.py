@@ -22,8 +22,8 @@ def read_archive(path: Path, device: str = "cpu") -> Any:
     except pickle.UnpicklingError as error:
         if zipfile.is_zipfile(path):
             raise LikenessError(
-                f"{path}: holds more than weights; models/hub.py takes the published one's config out: "
-                "run the stage xtts_v2 of models/dvc.yaml"
+                f"{path}: holds more than weights; delete the folder, and likeness fetch brings the "
+                "published one without its pickled config"
             ) from error
         raise _broken(path, error) from error
     except Exception as error:  # pickle's, zip's and torch's have no common base

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from likeness.common.bases import describe
 from likeness.common.closure import code_digest
 from likeness.common.errors import LikenessError
 from likeness.common.io import digest, digest_of, link, write_json
@@ -32,6 +33,7 @@ from likeness.voice.own_codes import fit_codes, guide
 from likeness.voice.rows import Utterance
 from likeness.voice.speaker import embed_files
 from likeness.voice.trainer import Trainer
+from likeness.voice.whisper import check_model
 from likeness.voice.xtts import (
     DVAE,
     check_language,
@@ -114,6 +116,7 @@ def train(
     ]
     model = load_xtts(base, rt.device)
     check_language(base, cfg.language, "voice_train.language")
+    check_model(asr, cfg.language, "voice_train.language")
     examples, rejected = encode_rows(
         rows,
         dataset=dataset,
@@ -190,7 +193,7 @@ def train(
     trainer.save(out_dir)
     if fitted is not None:
         link(fitted, out_dir / DVAE)
-    training = {"base": base.name, **cfg.model_dump(), **metrics}
+    training = {**describe(base), **cfg.model_dump(), **metrics}
     write_json(out_dir / "training.json", training)
     write_manifest(out_dir / "rejected.jsonl", rejected)
     trainer.checkpoints.clear()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from likeness.common.checkpoints import Checkpoints
-from likeness.common.io import write_bytes
+from likeness.common.io import atomic_path, write_bytes
 from likeness.common.precision import MixedPrecision
 from likeness.common.runtime import Runtime
 from likeness.common.tracking import Tracker, step_timings
@@ -167,9 +167,9 @@ class Trainer:
             for name, tensor in ((LATENTS[0], latents), (EMBEDDING, self.embedding))
         }
         adapter = plain_adapter(self.parameters, self.cfg.alpha / self.cfg.rank)
-        out_dir.mkdir(parents=True, exist_ok=True)
-        save_file(voice, out_dir / VOICE, metadata={"format": "pt"})
-        save_file(adapter, out_dir / ADAPTER, metadata={"format": "pt"})
+        for name, tensors in ((VOICE, voice), (ADAPTER, adapter)):
+            with atomic_path(out_dir / name) as temporary:
+                save_file(tensors, temporary, metadata={"format": "pt"})
 
     def _optimize(self, step: int) -> dict[str, float]:
         """One optimiser step over `accumulation` batches; returns their mean losses."""

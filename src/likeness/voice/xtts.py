@@ -24,12 +24,9 @@ Array = np.ndarray
 Weights = dict[str, "torch.Tensor"]
 
 ADAPTER, VOICE, DVAE = "adapter.safetensors", "voice.safetensors", "dvae.pth"  # voice_train's
-FILES = ("config.json", "model.pth", "vocab.json", "dvae.pth", "mel_stats.pth")
+FILES = ("config.json", "model.pth", "vocab.json", DVAE, "mel_stats.pth")
 SPEAKERS = "speakers_xtts.pth"
-LATENTS = (
-    "gpt_cond_latent",
-    "gpt_conditioning_latents",
-)  # a speaker's in XTTS-v2, and in Coqui's code
+LATENTS = ("gpt_cond_latent", "gpt_conditioning_latents")  # a speaker's; XTTS-v2 has the first
 EMBEDDING = "speaker_embedding"
 SETTINGS = ("temperature", "length_penalty", "repetition_penalty", "top_p")
 DECODERS = ("hifigan", "griffin_lim")  # that a config can name; XTTS-v2's names none
@@ -60,50 +57,48 @@ def check_xtts(folder: Path) -> None:
             f"{folder}: not an XTTS ({', '.join(missing)} missing); inputs.tts names a folder under "
             "models/ with the files of XTTS-v2"
         )
+    blocks, width, codes, tokens = _check_config(folder)
+    wanted = {
+        "gpt.text_embedding.weight": (tokens, width),
+        "gpt.text_head.weight": (tokens, width),
+        "gpt.mel_embedding.weight": (codes, width),
+        "gpt.mel_head.weight": (codes, width),
+        f"gpt.gpt.h.{blocks - 1}.mlp.c_fc.weight": (width, 4 * width),
+    }
+    _check_sizes(folder / "model.pth", read_weights(folder, "meta"), wanted)
+    dvae = {name: tuple(one.shape) for name, one in build_dvae(codes - 2).state_dict().items()}
+    _check_sizes(folder / DVAE, read_archive(folder / DVAE, "meta"), dvae)
+    stats = {"mel_stats": read_archive(folder / "mel_stats.pth", "meta")}
+    _check_sizes(folder / "mel_stats.pth", stats, {"mel_stats": (80,)})
+    latents = {name: one.latents for name, one in read_speakers(folder, "meta").items()}
+    _check_sizes(folder / SPEAKERS, latents, dict.fromkeys(latents, (1, 32, width)))
+
+
+def _check_config(folder: Path) -> tuple[int, int, int, int]:
+    """The GPT's blocks, width and codes in a config, and the number of the tokenizer's tokens."""
     path = folder / "config.json"
     config, vocab = read_json(path), read_json(folder / "vocab.json")
     try:
         args, kind, languages = config["model_args"], config["model"], config["languages"]
-        blocks, width, codes, perceiver = (
-            args[f"gpt_{name}"]
-            for name in (
-                "layers", "n_model_channels", "num_audio_tokens", "use_perceiver_resampler",
-            )
-        )  # fmt: skip
+        blocks, width = int(args["gpt_layers"]), int(args["gpt_n_model_channels"])
+        codes, version_2 = int(args["gpt_num_audio_tokens"]), args["gpt_use_perceiver_resampler"]
         ids = [*vocab["model"]["vocab"].values(), *(one["id"] for one in vocab["added_tokens"])]
-    except (KeyError, TypeError) as error:
+        tokens = max(ids) + 1
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise LikenessError(
-            f"{folder}: config.json or vocab.json is not an XTTS's (no {error}); fetch the base again"
+            f"{folder}: config.json or vocab.json is not an XTTS's ({error!r}); fetch the base again"
         ) from error
-    decoder = config.get("decoder", DECODERS[0])
     if kind != "xtts":
         raise LikenessError(f"{path}: model: {kind}: must be xtts; inputs.tts names another folder")
-    if not perceiver:
+    if not version_2:
         raise LikenessError(f"{folder}: an XTTS of version 1; only version 2 is supported")
     if not languages:
         raise LikenessError(f"{path}: languages: must name at least one that the base speaks")
+    decoder = config.get("decoder", DECODERS[0])
     if decoder not in DECODERS:
         known = " or ".join(DECODERS)
         raise LikenessError(f"{path}: decoder: {decoder}: must be {known}")
-    tokens = max(ids) + 1
-    speakers = read_speakers(folder, "meta")
-    _check_sizes(
-        folder / "model.pth",
-        read_weights(folder, "meta"),
-        {
-            "gpt.text_embedding.weight": (tokens, width),
-            "gpt.text_head.weight": (tokens, width),
-            "gpt.mel_embedding.weight": (codes, width),
-            "gpt.mel_head.weight": (codes, width),
-            f"gpt.gpt.h.{blocks - 1}.mlp.c_fc.weight": (width, 4 * width),
-        },
-    )
-    dvae = {name: tuple(one.shape) for name, one in build_dvae(codes - 2).state_dict().items()}
-    _check_sizes(folder / "dvae.pth", read_archive(folder / "dvae.pth", "meta"), dvae)
-    stats = {"mel_stats": read_archive(folder / "mel_stats.pth", "meta")}
-    _check_sizes(folder / "mel_stats.pth", stats, {"mel_stats": (80,)})
-    latents = {name: one.latents for name, one in speakers.items()}
-    _check_sizes(folder / SPEAKERS, latents, dict.fromkeys(latents, (1, 32, width)))
+    return blocks, width, codes, tokens
 
 
 def _check_sizes(path: Path, tensors: Weights, wanted: Mapping[str, tuple[int, ...]]) -> None:
