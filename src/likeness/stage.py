@@ -98,9 +98,9 @@ def begin(
 ) -> Iterator[tuple[argparse.Namespace, S, Runtime]]:
     """The stage's paths by name, its section of `params.yaml`, and the runtime.
 
-    Its base models are checked first: one that is not what `inputs` needs is not found out after
-    hours. A GPU is this stage's alone while it runs. Under DVC, what it depends on must be the same at the end:
-    DVC hashes it only then, and would lock outputs of one code to the hash of another.
+    Its base models are checked first: one that is not what `inputs` needs is not found out after hours.
+    A GPU is this stage's alone while it runs. Under DVC, what it depends on must be the same at the
+    end: DVC hashes it only then, and would lock outputs of one code to the hash of another.
 
     Args:
         doc: the script's docstring, shown by `--help`.
@@ -125,8 +125,9 @@ def begin(
 
 
 def check_models(section: type[Section], args: argparse.Namespace) -> None:
-    """Raise `LikenessError` at the first base model among a stage's paths that is none, or is broken."""
-    checks = MODELS | {"base": BASES.get(section.__module__.split(".")[1], check_base)}
+    """Raise `LikenessError` at the first model among a stage's paths that is another, or is broken."""
+    lane = section.__module__.split(".")[1]
     for name, path in vars(args).items():
-        if name in checks:
-            checks[name](path)
+        check = BASES[lane] if name == "base" else MODELS.get(name)
+        if check is not None:
+            check(path)

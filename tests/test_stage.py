@@ -1,0 +1,91 @@
+"""How a stage begins: its models are checked before anything else is done."""
+
+import argparse
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from likeness.common.errors import LikenessError
+from likeness.common.params import Section
+from likeness.image.evaluate import ImageEvaluate
+from likeness.image.train import ImageTrain
+from likeness.stage import BASES, MODELS, SCHEMA, check_models
+from likeness.voice.train import VoiceTrain
+from tests.conftest import ROOT
+from tests.test_contract import flags
+
+
+def model_flags(stage: str) -> dict[str, str]:
+    """The flags of a stage's command that name a folder under models/."""
+    entry = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]
+    return {name: path for name, path in flags(entry).items() if path.startswith("models/")}
+
+
+def test_every_model_of_every_stage_is_checked() -> None:
+    seen: set[str] = set()
+    for stage in SCHEMA.keys() - {"base", "inputs"}:
+        found = model_flags(stage)
+        assert found.keys() <= MODELS.keys() | {"base"}, stage
+        assert "base" not in found or stage.partition("_")[0] in BASES, stage
+        seen |= found.keys()
+    assert seen == MODELS.keys() | {"base"}
+
+
+def missing(folder: Path) -> Path:
+    return folder / "absent"
+
+
+def another(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("section", "flag"),
+    [
+        (ImageEvaluate, "clip"),
+        (ImageEvaluate, "extractor"),
+        (ImageTrain, "base"),
+        (VoiceTrain, "base"),
+        (VoiceTrain, "asr"),
+        (VoiceTrain, "speaker"),
+        (VoiceTrain, "mos"),
+    ],
+)
+@pytest.mark.parametrize("make", [missing, another])
+def test_a_folder_of_another_kind_is_one_line(
+    tmp_path: Path, section: type[Section], flag: str, make: Callable[[Path], Path]
+) -> None:
+    folder = make(tmp_path / "model")
+    with pytest.raises(LikenessError, match=str(folder)) as caught:
+        check_models(section, argparse.Namespace(**{flag: folder, "out_dir": tmp_path}))
+    assert "\n" not in str(caught.value)
+
+
+def test_right_folders_pass_and_a_swapped_one_is_named(
+    tiny_base: Path, tiny_clip: Path, tiny_extractor: Path, tmp_path: Path
+) -> None:
+    right = {"base": tiny_base, "clip": tiny_clip, "extractor": tiny_extractor}
+    check_models(ImageEvaluate, argparse.Namespace(**right, metrics=tmp_path / "m.json"))
+    with pytest.raises(LikenessError, match=rf"{tiny_base}: no CLIP here"):
+        check_models(ImageEvaluate, argparse.Namespace(**{**right, "clip": tiny_base}))
+
+
+def test_a_stage_stops_at_a_broken_model_before_it_works(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from likeness import stage
+
+    broken = tmp_path / "base"
+    shutil.copytree(tiny_base, broken)
+    shutil.rmtree(broken / "vae")
+    monkeypatch.setattr(stage, "start", lambda *_: pytest.fail("the runtime was started"))
+    with (
+        pytest.raises(LikenessError, match="vae"),
+        stage.begin("What it does.", ["--base", str(broken)], ImageTrain, "base"),
+    ):
+        pytest.fail("the stage ran")
