@@ -33,8 +33,8 @@ def load_pipeline(
 ) -> "StableDiffusionPipeline":
     """The base with the adapter's weights if given; UNet and text encoder in `precision`.
 
-    The autoencoder stays in float32: in half precision it loses shades, and SDXL's overflows. It
-    takes one image at a time, or it would need more memory than all else.
+    The autoencoder stays in float32: bf16 moves shades by up to two levels of 256, and SDXL's overflows
+    in fp16. It takes one image at a time, or it would need more memory than all else.
 
     Raises:
         LikenessError: `base` is no Stable Diffusion pipeline, or the adapter does not fit it.
