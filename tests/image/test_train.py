@@ -11,7 +11,7 @@ from likeness.common.checkpoints import Checkpoints
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
 from likeness.common.manifest import read_manifest
-from likeness.common.precision import Precision
+from likeness.common.precision import MixedPrecision, Precision
 from likeness.common.runtime import Runtime
 from likeness.image.diffusion import ADAPTER, load_adapter, load_pipeline, noise
 from likeness.image.rows import PreparedImage
@@ -481,6 +481,32 @@ def test_every_option_trains_to_finite_weights(
     assert all(torch.isfinite(tensor).all() for tensor in found.values())
     if "gradient_checkpointing" not in changes:
         assert not same(found, weights(trained[0]))
+
+
+def test_a_state_goes_back_to_the_device_that_trains() -> None:
+    import torch
+    from diffusers.training_utils import EMAModel
+
+    def trainer(device: str) -> Trainer:
+        made = Trainer.__new__(Trainer)
+        parameter = torch.nn.Parameter(torch.ones(2, device=device))
+        made.parameters = {"unet.a": parameter}
+        made.optimizer = torch.optim.AdamW([parameter], foreach=False)
+        made.lr_scheduler = torch.optim.lr_scheduler.ConstantLR(made.optimizer)
+        made.ema = EMAModel([parameter])
+        made.mixed = MixedPrecision("no", "cpu")
+        made.accelerator = type("One", (), {"device": torch.device(device)})()
+        made.step, made.stale, made.best, made.history = 1, 0, {}, []
+        parameter.grad = torch.ones_like(parameter)
+        made.optimizer.step()
+        return made
+
+    resumed = trainer("meta")  # as another device than the one that a checkpoint is read to
+    resumed._restore(trainer("cpu")._state())
+    (shadow,) = resumed.ema.shadow_params
+    assert shadow.device.type == "meta"
+    (state,) = resumed.optimizer.state.values()
+    assert state["exp_avg"].device.type == "meta"
 
 
 # --- half precision, as on a GPU ------------------------------------------------------------------

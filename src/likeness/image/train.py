@@ -518,6 +518,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.lr_scheduler.load_state_dict(state["lr_scheduler"])
         self.ema.load_state_dict(state["ema"])
+        self.ema.to(self.accelerator.device)  # unlike an optimiser, it takes the state's
         self.mixed.load_state_dict(state["mixed"])
         self.step, self.stale = state["step"], state["stale"]
         self.best, self.history = state["best"], state["history"]
