@@ -8,7 +8,7 @@ export PATH := $(BIN):$(PATH)
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
 
 $(READY): requirements.lock
 	$(PYTHON) -m venv $(VENV)
@@ -22,6 +22,11 @@ repro: $(READY) ## reproduce the pipeline: bundled inputs and bases, then every 
 
 test: $(READY) ## run the tests
 	python -m pytest
+
+test-real-bases: $(READY) ## run both lanes on stand-ins for the real bases (tests/real_bases)
+	dvc pull --quiet --remote bundled data/raw/sample_catalog data/raw/sample_voice data/voice_download
+	dvc repro --quiet models/dvc.yaml:dnsmos
+	python -m pytest -m real_bases tests/real_bases
 
 lint: $(READY) ## check style and types
 	ruff check . && ruff format --check . && mypy
@@ -45,4 +50,4 @@ lock: ## pin the environment again after requirements.txt changed
 prune: $(READY) ## delete item results and checkpoints older than DAYS (default 30)
 	python -m likeness.common.items --days $(or $(DAYS),30)
 
-.PHONY: help repro test lint doctor search-image search-voice bench lock prune
+.PHONY: help repro test test-real-bases lint doctor search-image search-voice bench lock prune
