@@ -170,3 +170,11 @@ def test_another_encoding_is_one_line(tmp_path: Path) -> None:
 )
 def test_the_brand_stands_before_the_gender(name: str, brand: str) -> None:
     assert product("1", productDisplayName=name).brand() == brand
+
+
+@pytest.mark.parametrize("absent", ["", "NA", "nan", "NaN", "None", "NULL", "N/A", "<NA>", " na "])
+def test_what_tables_write_for_no_value_is_an_absent_attribute(tmp_path: Path, absent: str) -> None:
+    line = f"NA,{absent},Footwear,Shoes,Casual Shoes,{absent},Summer,2012,{absent},Nancy NA"
+    (row,) = read_catalog(catalog(tmp_path, line)).products
+    assert (row.id, row.gender, row.baseColour, row.usage) == ("NA", "", "", "")
+    assert (row.season, row.productDisplayName) == ("Summer", "Nancy NA")

@@ -10,6 +10,8 @@ from likeness.common.manifest import Rejection
 from likeness.image.rows import COLUMNS, Product
 
 FREE_TEXT = "productDisplayName"
+# What tables and pandas write where there is no value.
+ABSENT = {"", "na", "n/a", "#n/a", "<na>", "nan", "none", "null"}
 OPEN_QUOTE = "a quote that is not closed, or not doubled"
 
 
@@ -35,7 +37,8 @@ def read_catalog(folder: Path) -> Catalog:
 
     A row is `malformed_row` if its number of cells differs from the header's or a quote in it is
     not closed, `unsafe_id` if its id is not a plain file name, `duplicate_id` if an earlier row has
-    it. The name is free text: where it stands last, commas and quotes too many belong to it.
+    it. The name is free text: where it stands last, commas and quotes too many belong to it. An
+    attribute that is absent is empty, whatever the file writes for it.
 
     Raises:
         LikenessError: no catalogue there, no rows, or a column is missing.
@@ -84,12 +87,15 @@ def read_catalog(folder: Path) -> Catalog:
             found.rejected.append(
                 Rejection(id=where, reason=reason, value=value, threshold=threshold)
             )
-            found.types[where] = row.get("articleType", "")
+            kind = row.get("articleType", "")
+            found.types[where] = "" if kind.casefold() in ABSENT else kind
             continue
         seen.add(name)
         found.mended += literal or surplus > 0
-        extra = {key: value for key, value in row.items() if key not in COLUMNS}
-        found.products.append(Product(**{key: row[key] for key in COLUMNS}, extra=extra))
+        values = {key: "" if value.casefold() in ABSENT else value for key, value in row.items()}
+        extra = {key: value for key, value in values.items() if key not in COLUMNS}
+        columns = {key: values[key] for key in COLUMNS} | {"id": name}
+        found.products.append(Product(**columns, extra=extra))
     return found
 
 

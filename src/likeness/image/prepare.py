@@ -238,7 +238,7 @@ def _difference(left: Stored, right: Stored) -> float:
 
 
 def stratum(product: Product) -> str:
-    return f"{product.gender} {product.baseColour}"
+    return f"{product.gender} {product.baseColour}".strip() or "(neither)"
 
 
 def _by_stratum(products: Sequence[Product], rt: Runtime) -> list[Product]:
