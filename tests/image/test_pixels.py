@@ -9,6 +9,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 
 from likeness.image.pixels import UnreadableImage, background, fit_square, open_rgb, png_bytes
+from likeness.image.quality import measure
 from tests.conftest import encoded, photo, square
 
 
@@ -48,7 +49,7 @@ def test_alpha_lies_on_white(tmp_path: Path) -> None:
         layer.putpixel((x, 0), pixel)
     image = open_rgb(saved(tmp_path, encoded(layer, "PNG")))
     assert image.mode == "RGB"
-    found = [image.getpixel((x, 0)) for x in range(4)]
+    found = [image.getpixel((x + 1, 1)) for x in range(4)]  # inside the frame of a cut-out
     assert found[0] == found[3] == (255, 255, 255)
     assert found[1] == (200, 0, 0)
     assert np.allclose(found[2], (227, 127, 127), atol=1)
@@ -59,7 +60,7 @@ def test_a_palette_s_transparency_lies_on_white(tmp_path: Path) -> None:
     image.putpalette([10, 20, 30, 200, 0, 0])
     image.putpixel((1, 0), 1)
     opened = open_rgb(saved(tmp_path, encoded(image, "PNG", transparency=0)))
-    assert [opened.getpixel((x, 0)) for x in range(2)] == [(255, 255, 255), (200, 0, 0)]
+    assert [opened.getpixel((x, 1)) for x in (1, 2)] == [(255, 255, 255), (200, 0, 0)]
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "1"])
@@ -167,11 +168,35 @@ def test_a_margin_makes_every_item_as_large(box: tuple[int, int, int, int]) -> N
     fitted = np.asarray(fit_square(page, 96, margin=0.25))
     item = fitted[..., 1] < 128
     longest = max(item.any(0).sum(), item.any(1).sum())
-    # 1 / (1 + 2 * 0.25) of the side; more where the photo ends sooner than the margin.
-    inside = box[0] > 10 and box[2] < 190
-    assert longest == pytest.approx(64, abs=2) if inside else 63 <= longest <= 96
+    # 1 / (1 + 2 * 0.25) of the side, also where the photo ends sooner than the margin.
+    assert longest == pytest.approx(64, abs=2)
     height, width = box[3] - box[1], box[2] - box[0]
     assert item.any(0).sum() / item.any(1).sum() == pytest.approx(width / height, rel=0.08)
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_a_cut_out_trimmed_to_its_item_gives_the_same_image(tmp_path: Path, filled: bool) -> None:
+    shoe = photo(3, size=(200, 200))
+    rows, columns = np.ogrid[:200, :200]
+    opaque = ((rows - 100) / 40) ** 2 + ((columns - 100) / 70) ** 2 < 1
+    if filled:  # an item that fills its box but for a corner
+        opaque[25:175, 25:175], opaque[25:30, 25:30] = True, False
+    cut = Image.fromarray(np.dstack([shoe, opaque * 255]).astype(np.uint8), "RGBA")
+    trimmed = cut.crop(cut.getchannel("A").getbbox())
+    assert trimmed.width < cut.width
+    images = [
+        fit_square(open_rgb(saved(tmp_path, encoded(image, "PNG"))), 64, 0.1)
+        for image in (cut, trimmed)
+    ]
+    assert apart(*images) == 0
+    assert measure(images[0]).cut_off == 0
+    assert background(images[0]) == (255, 255, 255)
+
+
+def test_an_opaque_alpha_is_no_cut_out(tmp_path: Path) -> None:
+    page = square(paper=(90, 90, 90)).convert("RGBA")
+    image = open_rgb(saved(tmp_path, encoded(page, "PNG")))
+    assert (image.size, background(image)) == (page.size, (90, 90, 90))
 
 
 def test_a_margin_leaves_a_photo_without_an_item_whole() -> None:

@@ -55,6 +55,9 @@ def _on_white(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image
     layer = image.convert("RGBA")
+    if layer.getchannel("A").getextrema()[0] == 0:
+        # A cut-out may be trimmed to its item: a frame keeps the border the background's.
+        layer = ImageOps.expand(layer, 1)
     page = Image.new("RGBA", layer.size, WHITE)
     return Image.alpha_composite(page, layer).convert("RGB")
 
@@ -79,31 +82,29 @@ def fit_square(image: Image.Image, size: int, margin: float | None = None) -> Im
     """The photo in a `size` x `size` square: aspect kept, padded with its background colour.
 
     With a `margin`, what is fitted is the item and that share of its longer side round it, so that
-    an item is as large whatever the photo's frame was: small squares have no pixels to waste.
+    an item is as large whatever the photo's frame was: small squares have no pixels to waste. Where
+    the frame is tighter than the margin, the background goes on.
     """
+    paper = background(image)
     if margin is not None:
-        image = _crop_to_item(image, margin)
+        image = _crop_to_item(image, margin, paper)
     fitted = ImageOps.contain(image, (size, size), Image.Resampling.LANCZOS)
-    square = Image.new("RGB", (size, size), background(image))
+    square = Image.new("RGB", (size, size), paper)
     square.paste(fitted, ((size - fitted.width) // 2, (size - fitted.height) // 2))
     return square
 
 
-def _crop_to_item(image: Image.Image, margin: float) -> Image.Image:
+def _crop_to_item(image: Image.Image, margin: float, paper: tuple[int, int, int]) -> Image.Image:
     """The bounding box of what differs from the background; the whole photo where nothing does."""
-    item = np.abs(np.asarray(image, np.int16) - background(image)).max(2) > ITEM
+    item = np.abs(np.asarray(image, np.int16) - paper).max(2) > ITEM
     rows, columns = np.flatnonzero(item.any(1)), np.flatnonzero(item.any(0))
     if not len(rows):
         return image
     left, top, right, bottom = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
     more = round(margin * max(right - left, bottom - top))
-    box = (
-        max(0, left - more),
-        max(0, top - more),
-        min(image.width, right + more),
-        min(image.height, bottom + more),
-    )
-    return image.crop(tuple(map(int, box)))
+    page = Image.new("RGB", (int(right - left) + 2 * more, int(bottom - top) + 2 * more), paper)
+    page.paste(image, (more - int(left), more - int(top)))
+    return page
 
 
 def background(image: Image.Image) -> tuple[int, int, int]:
