@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from likeness.common.errors import LikenessError
 from likeness.common.items import map_items
@@ -140,7 +140,7 @@ def test_close_pairs_agree_with_brute_force(bits: int) -> None:
     wanted = {
         (a, b) for a, b in combinations(range(60), 2) if (hashes[a] != hashes[b]).sum() <= bits
     }
-    found = close_pairs(hashes, bits)
+    found = close_pairs(hashes, hashes, bits)
     assert {tuple(pair) for pair in found.tolist()} == wanted
     assert len(found) == len(wanted) > 0
 
@@ -150,7 +150,7 @@ def test_close_pairs_cross_the_blocks_of_the_search() -> None:
     hashes = rng.random((2100, 64)) < 0.5
     hashes[2090] = hashes[5]
     hashes[2099] = hashes[2098]
-    assert close_pairs(hashes, 2).tolist() == [[5, 2090], [2098, 2099]]
+    assert close_pairs(hashes, hashes, 2).tolist() == [[5, 2090], [2098, 2099]]
 
 
 def test_copies_are_told_by_the_whole_photo(
@@ -166,8 +166,41 @@ def test_copies_are_told_by_the_whole_photo(
     assert (images[0] / name).read_bytes() != (images[1] / name).read_bytes()
 
 
+def scene(seed: int, side: int = 240) -> Image.Image:
+    """A photo whose item is no rectangle and no mirror image of itself."""
+    page = photo(seed, ("Red", "Blue")[seed % 2], (side, side))
+    page.paste("white", (side // 8, side // 8, side // 2, side // 3))
+    return page
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda image: ImageOps.expand(image, 70, "white"),
+        lambda image: image.crop((0, 10, 230, 230)),
+        lambda image: ImageOps.expand(image, (0, 0, 90, 20), "white").resize((300, 240)),
+        ImageOps.mirror,
+        lambda image: ImageOps.mirror(ImageOps.expand(image, 50, "white")),
+    ],
+    ids=["border", "cropped", "border, squeezed", "mirrored", "mirrored, border"],
+)
+def test_the_same_photo_in_another_frame_is_linked(
+    tmp_path: Path, vision_features: Path, rt: Runtime, change: Any
+) -> None:
+    rows = mixed(12)
+    scenes = {row.id: scene(at) for at, row in enumerate(rows)}
+    scenes["009"] = change(scenes["002"])
+    files = {name: encoded(image, quality=92) for name, image in scenes.items()}
+    write_catalog(tmp_path / "catalog", rows, files)
+    write_manifest(tmp_path / "products" / "manifest.jsonl", rows)
+    run(tmp_path, vision_features, rt, resolution=64, margin=0.1, near_cosine=0.95)
+    kept = read_manifest(tmp_path / "out" / "manifest.jsonl", PreparedImage)
+    assert [row.id for row in kept if row.group == "002"] == ["002", "009"]
+    assert len({row.group for row in kept}) >= 9
+
+
 def test_one_photo_has_no_pairs() -> None:
-    assert close_pairs(np.ones((1, 64), bool), 64).shape == (0, 2)
+    assert close_pairs(*[np.ones((1, 64), bool)] * 2, 64).shape == (0, 2)
 
 
 # --- the whole stage ------------------------------------------------------------------------------
