@@ -57,6 +57,7 @@ def test_rows_are_counted_by_reason(catalog: Path, tmp_path: Path, rt: Runtime) 
         "selected": 20,
         "kept": 19,
         "mended_rows": 0,
+        "photos_without_row": 0,
         "unreadable": 1,
         "exact_duplicates": 2,
         "rejected_malformed_row": 2,
@@ -225,3 +226,20 @@ def test_a_missing_file_counts_once(tmp_path: Path, rt: Runtime) -> None:
     with pytest.raises(LikenessError, match="11 of 20 items rejected"):
         run(catalog, tmp_path / "out", rt, max_rejected_share=0.5)
     assert run(catalog, tmp_path / "out", rt, max_rejected_share=0.55)["kept"] == 9
+
+
+def test_photos_without_a_row_are_counted(tmp_path: Path, rt: Runtime) -> None:
+    catalog = write_catalog(tmp_path / "catalog", [*mixed(6), product("s1", articleType="Shirts")])
+    append(catalog, f"a/7,{CELLS}", "8,Men")
+    for name in ("8.jpg", "9.jpg", "10.PNG", "notes.txt"):
+        (catalog / "images" / name).write_bytes(encoded(photo(9)))
+    metrics = run(catalog, tmp_path / "out", rt, max_rejected_share=0.5)
+    assert (metrics["kept"], metrics["photos_without_row"]) == (6, 2)
+    assert "; 2 photos have no row." in (tmp_path / "out" / "analysis.md").read_text()
+
+
+def test_a_dollar_in_a_value_is_drawn_as_it_is(tmp_path: Path, rt: Runtime) -> None:
+    values = {"extra": {"price $": "$20 to $40", "old $price$": "$\\frac{1$"}}
+    rows = [row.model_copy(update=values) for row in mixed(6)]
+    catalog = write_catalog(tmp_path / "catalog", rows)
+    assert run(catalog, tmp_path / "out", rt)["kept"] == 6

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from likeness.common.errors import LikenessError
-from likeness.image.catalog import image_path, read_catalog
+from likeness.image.catalog import find_images, read_catalog
 from likeness.image.rows import COLUMNS
 from tests.conftest import product, write_catalog
 
@@ -22,7 +22,7 @@ def test_rows_come_back_with_further_columns_as_extra(tmp_path: Path) -> None:
     rows = [product("1", extra={"material": "Suède"}), product("2", extra={"material": ""})]
     found = read_catalog(write_catalog(tmp_path, rows))
     assert (found.products, found.rejected, found.mended) == (rows, [], 0)
-    assert image_path(tmp_path, "1").is_file()
+    assert find_images(tmp_path, ["1"]).by_id["1"].is_file()
 
 
 def test_a_byte_order_mark_spaces_quotes_and_empty_lines_are_fine(tmp_path: Path) -> None:
@@ -178,3 +178,27 @@ def test_what_tables_write_for_no_value_is_an_absent_attribute(tmp_path: Path, a
     (row,) = read_catalog(catalog(tmp_path, line)).products
     assert (row.id, row.gender, row.baseColour, row.usage) == ("NA", "", "", "")
     assert (row.season, row.productDisplayName) == ("Summer", "Nancy NA")
+
+
+def test_photos_are_found_by_their_stem(tmp_path: Path) -> None:
+    names = [
+        "1.JPG",
+        "2.jpeg",
+        "3.png",
+        "4.webp",
+        "5.jpg",
+        "5.png",
+        "6.0.jpg",
+        "caf\u0065\u0301.tif",
+    ]
+    beside = ["._1.jpg", ".DS_Store", "1.txt", "7.json", "8.png/inner.png"]
+    for name in [*names, *beside, "9.Jpeg"]:
+        path = tmp_path / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    ids = ["1", "2", "3", "4", "5", "6.0", "caf\u00e9", "7", "8"]
+    found = find_images(tmp_path, ids)
+    assert [path.name for path in found.by_id.values()] == [
+        *["1.JPG", "2.jpeg", "3.png", "4.webp", "5.jpg", "6.0.jpg", names[-1], "7.jpg", "8.jpg"]
+    ]
+    assert [path.name for path in found.others] == ["9.Jpeg"]

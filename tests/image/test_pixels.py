@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms
+from PIL import EpsImagePlugin, ExifTags, Image, ImageCms
 
 from likeness.image.pixels import UnreadableImage, background, fit_square, open_rgb, png_bytes
 from likeness.image.quality import measure
@@ -89,6 +89,38 @@ def test_sixteen_bit_grey_keeps_its_levels(tmp_path: Path) -> None:
     assert np.abs(found - levels / 257).max() <= 1.5
 
 
+@pytest.mark.parametrize("key", [True, False])
+def test_sixteen_bit_grey_with_a_transparent_level(tmp_path: Path, key: bool) -> None:
+    levels = np.full((40, 40), 65535, np.uint16)
+    levels[10:30, 10:30] = np.linspace(0, 60000, 20).astype(np.uint16)
+    options = {"transparency": 65535} if key else {}
+    data = encoded(Image.fromarray(levels), "PNG", **options)
+    assert (Image.open(io.BytesIO(data)).info.get("transparency") == 65535) is key
+    image = open_rgb(saved(tmp_path, data))
+    assert background(image) == (255, 255, 255)
+    found = np.asarray(image, float)[..., 0][1 if key else 0 :, 1 if key else 0 :]
+    assert np.abs(found[10:30, 10:30] - levels[10:30, 10:30] / 257).max() <= 1.5
+
+
+@pytest.mark.parametrize(
+    ("kind", "top"),
+    [("F", 1.0), ("F", 255.0), ("F", 65535.0), ("I", 255), ("I", 65535), ("I", 2**31 - 1)],
+)
+def test_grey_of_thirty_two_bits_keeps_its_levels(tmp_path: Path, kind: str, top: float) -> None:
+    shares = np.tile(np.linspace(0, 1, 64), (32, 1))
+    levels = (shares * top).astype(np.float32 if kind == "F" else np.int32)
+    image = open_rgb(saved(tmp_path, encoded(Image.fromarray(levels), "TIFF")))
+    assert np.abs(np.asarray(image, float)[..., 1] - shares * 255).max() <= 1.5
+
+
+def test_a_palette_s_colour_profile_becomes_srgb(tmp_path: Path) -> None:
+    wanted = Image.new("RGB", (16, 16), (200, 60, 60))
+    stored = Image.merge("RGB", wanted.split()[::-1]).quantize(4)
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    data = encoded(stored, "PNG", icc_profile=swap_red_and_blue(srgb.tobytes()))
+    assert apart(open_rgb(saved(tmp_path, data)), wanted) < 3
+
+
 def test_a_colour_profile_becomes_srgb(tmp_path: Path) -> None:
     lab = ImageCms.createProfile("LAB")
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
@@ -123,6 +155,11 @@ def test_an_srgb_profile_changes_nothing_and_a_broken_one_is_ignored(tmp_path: P
     [
         (b"404 Not Found\n", "not_an_image"),
         (b"", "not_an_image"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0heic", "unknown_format"),
+        (b"\0\0\0\x18ftypisom", "unknown_format"),
+        (b"\xff\x0a" + bytes(50), "unknown_format"),
+        (b'<?xml version="1.0"?>\n<svg width="9">', "unknown_format"),
+        (b"<!DOCTYPE html><p>404", "unknown_format"),
         (encoded(photo(1))[:700], "truncated"),
         (encoded(photo(1), "PNG")[:200], "truncated"),
         (encoded(Image.new("RGB", (1, 1))), "too_small"),
@@ -134,6 +171,15 @@ def test_a_file_that_gives_no_photo_says_why(tmp_path: Path, data: bytes, reason
         open_rgb(saved(tmp_path, data), min_side=32)
     assert caught.value.reason == reason
     assert caught.value.value not in (None, "")
+
+
+def test_a_format_that_needs_another_program_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", False)
+    with pytest.raises(UnreadableImage) as caught:
+        open_rgb(saved(tmp_path, encoded(photo(1), "EPS")))
+    assert (caught.value.reason, caught.value.value) == ("unknown_format", "EPS")
 
 
 def test_a_broken_checksum_is_no_traceback(tmp_path: Path) -> None:

@@ -223,6 +223,8 @@ def write_inputs(folder: Path, count: int = 30) -> Path:
         "011": b"404 Not Found",
         "012": encoded(photo(12, size=(20, 20))),
         "013": b"",
+        "014": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+        "015": encoded(Image.new("RGB", (48, 64), (250, 250, 250))),
     }
     write_catalog(folder / "catalog", rows, files)
     write_manifest(folder / "products" / "manifest.jsonl", rows)
@@ -266,7 +268,10 @@ def test_a_catalogue_becomes_a_dataset(tmp_path: Path, tiny_extractor: Path, rt:
         "011": "not_an_image",
         "012": "too_small",
         "013": "not_an_image",
+        "014": "unknown_format",
+        "015": "blank",
     }
+    assert [row.value for row in rejected[-2:]] == ["HEIC", [250, 250, 250]]
     by_id = {row.id: row for row in rejected}
     assert by_id["003"].value == {"of": "000", "difference": 0.0}
     assert by_id["004"].value["of"] == "000"
@@ -287,15 +292,17 @@ def test_a_catalogue_becomes_a_dataset(tmp_path: Path, tiny_extractor: Path, rt:
         **{part: counts[part] for part in SHARES},
         "near_duplicate_groups": 1,
         "rejected_not_an_image": 2,
+        "rejected_unknown_format": 1,
         "rejected_truncated": 1,
         "rejected_too_small": 1,
         "rejected_too_large": 0,
+        "rejected_blank": 1,
         "rejected_duplicate": 2,
         "rejected_error": 0,
         **{f"imbalance_{part}": imbalance(rows, part) for part in SHARES},
     }
     for part, share in SHARES.items():
-        assert abs(counts[part] - share * 24) <= 1.5
+        assert abs(counts[part] - share * 22) <= 1.5
 
 
 def test_the_splits_are_imagefolders(tmp_path: Path, tiny_extractor: Path, rt: Runtime) -> None:
@@ -378,7 +385,7 @@ def damage_all(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("count", "changes", "says"),
     [
-        (30, {"max_rejected_share": 0.1}, "6 of 30 items rejected"),
+        (30, {"max_rejected_share": 0.1}, "8 of 30 items rejected"),
         (30, {"train_share": 0.9, "val_share": 0.1}, "leave nothing for test"),
         (
             14,

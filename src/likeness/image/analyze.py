@@ -13,7 +13,7 @@ from likeness.common.io import digest, write_text
 from likeness.common.manifest import Rejection, check_rejected_share, count_reasons, write_manifest
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
-from likeness.image.catalog import Catalog, image_path, read_catalog
+from likeness.image.catalog import Catalog, find_images, read_catalog
 from likeness.image.rows import Product
 
 SHOWN = ("baseColour", "gender", "brand", "season", "usage", "year")
@@ -60,18 +60,20 @@ def analyze(
         )
     own = [row for row in rejected if table.types[row.id] == cfg.article_type]
     selected = len(chosen) + len(own)
+    # Rows that cannot be used have their photos too.
+    images = find_images(catalog, [*(product.id for product in products), *table.types])
     kept: list[Product] = []
     for product in chosen:
-        if image_path(catalog, product.id).is_file():
+        if images.by_id[product.id].is_file():
             kept.append(product)
         else:
-            name = image_path(catalog, product.id).relative_to(catalog)
+            name = images.by_id[product.id].relative_to(catalog)
             identity = f"{product.id}@image" if product.id in table.types else product.id
             own.append(Rejection(id=identity, reason="missing_file", value=str(name)))
     if not kept:
         raise LikenessError(
             f"{catalog / 'images'}: none of the {len(chosen)} photos of {cfg.article_type!r} is there "
-            f"(first {image_path(catalog, chosen[0].id).name}); name each file by its row's id"
+            f"(first {images.by_id[chosen[0].id].name}); name each file by its row's id"
         )
     check_rejected_share(f"{catalog}", own, selected, cfg.max_rejected_share)
     rejected += [row for row in own if row.reason == "missing_file"]
@@ -80,7 +82,7 @@ def analyze(
     sizes: list[tuple[int, int]] = []
     contents: Counter[str] = Counter()
     for product in rt.progress(kept, "image_analyze: images", len(kept)):
-        path = image_path(catalog, product.id)
+        path = images.by_id[product.id]
         contents[digest(path)] += 1
         try:
             with Image.open(path) as image:
@@ -91,9 +93,10 @@ def analyze(
     copies = sum(contents.values()) - len(contents)
 
     counts = distributions(kept)
-    _draw(plots_dir, counts, sizes, [image_path(catalog, product.id) for product in kept])
+    _draw(plots_dir, counts, sizes, [images.by_id[product.id] for product in kept])
     reasons = count_reasons(rejected)
-    write_text(report, _report(cfg, counts, formats, sizes, reasons, copies, types, table))
+    text = _report(cfg, counts, formats, sizes, reasons, copies, types, table, len(images.others))
+    write_text(report, text)
     write_manifest(out_dir / "rejected.jsonl", rejected)
     write_manifest(out_dir / "manifest.jsonl", kept)
     return {
@@ -101,6 +104,7 @@ def analyze(
         "selected": len(chosen),
         "kept": len(kept),
         "mended_rows": table.mended,
+        "photos_without_row": len(images.others),
         "unreadable": formats["unreadable"],
         "exact_duplicates": copies,
         **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
@@ -151,6 +155,7 @@ def _report(
     copies: int,
     types: Counter[str],
     catalog: Catalog,
+    rowless: int,
 ) -> str:
     def section(title: str, values: Counter[str] | dict[str, int]) -> list[str]:
         total = sum(values.values()) or 1
@@ -162,7 +167,8 @@ def _report(
     lines = [
         f"# {cfg.article_type}: {selected} of {len(catalog.products)} products",
         "",
-        f"{catalog.mended} rows have commas or quotes too many, which were read as part of the name.",
+        f"{catalog.mended} rows have commas or quotes too many, which were read as part of the name; "
+        f"{rowless} photos have no row.",
         f"{copies} files are byte-for-byte copies of another; {formats['unreadable']} have no image "
         "header that can be read (image_prepare opens every file whole and says why).",
         "",

@@ -1,9 +1,10 @@
 """The product catalogue in the layout of Kaggle's Fashion Product Images: `styles.csv`, `images/`."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from unicodedata import normalize
 
 from likeness.common.errors import LikenessError
 from likeness.common.manifest import Rejection
@@ -12,7 +13,19 @@ from likeness.image.rows import COLUMNS, Product
 FREE_TEXT = "productDisplayName"
 # What tables and pandas write where there is no value.
 ABSENT = {"", "na", "n/a", "#n/a", "<na>", "nan", "none", "null"}
+ENDINGS = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif"),
+    *(".heic", ".heif", ".jxl"),  # which no stage reads: image_prepare names them
+)
 OPEN_QUOTE = "a quote that is not closed, or not doubled"
+
+
+@dataclass(frozen=True)
+class Images:
+    """The photo of each id, and photos that are no id's."""
+
+    by_id: dict[str, Path]
+    others: list[Path]
 
 
 @dataclass
@@ -134,5 +147,21 @@ def _row_problem(
     return None
 
 
-def image_path(folder: Path, product_id: str) -> Path:
-    return folder / "images" / f"{product_id}.jpg"
+def find_images(folder: Path, ids: Iterable[str]) -> Images:
+    """The photo of each id: the file of `images/` with that stem, `.jpg` before other endings.
+
+    An id without a photo gets the `.jpg` that it should have.
+    """
+    files: dict[str, list[Path]] = {}
+    for path in sorted((folder / "images").glob("*")):
+        if path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file():
+            files.setdefault(normalize("NFC", path.stem), []).append(path)
+    by_id: dict[str, Path] = {}
+    for name in ids:
+        there = files.pop(normalize("NFC", name), [])
+        by_id[name] = min(
+            there,
+            key=lambda path: (ENDINGS.index(path.suffix.lower()), path.name),
+            default=folder / "images" / f"{name}.jpg",
+        )
+    return Images(by_id, [path for paths in files.values() for path in paths])

@@ -25,14 +25,30 @@ from likeness.common.manifest import (
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.image.captions import caption
-from likeness.image.catalog import image_path
+from likeness.image.catalog import find_images
 from likeness.image.features import extract
-from likeness.image.pixels import UnreadableImage, fit_square, open_rgb, png_bytes
+from likeness.image.pixels import (
+    UnreadableImage,
+    background,
+    fit_square,
+    is_blank,
+    open_rgb,
+    png_bytes,
+)
 from likeness.image.rows import PreparedImage, Product
 
 Array = np.ndarray
 SPLITS = ("train", "val", "test")
-REASONS = ("not_an_image", "truncated", "too_small", "too_large", "duplicate", "error")
+REASONS = (
+    "not_an_image",
+    "unknown_format",
+    "truncated",
+    "too_small",
+    "too_large",
+    "blank",
+    "duplicate",
+    "error",
+)
 
 
 class ImagePrepare(Section):
@@ -79,7 +95,7 @@ def prepare(
     convert = partial(
         convert_photos, resolution=cfg.resolution, min_side=cfg.min_side, margin=cfg.margin
     )
-    paths = {name: image_path(catalog, name) for name in rows}
+    paths = find_images(catalog, rows).by_id
     stored, rejected = map_items(
         convert, paths, what="image_prepare", rt=rt, batch=8, workers=rt.workers
     )
@@ -162,6 +178,9 @@ def convert_photos(
         except UnreadableImage as error:
             limit = min_side if error.reason == "too_small" else None
             outcomes.append(Rejected(error.reason, error.value, limit))
+            continue
+        if is_blank(photo):
+            outcomes.append(Rejected("blank", list(background(photo))))
             continue
         image, whole = fit_square(photo, resolution, margin), fit_square(photo, resolution)
         record = {
