@@ -44,7 +44,9 @@ def catalog(tmp_path: Path) -> Path:
         tmp_path / "catalog", [*rows, *shirts], {"005": copied, "006": copied, "007": b"text"}
     )
     (folder / "images" / "009.jpg").unlink()
-    append(folder, f"100,{CELLS},surplus", f"../101,{CELLS}", f"000,{CELLS}", "102,Men")
+    append(
+        folder, "100,Men,Footwear,Shoes,Casual Shoes", f"../101,{CELLS}", f"000,{CELLS}", "102,Men"
+    )
     return folder
 
 
@@ -54,6 +56,8 @@ def test_rows_are_counted_by_reason(catalog: Path, tmp_path: Path, rt: Runtime) 
         "rows": 26,
         "selected": 20,
         "kept": 19,
+        "mended_rows": 0,
+        "photos_without_row": 0,
         "unreadable": 1,
         "exact_duplicates": 2,
         "rejected_malformed_row": 2,
@@ -133,6 +137,11 @@ def no_file(folder: Path) -> None:
     (folder / "styles.csv").unlink()
 
 
+def no_photo(folder: Path) -> None:
+    for path in (folder / "images").iterdir():
+        path.unlink()
+
+
 def unchanged(folder: Path) -> None:
     assert folder.is_dir()
 
@@ -144,7 +153,13 @@ def unchanged(folder: Path) -> None:
         (no_column, {}, "column baseColour missing"),
         (no_file, {}, "no such file"),
         (unchanged, {"article_type": "Hats"}, r"article_type: 'Hats' .*Casual Shoes \(20\)"),
-        (unchanged, {"max_rejected_share": 0.05}, "5 of 25 items rejected"),
+        (unchanged, {"max_rejected_share": 0.05}, "4 of 23 items rejected"),
+        (unchanged, {"max_rejected_share": 0.03}, "styles.csv: 1 of 26 items rejected"),
+        (
+            no_photo,
+            {"max_rejected_share": 1.0},
+            "none of the 20 photos of .Casual Shoes. is there .first 000",
+        ),
     ],
 )
 def test_a_wrong_catalogue_is_one_line(
@@ -185,8 +200,46 @@ def test_a_bad_file_never_stops_the_stage(tmp_path: Path, rt: Runtime, data: byt
 def test_a_bad_row_never_stops_the_stage(tmp_path: Path, rt: Runtime) -> None:
     catalog = write_catalog(tmp_path / "catalog", mixed(6))
     # The second line's id is that of a row set aside before it, and its file is missing.
-    append(catalog, f"900,{CELLS},surplus", f"900,{CELLS}", f"{'x' * 300},{CELLS}")
+    append(catalog, f"900,{CELLS[:40]}", f"900,{CELLS}", f"{'x' * 300},{CELLS}")
     metrics = run(catalog, tmp_path / "out", rt, max_rejected_share=0.6)
     assert metrics["kept"] == 6
     rejected = (tmp_path / "out" / "data" / "rejected.jsonl").read_text().splitlines()
     assert len({json.loads(line)["id"] for line in rejected}) == 3
+
+
+def test_rows_of_other_types_do_not_count_against_the_chosen_one(
+    tmp_path: Path, rt: Runtime
+) -> None:
+    catalog = write_catalog(tmp_path / "catalog", mixed(20))
+    other = "Men,Personal Care,Fragrance,Perfume,Blue,Spring,2017,Casual,After Shave"
+    append(catalog, *[f"9{at},{other}, Balm" for at in range(10)])
+    append(catalog, *[f"../{at},{other}" for at in range(10)])
+    metrics = run(catalog, tmp_path / "out", rt, max_rejected_share=0.1)
+    assert (metrics["selected"], metrics["kept"], metrics["mended_rows"]) == (20, 20, 10)
+    assert metrics["rejected_unsafe_id"] == 10
+
+
+def test_a_missing_file_counts_once(tmp_path: Path, rt: Runtime) -> None:
+    catalog = write_catalog(tmp_path / "catalog", mixed(20))
+    for at in range(11):
+        (catalog / "images" / f"{at:03d}.jpg").unlink()
+    with pytest.raises(LikenessError, match="11 of 20 items rejected"):
+        run(catalog, tmp_path / "out", rt, max_rejected_share=0.5)
+    assert run(catalog, tmp_path / "out", rt, max_rejected_share=0.55)["kept"] == 9
+
+
+def test_photos_without_a_row_are_counted(tmp_path: Path, rt: Runtime) -> None:
+    catalog = write_catalog(tmp_path / "catalog", [*mixed(6), product("s1", articleType="Shirts")])
+    append(catalog, f"a/7,{CELLS}", "8,Men")
+    for name in ("8.jpg", "9.jpg", "10.PNG", "notes.txt"):
+        (catalog / "images" / name).write_bytes(encoded(photo(9)))
+    metrics = run(catalog, tmp_path / "out", rt, max_rejected_share=0.5)
+    assert (metrics["kept"], metrics["photos_without_row"]) == (6, 2)
+    assert "; 2 photos have no row." in (tmp_path / "out" / "analysis.md").read_text()
+
+
+def test_a_dollar_in_a_value_is_drawn_as_it_is(tmp_path: Path, rt: Runtime) -> None:
+    values = {"extra": {"price $": "$20 to $40", "old $price$": "$\\frac{1$"}}
+    rows = [row.model_copy(update=values) for row in mixed(6)]
+    catalog = write_catalog(tmp_path / "catalog", rows)
+    assert run(catalog, tmp_path / "out", rt)["kept"] == 6

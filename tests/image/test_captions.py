@@ -14,6 +14,23 @@ def test_the_template_is_filled_in() -> None:
     assert text == "A Red Casual Shoes, Men"
 
 
+@pytest.mark.parametrize(
+    ("absent", "wanted"),
+    [
+        (["baseColour"], "A photo of Casual Shoes, Summer collection, Men, centered on white"),
+        (["season"], "A photo of Red Casual Shoes, Men, centered on white"),
+        (["season", "gender"], "A photo of Red Casual Shoes, centered on white"),
+        (["baseColour", "articleType"], "Summer collection, Men, centered on white"),
+    ],
+)
+def test_the_phrase_of_an_absent_attribute_is_dropped(absent: list[str], wanted: str) -> None:
+    template = (
+        "A photo of {baseColour} {articleType}, {season} collection, {gender}, centered on white"
+    )
+    attributes = product("1", **dict.fromkeys(absent, "")).attributes()
+    assert caption(attributes, template, []) == wanted
+
+
 def test_an_extra_is_added_only_where_its_attributes_are_there() -> None:
     extras = [", {usage} use", ", of {material}", ", {lining} lined"]
     assert caption(ATTRIBUTES, "A shoe", extras) == "A shoe, of Canvas"

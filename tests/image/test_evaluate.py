@@ -280,6 +280,14 @@ def test_copies_of_train_images_are_counted(scores: Scores) -> None:
     assert scores.image_estimates("real", real)["real_copy_share"].value == pytest.approx(1 / 12)
 
 
+def test_colours_agree_by_the_images_that_were_asked_for_one(scores: Scores) -> None:
+    table = scores.table("real", scores.test, np.zeros(12))
+    assert [row.colour for row in table] == ["Red", "Blue"] * 6
+    unasked = [row.model_copy(update={"colour_asked": ""}) for row in table[:10]]
+    found = scores.image_estimates("real", [*unasked, *table[10:]])["real_colour_agreement"]
+    assert (found.value, found.n) == (1, 2)
+
+
 def test_a_classifier_trained_on_right_labels_beats_one_on_wrong_ones() -> None:
     rng = np.random.default_rng(2)
     cfg = section(ImageEvaluate, **SMALL)

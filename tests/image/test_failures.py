@@ -50,6 +50,11 @@ def test_a_category_applies_outside_what_real_images_show(
     assert categorize(row, REAL, 0.02) == categories
 
 
+def test_an_image_of_no_asked_colour_has_none_that_is_wrong() -> None:
+    row = evaluated("tuned/1", sharpness=15.0, aspect=1.5, colour="Blue", colour_asked="")
+    assert categorize(row, REAL, 0.02) == ["other"]
+
+
 def test_a_wider_tail_finds_more() -> None:
     row = evaluated("tuned/1", sharpness=10.5, aspect=1.5)
     assert categorize(row, REAL, 0.02) == ["other"]

@@ -87,13 +87,14 @@ def test_any_picture_has_finite_measures(make: Callable[[], Image.Image]) -> Non
 
 
 def test_colours_are_named_by_the_nearest_prototype() -> None:
-    names = ["Red", "Red", "Blue", "Black"]
-    shades = [(200, 30, 30), (220, 40, 40), (30, 40, 200), (20, 20, 20)]
+    names = ["Red", "Red", "Blue", "Black", ""]
+    shades = [(200, 30, 30), (220, 40, 40), (30, 40, 200), (20, 20, 20), (235, 15, 20)]
     labs = np.array([measure(square(colour=shade)).lab for shade in shades])
     prototypes = colour_prototypes(names, labs)
     assert list(prototypes) == ["Black", "Blue", "Red"]
     for shade, name in (((240, 10, 20), "Red"), ((60, 70, 230), "Blue"), ((50, 45, 50), "Black")):
         assert nearest_colour(measure(square(colour=shade)).lab, prototypes) == name
+    assert nearest_colour(labs[0], colour_prototypes([""], labs[:1])) == ""
 
 
 def test_measures_of_files_are_the_image_s(rt: Runtime, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ def figure(
         "ytick.color": INK,
         "axes.titlelocation": "left",
         "axes.titleweight": "bold",
+        "text.parse_math": False,  # a dollar in a label is a dollar
     }
     with pyplot.rc_context(style):
         canvas, axes = pyplot.subplots(rows, columns, figsize=size, layout="constrained")

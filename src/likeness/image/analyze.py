@@ -13,7 +13,7 @@ from likeness.common.io import digest, write_text
 from likeness.common.manifest import Rejection, check_rejected_share, count_reasons, write_manifest
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
-from likeness.image.catalog import image_path, read_catalog
+from likeness.image.catalog import Catalog, find_images, read_catalog
 from likeness.image.rows import Product
 
 SHOWN = ("baseColour", "gender", "brand", "season", "usage", "year")
@@ -41,10 +41,15 @@ def analyze(
     image sizes and a sample sheet to `plots_dir`; and the same as text to `report`.
 
     Raises:
-        LikenessError: no catalogue, a missing column, an article type that it does not have, or
-            more rows rejected than `max_rejected_share`.
+        LikenessError: no catalogue, a missing column, an article type that it does not have, no
+            photo of it, or more of its rows rejected than `max_rejected_share`.
     """
-    products, rejected = read_catalog(catalog)
+    table = read_catalog(catalog)
+    products, rejected = table.products, table.rejected
+    rows = len(products) + len(rejected)
+    # Rows of other types are not this type's loss; those of no known type are the whole file's.
+    untold = [row for row in rejected if not table.types[row.id]]
+    check_rejected_share(f"{catalog / 'styles.csv'}", untold, rows, cfg.max_rejected_share)
     types = Counter(product.articleType for product in products)
     chosen = [product for product in products if product.articleType == cfg.article_type]
     if not chosen:
@@ -53,23 +58,31 @@ def analyze(
             f"params.yaml: image_analyze.article_type: {cfg.article_type!r} is not in "
             f"{catalog / 'styles.csv'}; it has {there or 'no rows'}"
         )
+    own = [row for row in rejected if table.types[row.id] == cfg.article_type]
+    selected = len(chosen) + len(own)
+    # Rows that cannot be used have their photos too.
+    images = find_images(catalog, [*(product.id for product in products), *table.types])
     kept: list[Product] = []
     for product in chosen:
-        if image_path(catalog, product.id).is_file():
+        if images.by_id[product.id].is_file():
             kept.append(product)
         else:
-            name = image_path(catalog, product.id).relative_to(catalog)
-            taken = any(product.id == earlier.id for earlier in rejected)
-            identity = f"{product.id}@image" if taken else product.id
-            rejected.append(Rejection(id=identity, reason="missing_file", value=str(name)))
-    total = len(chosen) + len(rejected)
-    check_rejected_share(f"{catalog}", rejected, total, cfg.max_rejected_share)
+            name = images.by_id[product.id].relative_to(catalog)
+            identity = f"{product.id}@image" if product.id in table.types else product.id
+            own.append(Rejection(id=identity, reason="missing_file", value=str(name)))
+    if not kept:
+        raise LikenessError(
+            f"{catalog / 'images'}: none of the {len(chosen)} photos of {cfg.article_type!r} is there "
+            f"(first {images.by_id[chosen[0].id].name}); name each file by its row's id"
+        )
+    check_rejected_share(f"{catalog}", own, selected, cfg.max_rejected_share)
+    rejected += [row for row in own if row.reason == "missing_file"]
 
     formats: Counter[str] = Counter()
     sizes: list[tuple[int, int]] = []
     contents: Counter[str] = Counter()
     for product in rt.progress(kept, "image_analyze: images", len(kept)):
-        path = image_path(catalog, product.id)
+        path = images.by_id[product.id]
         contents[digest(path)] += 1
         try:
             with Image.open(path) as image:
@@ -80,15 +93,18 @@ def analyze(
     copies = sum(contents.values()) - len(contents)
 
     counts = distributions(kept)
-    _draw(plots_dir, counts, sizes, [image_path(catalog, product.id) for product in kept])
+    _draw(plots_dir, counts, sizes, [images.by_id[product.id] for product in kept])
     reasons = count_reasons(rejected)
-    write_text(report, _report(cfg, counts, formats, sizes, reasons, copies, types, len(products)))
+    text = _report(cfg, counts, formats, sizes, reasons, copies, types, table, len(images.others))
+    write_text(report, text)
     write_manifest(out_dir / "rejected.jsonl", rejected)
     write_manifest(out_dir / "manifest.jsonl", kept)
     return {
-        "rows": len(products) + sum(n for reason, n in reasons.items() if reason != "missing_file"),
+        "rows": rows,
         "selected": len(chosen),
         "kept": len(kept),
+        "mended_rows": table.mended,
+        "photos_without_row": len(images.others),
         "unreadable": formats["unreadable"],
         "exact_duplicates": copies,
         **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
@@ -138,9 +154,10 @@ def _report(
     reasons: dict[str, int],
     copies: int,
     types: Counter[str],
-    rows: int,
+    catalog: Catalog,
+    rowless: int,
 ) -> str:
-    def table(title: str, values: Counter[str] | dict[str, int]) -> list[str]:
+    def section(title: str, values: Counter[str] | dict[str, int]) -> list[str]:
         total = sum(values.values()) or 1
         ordered = sorted(values.items(), key=lambda pair: (-pair[1], pair[0]))[:20]
         lines = [f"| {name or '(empty)'} | {n} | {n / total:.1%} |" for name, n in ordered]
@@ -148,15 +165,17 @@ def _report(
 
     selected = sum(next(iter(counts.values())).values())
     lines = [
-        f"# {cfg.article_type}: {selected} of {rows} products",
+        f"# {cfg.article_type}: {selected} of {len(catalog.products)} products",
         "",
+        f"{catalog.mended} rows have commas or quotes too many, which were read as part of the name; "
+        f"{rowless} photos have no row.",
         f"{copies} files are byte-for-byte copies of another; {formats['unreadable']} have no image "
         "header that can be read (image_prepare opens every file whole and says why).",
         "",
-        *table("Rows set aside, by reason", reasons),
-        *table("File formats", formats),
-        *table("Image sizes", Counter(f"{width} × {height}" for width, height in sizes)),
+        *section("Rows set aside, by reason", reasons),
+        *section("File formats", formats),
+        *section("Image sizes", Counter(f"{width} × {height}" for width, height in sizes)),
     ]
     for name, values in counts.items():
-        lines += table(name, values)
-    return "\n".join([*lines, *table("Article types in the catalogue", types)])
+        lines += section(name, values)
+    return "\n".join([*lines, *section("Article types in the catalogue", types)])

@@ -218,8 +218,9 @@ class Scores:
     def image_estimates(self, name: str, table: Sequence[EvaluatedImage]) -> dict[str, Estimate]:
         """Shares and means over a per-image table."""
         limit = float(np.quantile(self.test_reach, self.cfg.copy_quantile))
+        coloured = [row for row in table if row.colour_asked] or table
         columns = {
-            "colour_agreement": [row.colour == row.colour_asked for row in table],
+            "colour_agreement": [row.colour == row.colour_asked for row in coloured],
             "clean_background": [
                 row.clean_background >= self.cfg.min_clean_background for row in table
             ],

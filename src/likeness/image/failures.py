@@ -111,7 +111,7 @@ def categorize(row: EvaluatedImage, real: Sequence[EvaluatedImage], tail: float)
         "background": beyond("clean_background", high=False),
         "blur": beyond("sharpness", high=False),
         "proportions": beyond("aspect"),
-        "colour": row.colour != row.colour_asked,
+        "colour": bool(row.colour_asked) and row.colour != row.colour_asked,
     }
     return [name for name, applies in checks.items() if applies] or ["other"]
 

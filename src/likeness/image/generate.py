@@ -288,7 +288,7 @@ def _product_row(name: str, source: PreparedImage) -> dict[str, Any]:
     """The catalogue row of a synthetic product: the source's attributes under a name of its own."""
     row = source.model_dump(include={*COLUMNS, "extra"})
     words = (source.gender, source.baseColour, source.articleType)
-    return {**row, "id": name, "productDisplayName": " ".join(words)}
+    return {**row, "id": name, "productDisplayName": " ".join(filter(None, words))}
 
 
 def _write(out_dir: Path, kept: Sequence[SyntheticImage]) -> None:
@@ -311,7 +311,7 @@ def _sheets(
 ) -> None:
     shown = kept[:60]
     images = [Image.open(out_dir / row.file_name) for row in shown]
-    labels = [f"{row.gender} {row.baseColour}" for row in shown]
+    labels = [f"{row.gender} {row.baseColour}".strip() for row in shown]
     figures.contact_sheet(plots_dir / "samples.png", images, columns=10, size=96, labels=labels)
     if rejected:
         images = [Image.open(path) for path, _ in rejected[:60]]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from pydantic import Field
 
 from likeness.common import figures
@@ -25,14 +25,30 @@ from likeness.common.manifest import (
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.image.captions import caption
-from likeness.image.catalog import image_path
+from likeness.image.catalog import find_images
 from likeness.image.features import extract
-from likeness.image.pixels import UnreadableImage, fit_square, open_rgb, png_bytes
+from likeness.image.pixels import (
+    UnreadableImage,
+    background,
+    fit_square,
+    is_blank,
+    open_rgb,
+    png_bytes,
+)
 from likeness.image.rows import PreparedImage, Product
 
 Array = np.ndarray
 SPLITS = ("train", "val", "test")
-REASONS = ("not_an_image", "truncated", "too_small", "too_large", "duplicate", "error")
+REASONS = (
+    "not_an_image",
+    "unknown_format",
+    "truncated",
+    "too_small",
+    "too_large",
+    "blank",
+    "duplicate",
+    "error",
+)
 
 
 class ImagePrepare(Section):
@@ -64,7 +80,8 @@ def prepare(
 
     Writes to `out_dir`: `train/`, `val/` and `test/` as Hugging Face imagefolders (PNG and
     `metadata.jsonl`), `manifest.jsonl` (a `PreparedImage` a row) and `rejected.jsonl`. Copies of a
-    photo are rejected; photos that are nearly the same form a group, which stays in one split.
+    photo are rejected; photos that are nearly the same, with another border or mirrored too, form a
+    group, which stays in one split.
 
     Raises:
         LikenessError: more than `max_rejected_share` is rejected, or too few are left to split.
@@ -78,7 +95,7 @@ def prepare(
     convert = partial(
         convert_photos, resolution=cfg.resolution, min_side=cfg.min_side, margin=cfg.margin
     )
-    paths = {name: image_path(catalog, name) for name in rows}
+    paths = find_images(catalog, rows).by_id
     stored, rejected = map_items(
         convert, paths, what="image_prepare", rt=rt, batch=8, workers=rt.workers
     )
@@ -148,8 +165,9 @@ def convert_photos(
 ) -> list[Result | Rejected]:
     """`image.png` (`resolution` squared, sRGB) for each photo, and what copies are known by.
 
-    That is the `whole.png` that nothing was cropped from, and its perceptual hash: where a crop
-    falls can differ by a pixel between two encodings of one photo.
+    That is the `whole.png` that nothing was cropped from, and the perceptual hashes of both and of
+    both mirrored: a photo with another border is another whole, and where a crop falls can differ
+    by a pixel between two encodings of one photo.
     """
     import imagehash
 
@@ -161,8 +179,14 @@ def convert_photos(
             limit = min_side if error.reason == "too_small" else None
             outcomes.append(Rejected(error.reason, error.value, limit))
             continue
+        if is_blank(photo):
+            outcomes.append(Rejected("blank", list(background(photo))))
+            continue
         image, whole = fit_square(photo, resolution, margin), fit_square(photo, resolution)
-        record = {"hash": str(imagehash.phash(whole, hash_size=16))}
+        record = {
+            name: [str(imagehash.phash(turn(view), hash_size=16)) for view in (whole, image)]
+            for name, turn in (("hashes", Image.Image.copy), ("mirrored", ImageOps.mirror))
+        }
         files = {"image.png": png_bytes(image), "whole.png": png_bytes(whole)}
         outcomes.append(Result(record, files))
     return outcomes
@@ -172,15 +196,18 @@ def _group(
     cfg: ImagePrepare, stored: dict[str, Stored], extractor: Path, rt: Runtime
 ) -> tuple[dict[str, str], list[Rejection]]:
     """Group name by id for the photos to keep, and a rejection for each copy of an earlier one."""
-    import imagehash
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     ids = list(stored)
-    hashes = np.array(
-        [imagehash.hex_to_hash(stored[name].record["hash"]).hash.ravel() for name in ids]
-    )
-    pairs = close_pairs(hashes, cfg.near_hash_bits)
+    plain, mirrored = (_hashes(stored, name) for name in ("hashes", "mirrored"))
+    # The whole photos are compared, and what the dataset holds of them.
+    found = [
+        close_pairs(plain[:, view], other[:, view], cfg.near_hash_bits)
+        for other in (plain, mirrored)
+        for view in range(plain.shape[1])
+    ]
+    pairs = np.unique(np.concatenate(found), axis=0)
     # A perceptual hash takes shoes of one silhouette for the same photo, so features must agree.
     images = {ids[at]: stored[ids[at]].folder / "image.png" for at in sorted(set(pairs.ravel()))}
     near: list[tuple[int, int]] = []
@@ -216,12 +243,23 @@ def _group(
     return {name: group for name, group in kept.items() if name not in copy_of}, copies
 
 
-def close_pairs(hashes: Array, bits: int) -> Array:
-    """(P, 2) row pairs, first < second, of (N, B) boolean hashes that differ in at most `bits`."""
-    signs = np.where(hashes, 1, -1).astype(np.float32)
+def _hashes(stored: dict[str, Stored], name: str) -> Array:
+    """(N, views, bits) of the photos' hashes."""
+    import imagehash
+
+    rows = [map(imagehash.hex_to_hash, one.record[name]) for one in stored.values()]
+    return np.array([[found.hash.ravel() for found in row] for row in rows])
+
+
+def close_pairs(hashes: Array, others: Array, bits: int) -> Array:
+    """(P, 2) row pairs, first < second, where a hash and an other differ in at most `bits`.
+
+    Both are (N, B) boolean; `others` are the hashes again, or those of the mirrored photos.
+    """
+    signs, against = (np.where(rows, 1, -1).astype(np.float32) for rows in (hashes, others))
     found = [np.empty((0, 2), int)]
     for start in range(0, len(signs), 2048):
-        agreement = signs[start : start + 2048] @ signs.T
+        agreement = signs[start : start + 2048] @ against.T
         left, right = np.nonzero(agreement >= signs.shape[1] - 2 * bits)
         left += start
         found.append(np.stack([left, right], 1)[left < right])
@@ -238,7 +276,7 @@ def _difference(left: Stored, right: Stored) -> float:
 
 
 def stratum(product: Product) -> str:
-    return f"{product.gender} {product.baseColour}"
+    return f"{product.gender} {product.baseColour}".strip() or "(neither)"
 
 
 def _by_stratum(products: Sequence[Product], rt: Runtime) -> list[Product]:

@@ -108,11 +108,16 @@ def _ring(height: int, width: int) -> Array:
 
 
 def colour_prototypes(colours: Sequence[str], labs: Array) -> dict[str, Array]:
-    """The median (3,) over the photos with each colour's name of their commonest CIELAB colour."""
+    """The median (3,) over the photos with each colour's name of their commonest CIELAB colour.
+
+    Photos whose colour is absent have none.
+    """
     names = np.asarray(colours)
-    return {name: np.median(labs[names == name], axis=0) for name in sorted(set(colours))}
+    return {name: np.median(labs[names == name], axis=0) for name in sorted({*colours} - {""})}
 
 
 def nearest_colour(lab: Sequence[float], prototypes: Mapping[str, Array]) -> str:
-    """The name whose prototype is nearest in CIELAB (CIE76)."""
-    return min(prototypes, key=lambda name: float(np.linalg.norm(prototypes[name] - lab)))
+    """The name whose prototype is nearest in CIELAB (CIE76); empty where there are none."""
+    return min(
+        prototypes, key=lambda name: float(np.linalg.norm(prototypes[name] - lab)), default=""
+    )
