@@ -1,10 +1,12 @@
 """Half precision in a training, as a GPU would compute it, on the CPU."""
 
+import math
 from typing import Any
 
 import pytest
 
-from likeness.common.precision import MixedPrecision, Precision, dtype_of
+from likeness.common.errors import LikenessError
+from likeness.common.precision import MixedPrecision, Precision, check_finite, dtype_of
 from likeness.common.runtime import half_of
 
 PRECISIONS: tuple[Precision, ...] = ("no", "bf16", "fp16")
@@ -86,3 +88,19 @@ def test_auto_is_what_the_device_computes_without_emulation(
 
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
     assert half_of(device) == half
+
+
+@pytest.mark.parametrize("loss", [1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("weight", [1.0, float("nan"), float("inf")])
+def test_a_training_ends_where_loss_and_weights_are_numbers_no_more(
+    loss: float, weight: float
+) -> None:
+    import torch
+
+    weights = [torch.ones(2), torch.tensor([1.0, weight])]
+    what = {"stage": "voice_train", "step": 7, "learning_rate": 0.5}
+    if math.isfinite(loss) or math.isfinite(weight):
+        check_finite(loss, weights, **what)
+        return
+    with pytest.raises(LikenessError, match=r"at step 7 .*lower voice_train.learning_rate.* 0\.5$"):
+        check_finite(loss, weights, **what)

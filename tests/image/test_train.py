@@ -318,6 +318,17 @@ def test_another_param_or_seed_starts_anew(
     assert not same(weights(tmp_path / "rate"), weights(trained[0]))
 
 
+def test_a_training_that_becomes_nan_names_the_learning_rate(
+    tiny_base: Path, tiny_dataset: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    # The decay is the learning rate's share of the weights: they grow by 1e30 a step.
+    hot = {"learning_rate": 1.0, "weight_decay": 1e30, "warmup_steps": 0, "epochs": 10}
+    says = r"image_train: the loss is nan at step \d .*lower image_train.learning_rate, .* 1$"
+    with pytest.raises(LikenessError, match=says):
+        run(tiny_base, tiny_dataset, tmp_path, rt, **hot)
+    assert not (tmp_path / "adapter" / ADAPTER).exists()
+
+
 def test_wrong_targets_are_one_line(
     tiny_base: Path, tiny_dataset: Path, tmp_path: Path, rt: Runtime
 ) -> None:

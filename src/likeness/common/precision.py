@@ -4,9 +4,12 @@ Accelerate has this too, but refuses fp16 on a CPU, where the tests of what a GP
 a network's outputs in float32, which the half-precision decoder after it does not take.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal
+
+from likeness.common.errors import LikenessError
 
 if TYPE_CHECKING:
     import torch
@@ -60,3 +63,23 @@ class MixedPrecision:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if state:
             self._scaler.load_state_dict(state)
+
+
+def check_finite(
+    loss: float,
+    weights: "Iterable[torch.Tensor]",
+    *,
+    stage: str,
+    step: int,
+    learning_rate: float,
+) -> None:
+    """End a training whose weights are numbers no more: no later step brings them back.
+
+    A loss alone that is none may be one step of fp16, which is left out.
+    """
+    if math.isfinite(loss) or all(bool(weight.isfinite().all()) for weight in weights):
+        return
+    raise LikenessError(
+        f"{stage}: the loss is {loss} at step {step} and the adapter's weights are numbers no more; "
+        f"lower {stage}.learning_rate, which is {learning_rate:g}"
+    )

@@ -26,7 +26,7 @@ from likeness.common.io import digest, digest_of, link, write_json
 from likeness.common.items import Result, map_items
 from likeness.common.manifest import read_manifest
 from likeness.common.params import Section
-from likeness.common.precision import MixedPrecision, Precision
+from likeness.common.precision import MixedPrecision, Precision, check_finite
 from likeness.common.runtime import Runtime
 from likeness.common.tracking import Tracker, step_timings
 from likeness.image.diffusion import (
@@ -108,7 +108,8 @@ def train(
     Checkpoints go to scratch, and a killed run goes on from its last one.
 
     Raises:
-        LikenessError: the base is no Stable Diffusion, or no layer's name matches `targets`.
+        LikenessError: the base is no Stable Diffusion, no layer's name matches `targets`, or the
+            learning rate is so high that the weights become NaN.
     """
     rows = read_manifest(dataset / "manifest.jsonl", PreparedImage)
     splits = {
@@ -355,7 +356,11 @@ class Trainer:
         self.optimizer.zero_grad()
         if cfg.ema_decay:
             self.ema.step(list(self.parameters.values()))
-        return float(torch.stack(losses).sum())
+        loss, weights = float(torch.stack(losses).sum()), self.parameters.values()
+        check_finite(
+            *(loss, weights), stage="image_train", step=step, learning_rate=cfg.learning_rate
+        )
+        return loss
 
     def _batch(self, step: int, part: int) -> list[int]:
         """Rows of the train split: every epoch is a new order of all of them, its end filled up."""

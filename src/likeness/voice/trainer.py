@@ -13,7 +13,7 @@ import numpy as np
 
 from likeness.common.checkpoints import Checkpoints
 from likeness.common.io import atomic_path, write_bytes
-from likeness.common.precision import MixedPrecision
+from likeness.common.precision import MixedPrecision, check_finite
 from likeness.common.runtime import Runtime
 from likeness.common.tracking import Tracker, step_timings
 from likeness.voice.audio import encode
@@ -201,6 +201,10 @@ class Trainer:
         self.lr_scheduler.step()
         self.optimizer.zero_grad()
         text, code = (sums / len(batches)).tolist()
+        learnt = self.parameters.values()
+        check_finite(
+            *(text + code, learnt), stage="voice_train", step=step, learning_rate=cfg.learning_rate
+        )
         return {"train/loss": code, "train/text_loss": text, "train/learning_rate": rate}
 
     def _batches(self, step: int) -> list[list[int]]:
