@@ -106,6 +106,7 @@ def test_clips_become_a_dataset(tmp_path: Path, rt: Runtime) -> None:
         "mended_texts": 0,
         "texts_in_train_too": 0,
         "rejected_no_text": 0,
+        "rejected_unknown_symbols": 0,
         "rejected_error": 0,
     }
     assert rows[11].text == "Item 12 of a."
@@ -187,14 +188,19 @@ def test_coqui_reads_the_folder(tmp_path: Path, rt: Runtime) -> None:
         assert all(path.is_file() for path in paths)
 
 
-def test_a_text_without_words_is_rejected(tmp_path: Path, rt: Runtime) -> None:
+@pytest.mark.parametrize(
+    ("reason", "text"), [("no_text", "... !"), ("unknown_symbols", "One hat 😀")]
+)
+def test_a_text_that_cannot_be_spoken_is_rejected(
+    reason: str, text: str, tmp_path: Path, rt: Runtime
+) -> None:
     clips = recording("a", 30)
-    clips[4] = clip("a", 5, text="... !")
+    clips[4] = clip("a", 5, text=text)
     folder = write_clips(tmp_path, clips)
     metrics = run(folder, rt)
     (row,) = read_manifest(folder / "out/rejected.jsonl", Rejection)
-    assert (row.id, row.reason, row.value) == ("a-0005", "no_text", "... !")
-    assert metrics["rejected_no_text"] == 1
+    assert (row.id, row.reason, row.value) == ("a-0005", reason, text)
+    assert metrics[f"rejected_{reason}"] == 1
     assert len(rows_of(folder)) == 29
 
 

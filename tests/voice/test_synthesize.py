@@ -176,6 +176,17 @@ def test_what_cannot_be_said_is_set_aside_with_its_reason(
         run(folders, tmp_path / "strict", rt, lines, max_rejected_share=0.1)
 
 
+def test_a_line_with_an_unknown_sign_is_set_aside_and_the_others_are_normalized(
+    folders: dict[str, Path], tmp_path: Path, rt: Runtime
+) -> None:
+    metrics = run(folders, tmp_path / "out", rt, "A hat → 😀\nIt costs $5.\n")
+    (row,) = read_manifest(tmp_path / "out" / "data" / "rejected.jsonl", Rejection)
+    assert (row.reason, row.value) == ("unknown_symbols", "A hat → 😀")
+    assert (metrics["rejected_unknown_symbols"], metrics["sentences_list"]) == (1, 2)
+    rows = read_manifest(tmp_path / "out" / "data" / "manifest.jsonl", Speech)
+    assert {row.text for row in rows if row.source == "list"} == {"It costs five dollars."}
+
+
 def test_a_model_that_does_not_stop_is_set_aside(
     folders: dict[str, Path], tmp_path: Path, rt: Runtime
 ) -> None:
@@ -249,13 +260,13 @@ def test_the_checkpoints_stay_as_they_are(
 # --- parts ----------------------------------------------------------------------------------------
 
 
-def test_a_line_keeps_its_id_and_is_normalized(tmp_path: Path) -> None:
+def test_a_line_keeps_its_id(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
     path.write_text("One  hat.\n\n  \nIt costs $5.\nOne hat.\n")
-    found = read_list(path, "en")
-    assert list(found.values()) == ["One hat.", "It costs five dollars."]
+    found = read_list(path)
+    assert list(found.values()) == ["One hat.", "It costs $5."]
     path.write_text("New.\nIt costs $5.\n")
-    assert found.items() & read_list(path, "en").items() == {list(found.items())[1]}
+    assert found.items() & read_list(path).items() == {list(found.items())[1]}
 
 
 def test_a_pair_needs_both(rt: Runtime) -> None:
@@ -284,7 +295,7 @@ def test_errors_are_one_line(folders: dict[str, Path], tmp_path: Path, rt: Runti
     with pytest.raises(LikenessError, match="no row in the test split"):
         run({**folders, "dataset": tmp_path / "empty"}, tmp_path / "c", rt)
     with pytest.raises(LikenessError, match=r"inputs\.sentences names a file"):
-        read_list(tmp_path / "missing.txt", "en")
+        read_list(tmp_path / "missing.txt")
 
 
 def test_a_base_that_cannot_speak_is_found_before_anything_is_said(

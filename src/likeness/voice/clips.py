@@ -17,6 +17,7 @@ from likeness.common.runtime import Runtime
 from likeness.voice.audio import read
 from likeness.voice.candidates import Candidate, cut_all
 from likeness.voice.cuts import Limits
+from likeness.voice.languages import check_language
 from likeness.voice.mos import predict_mos
 from likeness.voice.quality import (
     bandwidth_hz,
@@ -37,7 +38,7 @@ from likeness.voice.rules import (
     measured_rules,
 )
 from likeness.voice.speaker import embed_windows
-from likeness.voice.text import check_language, count_words
+from likeness.voice.text import count_words
 
 EXAMPLES = 4  # of a reason in the report
 

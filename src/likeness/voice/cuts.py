@@ -14,7 +14,7 @@ from pydantic import Field
 from likeness.common.params import Section
 from likeness.voice.levels import HOP, Pause
 from likeness.voice.rows import Word
-from likeness.voice.text import ABBREVIATIONS
+from likeness.voice.tables import ABBREVIATIONS
 
 DRIFT = 0.3  # seconds by which a pause may miss the gap between two words' times
 COMMA = 0.15  # seconds that a comma is worth when the longest pause of a sentence is sought

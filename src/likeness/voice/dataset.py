@@ -24,11 +24,12 @@ from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.voice.audio import encode, read, resample
 from likeness.voice.augment import augment
+from likeness.voice.languages import check_language
 from likeness.voice.rows import Clip, Utterance
-from likeness.voice.text import check_language, normalize
+from likeness.voice.text import normalize, unspoken_reason
 
 SPLITS = ("train", "val", "test")
-REASONS = ("no_text", "error")
+REASONS = ("no_text", "unknown_symbols", "error")
 
 
 class VoiceDataset(Section):
@@ -71,12 +72,12 @@ def build_dataset(
     texts = {clip.id: one_line(clip.text) for clip in found}
     spoken = {clip.id: normalize(clip.text, clip.language) for clip in found}
     rejected = [
-        Rejection(id=clip.id, reason="no_text", value=clip.text)
+        Rejection(id=clip.id, reason=reason, value=clip.text)
         for clip in found
-        if not any(letter.isalpha() for letter in spoken[clip.id])
+        if (reason := unspoken_reason(spoken[clip.id]))
     ]
-    empty = {row.id for row in rejected}
-    sources = {clip.id: clip for clip in found if clip.id not in empty}
+    unspoken = {row.id for row in rejected}
+    sources = {clip.id: clip for clip in found if clip.id not in unspoken}
     convert = partial(convert_clips, sample_rate=cfg.sample_rate)
     audio = {name: clips / clip.file_name for name, clip in sources.items()}
     wavs, failed = map_items(

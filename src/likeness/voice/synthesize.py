@@ -23,11 +23,12 @@ from likeness.common.manifest import (
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.voice import xtts
+from likeness.voice.languages import check_language
 from likeness.voice.rows import Pair, Speech, Utterance
 from likeness.voice.speech import SETTINGS, own_speakers, read_settings, speak
-from likeness.voice.text import check_language, normalize
+from likeness.voice.text import normalize, unknown_symbols
 
-REASONS = ("empty", "too_long", "endless", "silent", "error")
+REASONS = ("empty", "unknown_symbols", "too_long", "endless", "silent", "error")
 
 
 class VoiceSynthesize(Section):
@@ -80,7 +81,15 @@ def synthesize(
     if not test:
         raise LikenessError(f"{dataset}: no row in the test split; run voice_dataset again")
     sentences = {row.id: (row.normalized, "test") for row in test}
-    sentences |= {name: (text, "list") for name, text in read_list(texts, cfg.language).items()}
+    lines = read_list(texts)
+    listed = {name: normalize(line, cfg.language) for name, line in lines.items()}
+    rejected = [
+        Rejection(id=name, reason="unknown_symbols", value=lines[name])
+        for name, text in listed.items()
+        if unknown_symbols(text)
+    ]
+    unspoken = {row.id for row in rejected}
+    sentences |= {name: (text, "list") for name, text in listed.items() if name not in unspoken}
     settings = read_settings(base / "config.json", {name: getattr(cfg, name) for name in SETTINGS})
     say = partial(speak, base=base, language=cfg.language, settings=settings, device=rt.device)
     fitted = adapter / xtts.DVAE
@@ -90,7 +99,6 @@ def synthesize(
 
     started = time.monotonic()
     spoken: list[Speech] = []
-    rejected: list[Rejection] = []
 
     def collect(voice: str, jobs: Mapping[str, dict[str, Any]], **more: Any) -> None:
         stored, failed = map_items(partial(say, **more), jobs, what="voice_speak", rt=rt)
@@ -117,7 +125,7 @@ def synthesize(
     collect("tuned", jobs, references=own_voice, **tuned)
     seconds = time.monotonic() - started
 
-    asked = 2 * len(jobs) + len(others)
+    asked = 2 * len(jobs) + len(others) + len(unspoken)
     check_rejected_share("voice_synthesize", rejected, asked, cfg.max_rejected_share)
     pairs = make_pairs(spoken, {row.id: row.file_name for row in test}, rt)
     _draw(plots_dir, spoken)
@@ -136,7 +144,7 @@ def synthesize(
     return {
         "base_model": base.name,
         "sentences_test": len(test),
-        "sentences_list": len(sentences) - len(test),
+        "sentences_list": len(lines),
         "takes": cfg.takes,
         "pairs": len(pairs),
         **{f"{voice}_n": sum(row.voice == voice for row in spoken) for voice in lengths},
@@ -146,8 +154,8 @@ def synthesize(
     }
 
 
-def read_list(path: Path, language: str) -> dict[str, str]:
-    """Each line of a text file as it is spoken, by an id that a line keeps wherever it stands."""
+def read_list(path: Path) -> dict[str, str]:
+    """Each line of a text file, by an id that a line keeps wherever it stands."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (FileNotFoundError, UnicodeDecodeError) as error:
@@ -156,7 +164,7 @@ def read_list(path: Path, language: str) -> dict[str, str]:
             "with a sentence a line"
         ) from error
     return {
-        f"list-{hashlib.sha256(line.encode()).hexdigest()[:10]}": normalize(line, language)
+        f"list-{hashlib.sha256(line.encode()).hexdigest()[:10]}": line
         for line in (" ".join(line.split()) for line in lines)
         if line
     }

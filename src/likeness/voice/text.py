@@ -1,412 +1,69 @@
 """Text as it is spoken: numbers, money, units and abbreviations written out, by language.
 
-A language is a table (`Language`) and no code of its own, but for the agreement of numbers in
-gender. Portuguese numbers are Brazilian. What is already words comes back unchanged, so that a text
-may be normalised twice.
+What is written in signs is first spelt with digits and words (`R$ 5` becomes `5 reais`), and the digits
+are spoken last, when the noun that they agree with stands beside them. What a language calls
+things is in its table (`likeness.voice.tables`). Portuguese numbers are Brazilian. What is already
+words comes back unchanged, so that a text may be normalised twice. A sign that no rule knows stays
+where it is: `unknown_symbols` finds it.
 """
 
 import re
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from likeness.common.errors import LikenessError
+from likeness.voice.languages import check_language, code
+from likeness.voice.tables import TABLES, Language, Noun
 
 Match = re.Match[str]
-Noun = tuple[str, str]  # singular and plural
-
-
-@dataclass(frozen=True)
-class Language:
-    """How one language speaks what it writes in signs.
-
-    Attributes:
-        numbers: its name in num2words.
-        decimal, thousands: signs in numbers.
-        point, minus, and_, to, by, over: words between and before numbers; `and_` joins money and
-            its cents.
-        fraction_as_number: whether 3,14 ends in "fourteen" or in "one four".
-        years: whether 1984 is "nineteen eighty-four" or a number as any other.
-        of_money: the word between a round million and a currency.
-        o_clock: said of full hours.
-        and_minutes: between hours and minutes; without one, minutes below ten are "oh five".
-        ordinal: pattern of ordinals: group 1 the digits; a group `feminine` if it is that.
-        abbreviations: by their spelling, with a small or a capital first letter.
-        before_number: abbreviations, as written, that are such only before a number.
-        contexts: patterns of abbreviations that depend on what is around them.
-        signs: single characters that are spoken.
-        currencies: sign to its noun and that of its hundredth.
-        units: sign to noun, after a number.
-        feminine: nouns of these tables that numbers agree with.
-        magnitudes: words between a number and a currency that belong to the number.
-        fractions: those that have a name.
-    """
-
-    numbers: str
-    decimal: str
-    thousands: str
-    point: str
-    minus: str
-    and_: str
-    to: str
-    by: str
-    over: str
-    fraction_as_number: bool
-    years: bool
-    of_money: str
-    o_clock: str
-    and_minutes: str
-    ordinal: str
-    abbreviations: dict[str, str]
-    before_number: dict[str, str]
-    contexts: tuple[tuple[str, str], ...]
-    signs: dict[str, str]
-    currencies: dict[str, tuple[Noun, Noun]]
-    units: dict[str, Noun]
-    feminine: frozenset[str]
-    magnitudes: tuple[str, ...]
-    fractions: dict[str, str]
-
-
-ENGLISH = Language(
-    numbers="en",
-    decimal=".",
-    thousands=",",
-    point="point",
-    minus="minus",
-    and_="and",
-    to="to",
-    by="by",
-    over="over",
-    fraction_as_number=False,
-    years=True,
-    of_money="",
-    o_clock="o'clock",
-    and_minutes="",
-    ordinal=r"(\d+(?:,\d{3})*)(?:st|nd|rd|th)\b",
-    abbreviations={
-        "Mr.": "Mister",
-        "Mrs.": "Missus",
-        "Ms.": "Miss",
-        "Dr.": "Doctor",
-        "Prof.": "Professor",
-        "Jr.": "Junior",
-        "Sr.": "Senior",
-        "Co.": "Company",
-        "Ltd.": "Limited",
-        "Inc.": "Incorporated",
-        "Ave.": "Avenue",
-        "Rd.": "Road",
-        "Mt.": "Mount",
-        "vs.": "versus",
-        "etc.": "et cetera",
-        "e.g.": "for example",
-        "i.e.": "that is",
-        "approx.": "approximately",
-        "incl.": "including",
-        "max.": "maximum",
-        "min.": "minimum",
-        "dept.": "department",
-    },
-    before_number={
-        "No.": "number",
-        "Nos.": "numbers",
-        "Vol.": "volume",
-        "vol.": "volume",
-        "p.": "page",
-    },
-    contexts=((r"\bSt\.(?=\s[A-Z])", "Saint"), (r"\bSt\.", "Street")),
-    signs={"%": "percent", "&": "and", "+": "plus", "=": "equals", "@": "at", "°": "degrees"},
-    currencies={
-        "US$": (("dollar", "dollars"), ("cent", "cents")),
-        "R$": (("real", "reais"), ("centavo", "centavos")),
-        "$": (("dollar", "dollars"), ("cent", "cents")),
-        "€": (("euro", "euros"), ("cent", "cents")),
-        "£": (("pound", "pounds"), ("penny", "pence")),
-        "¥": (("yen", "yen"), ("sen", "sen")),
-        "₹": (("rupee", "rupees"), ("paisa", "paise")),
-    },
-    units={
-        "km/h": ("kilometer per hour", "kilometers per hour"),
-        "mph": ("mile per hour", "miles per hour"),
-        "km": ("kilometer", "kilometers"),
-        "cm": ("centimeter", "centimeters"),
-        "mm": ("millimeter", "millimeters"),
-        "m": ("meter", "meters"),
-        "ft": ("foot", "feet"),
-        "kg": ("kilogram", "kilograms"),
-        "mg": ("milligram", "milligrams"),
-        "g": ("gram", "grams"),
-        "lbs": ("pound", "pounds"),
-        "lb": ("pound", "pounds"),
-        "oz": ("ounce", "ounces"),
-        "ml": ("milliliter", "milliliters"),
-        "l": ("liter", "liters"),
-        "L": ("liter", "liters"),
-        "kHz": ("kilohertz", "kilohertz"),
-        "Hz": ("hertz", "hertz"),
-        "MHz": ("megahertz", "megahertz"),
-        "GHz": ("gigahertz", "gigahertz"),
-        "kW": ("kilowatt", "kilowatts"),
-        "W": ("watt", "watts"),
-        "V": ("volt", "volts"),
-        "MB": ("megabyte", "megabytes"),
-        "GB": ("gigabyte", "gigabytes"),
-        "h": ("hour", "hours"),
-        "min": ("minute", "minutes"),
-        "°C": ("degree Celsius", "degrees Celsius"),
-        "°F": ("degree Fahrenheit", "degrees Fahrenheit"),
-    },
-    feminine=frozenset(),
-    magnitudes=("hundred", "thousand", "million", "billion", "trillion"),
-    fractions={
-        "1/2": "one half",
-        "1/3": "one third",
-        "2/3": "two thirds",
-        "1/4": "one quarter",
-        "3/4": "three quarters",
-    },
-)
-
-PORTUGUESE = Language(
-    numbers="pt_BR",
-    decimal=",",
-    thousands=".",
-    point="vírgula",
-    minus="menos",
-    and_="e",
-    to="a",
-    by="por",
-    over="sobre",
-    fraction_as_number=True,
-    years=False,
-    of_money="de",
-    o_clock="horas",
-    and_minutes="e",
-    ordinal=r"(\d+(?:\.\d{3})*)\.?(?:[ºo°](?![\wºª])|(?P<feminine>ª))",
-    abbreviations={
-        "Sr.": "Senhor",
-        "Sra.": "Senhora",
-        "Srta.": "Senhorita",
-        "Dr.": "Doutor",
-        "Dra.": "Doutora",
-        "Prof.": "Professor",
-        "Profa.": "Professora",
-        "Av.": "Avenida",
-        "R.": "Rua",
-        "Ltda.": "Limitada",
-        "Cia.": "Companhia",
-        "etc.": "et cetera",
-        "ex.": "exemplo",
-        "aprox.": "aproximadamente",
-        "máx.": "máximo",
-        "mín.": "mínimo",
-        "vs.": "versus",
-    },
-    before_number={
-        "nº": "número",
-        "Nº": "número",
-        "n.º": "número",
-        "núm.": "número",
-        "vol.": "volume",
-        "pág.": "página",
-        "p.": "página",
-    },
-    contexts=(),
-    signs={
-        "%": "por cento",
-        "&": "e",
-        "+": "mais",
-        "=": "igual a",
-        "@": "arroba",
-        "°": "graus",
-    },
-    currencies={
-        "US$": (("dólar", "dólares"), ("centavo", "centavos")),
-        "R$": (("real", "reais"), ("centavo", "centavos")),
-        "$": (("dólar", "dólares"), ("centavo", "centavos")),
-        "€": (("euro", "euros"), ("centavo", "centavos")),
-        "£": (("libra", "libras"), ("centavo", "centavos")),
-        "¥": (("iene", "ienes"), ("sen", "sen")),
-    },
-    units={
-        "km/h": ("quilômetro por hora", "quilômetros por hora"),
-        "km": ("quilômetro", "quilômetros"),
-        "cm": ("centímetro", "centímetros"),
-        "mm": ("milímetro", "milímetros"),
-        "m": ("metro", "metros"),
-        "kg": ("quilo", "quilos"),
-        "mg": ("miligrama", "miligramas"),
-        "g": ("grama", "gramas"),
-        "ml": ("mililitro", "mililitros"),
-        "l": ("litro", "litros"),
-        "L": ("litro", "litros"),
-        "kHz": ("quilohertz", "quilohertz"),
-        "Hz": ("hertz", "hertz"),
-        "MHz": ("megahertz", "megahertz"),
-        "GHz": ("gigahertz", "gigahertz"),
-        "kW": ("quilowatt", "quilowatts"),
-        "W": ("watt", "watts"),
-        "V": ("volt", "volts"),
-        "MB": ("megabyte", "megabytes"),
-        "GB": ("gigabyte", "gigabytes"),
-        "h": ("hora", "horas"),
-        "min": ("minuto", "minutos"),
-        "°C": ("grau Celsius", "graus Celsius"),
-    },
-    feminine=frozenset({"libra", "libras", "hora", "horas"}),
-    magnitudes=("mil", "milhão", "milhões", "bilhão", "bilhões", "trilhão", "trilhões"),
-    fractions={
-        "1/2": "um meio",
-        "1/3": "um terço",
-        "2/3": "dois terços",
-        "1/4": "um quarto",
-        "3/4": "três quartos",
-    },
-)
-
-SPANISH = Language(
-    numbers="es",
-    decimal=",",
-    thousands=".",
-    point="coma",
-    minus="menos",
-    and_="con",
-    to="a",
-    by="por",
-    over="sobre",
-    fraction_as_number=True,
-    years=False,
-    of_money="de",
-    o_clock="en punto",
-    and_minutes="y",
-    ordinal=r"(\d+)\.?(?:º|(?P<feminine>ª)|(?:er|ro|do|to|mo|vo|no)\b|(?P<feminine2>ra|da|ta|ma|va|na)\b)",
-    abbreviations={
-        "Sr.": "Señor",
-        "Sra.": "Señora",
-        "Srta.": "Señorita",
-        "Dr.": "Doctor",
-        "Dra.": "Doctora",
-        "D.": "Don",
-        "Dña.": "Doña",
-        "Prof.": "Profesor",
-        "Profa.": "Profesora",
-        "Ud.": "Usted",
-        "Uds.": "Ustedes",
-        "Av.": "Avenida",
-        "Avda.": "Avenida",
-        "Cía.": "Compañía",
-        "etc.": "etcétera",
-        "ej.": "ejemplo",
-        "aprox.": "aproximadamente",
-        "máx.": "máximo",
-        "mín.": "mínimo",
-        "vs.": "versus",
-    },
-    before_number={
-        "nº": "número",
-        "Nº": "número",
-        "n.º": "número",
-        "núm.": "número",
-        "vol.": "volumen",
-        "pág.": "página",
-        "p.": "página",
-    },
-    contexts=(),
-    signs={
-        "%": "por ciento",
-        "&": "y",
-        "+": "más",
-        "=": "igual a",
-        "@": "arroba",
-        "°": "grados",
-    },
-    currencies={
-        "US$": (("dólar", "dólares"), ("centavo", "centavos")),
-        "R$": (("real", "reales"), ("centavo", "centavos")),
-        "$": (("dólar", "dólares"), ("centavo", "centavos")),
-        "€": (("euro", "euros"), ("céntimo", "céntimos")),
-        "£": (("libra", "libras"), ("penique", "peniques")),
-        "¥": (("yen", "yenes"), ("sen", "sen")),
-    },
-    units={
-        "km/h": ("kilómetro por hora", "kilómetros por hora"),
-        "km": ("kilómetro", "kilómetros"),
-        "cm": ("centímetro", "centímetros"),
-        "mm": ("milímetro", "milímetros"),
-        "m": ("metro", "metros"),
-        "kg": ("kilo", "kilos"),
-        "mg": ("miligramo", "miligramos"),
-        "g": ("gramo", "gramos"),
-        "ml": ("mililitro", "mililitros"),
-        "l": ("litro", "litros"),
-        "L": ("litro", "litros"),
-        "kHz": ("kilohercio", "kilohercios"),
-        "Hz": ("hercio", "hercios"),
-        "MHz": ("megahercio", "megahercios"),
-        "GHz": ("gigahercio", "gigahercios"),
-        "kW": ("kilovatio", "kilovatios"),
-        "W": ("vatio", "vatios"),
-        "V": ("voltio", "voltios"),
-        "MB": ("megabyte", "megabytes"),
-        "GB": ("gigabyte", "gigabytes"),
-        "h": ("hora", "horas"),
-        "min": ("minuto", "minutos"),
-        "°C": ("grado Celsius", "grados Celsius"),
-    },
-    feminine=frozenset({"libra", "libras", "hora", "horas"}),
-    magnitudes=("mil", "millón", "millones", "billón", "billones"),
-    fractions={
-        "1/2": "un medio",
-        "1/3": "un tercio",
-        "2/3": "dos tercios",
-        "1/4": "un cuarto",
-        "3/4": "tres cuartos",
-    },
-)
-
-LANGUAGES = {"en": ENGLISH, "es": SPANISH, "pt": PORTUGUESE}
-# What ends in a point and yet ends no sentence, in any of the languages.
-ABBREVIATIONS = frozenset(
-    {"st.", *(short.lower() for table in LANGUAGES.values() for short in table.abbreviations)}
-)
+Rule = tuple[re.Pattern[str], Callable[[Match], str]]
 
 PLAIN = str.maketrans(
     {
-        **dict.fromkeys("‘’‚′", "'"),
-        **dict.fromkeys("“”„«»″", '"'),
-        **dict.fromkeys("–—−", "-"),
+        **dict.fromkeys("‘’‚′´`ʼ", "'"),
+        **dict.fromkeys("“”„«»", '"'),
+        **dict.fromkeys("‐‑–—−", "-"),
         "…": "...",
         "|": ",",
         "×": "x",
     }
 )
 KEPT = ".,;:!?¿¡'\"()- "
-LONGEST = 9  # digits that are still read as one number
-
-
-def check_language(language: str) -> None:
-    """Raises `LikenessError` where there is no table for a language code (`en`, `pt`, `pt-BR`)."""
-    if _code(language) not in LANGUAGES:
-        raise LikenessError(
-            f"language {language!r}: no table of text rules; it must be one of "
-            f"{', '.join(sorted(LANGUAGES))} (or add one to likeness.voice.text)"
-        )
+# What is written and never spoken: marks of lists, of emphasis, of songs and of trade.
+SILENT = "[]{}/*_•·♪♫♬®™©"
+LONGEST = 8  # digits that are still read as one number where no sign groups them
+LARGEST = 10**18  # numbers from here on are read digit by digit
+LARGEST_ORDINAL = 10**6  # and ordinals as numbers
+LAST = r"(?![^\W\d_²³])"  # no letter follows, though a power may
+CAPITAL = "A-ZÀ-ÖØ-Þ"
+MILLION = r"\b\w*ill(?:ón|ones)\b|\b\w+lh(?:ão|ões)\b"  # and all that is longer
+SMALL = "a-zß-öø-ÿ"
 
 
 def normalize(text: str, language: str) -> str:
-    """The text in words and punctuation: no digits, no signs, single spaces.
+    """The text in words and punctuation: no digits, single spaces, and only unknown signs.
 
     Raises:
         LikenessError: there is no table for the language.
     """
     check_language(language)
-    plain = unicodedata.normalize("NFC", text).translate(PLAIN)
-    for pattern, speak in _RULES[_code(language)]:
+    plain = _plain(text)
+    for pattern, speak in _RULES[code(language)]:
         plain = pattern.sub(speak, plain)
-    spoken = "".join(letter if _is_spoken(letter) else " " for letter in plain)
+    spoken = "".join(" " if letter in SILENT else letter for letter in plain)
     spoken = re.sub(r"\s+", " ", spoken).strip()
     return re.sub(r" +([.,;:!?])", r"\1", spoken)
+
+
+def unknown_symbols(spoken: str) -> str:
+    """The signs in a normalised text that no rule could put into words, each once."""
+    return "".join(dict.fromkeys(letter for letter in spoken if not _is_spoken(letter)))
+
+
+def unspoken_reason(spoken: str) -> str:
+    """Why a normalised text cannot be said as it is written; empty if it can."""
+    if unknown_symbols(spoken):
+        return "unknown_symbols"
+    return "" if any(letter.isalpha() for letter in spoken) else "no_text"
 
 
 def count_words(text: str, language: str) -> int:
@@ -414,72 +71,191 @@ def count_words(text: str, language: str) -> int:
     return len(re.findall(r"[^\W_]+(?:'[^\W_]+)*", normalize(text, language)))
 
 
-def _code(language: str) -> str:
-    return re.split("[-_]", language.lower())[0]
-
-
 def _is_spoken(letter: str) -> bool:
-    return letter in KEPT or unicodedata.category(letter)[0] in "LM"
+    return letter in KEPT or (unicodedata.category(letter)[0] in "LM" and letter not in "ªº")
 
 
-Rule = tuple[re.Pattern[str], Callable[[Match], str]]
+def _plain(text: str) -> str:
+    """The text with one spelling for each sign, and without what is not seen."""
+    text = unicodedata.normalize("NFC", text)
+    # A space that does not break groups the digits of a number in French and Spanish print.
+    text = re.sub(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))", "", text)
+    return "".join(map(_spell, text.translate(PLAIN)))
+
+
+def _spell(letter: str) -> str:
+    if letter.isascii():
+        return letter if letter.isprintable() else " "
+    kind = unicodedata.decomposition(letter).partition(">")[0]
+    if unicodedata.category(letter) == "Cf" or "\ufe00" <= letter <= "\ufe0f":
+        return ""
+    if kind == "<fraction":
+        return " " + unicodedata.normalize("NFKC", letter).replace("⁄", "/")
+    if kind in ("", "<super") or letter in "№″":
+        return " " if letter.isspace() else letter
+    # The Roman number VIII in one sign, a wide 5, a degree with its C, the small 2 of CO2.
+    return unicodedata.normalize("NFKC", letter) if kind[0] == "<" else letter
+
+
+def _either(options: "dict[str, object] | list[str]") -> str:
+    """A pattern of these, the longest first; one that ends in a letter has no letter after it."""
+    ordered = sorted(options, key=len, reverse=True)
+    return "|".join(re.escape(one) + (LAST if one[-1].isalpha() else "") for one in ordered)
 
 
 def _rules(table: Language) -> list[Rule]:
     """Patterns and what they become, in the order in which they are applied."""
     speak = _Speaker(table)
     mark, group = re.escape(table.decimal), re.escape(table.thousands)
-    # A point of another language's decimals is read too, where it cannot mean thousands.
-    grouped = rf"\d{{1,3}}(?:{group}\d{{3}})+(?:{mark}\d+)?"
-    number = rf"(?:{grouped}|\d+(?:{mark}\d+|\.\d{{1,2}}(?!\d))?)"
-    money = "|".join(re.escape(sign) for sign in table.currencies)
-    units = "|".join(re.escape(unit) for unit in sorted(table.units, key=len, reverse=True))
-    large = "|".join(table.magnitudes)
-    signs = "".join(table.signs)
+    # Numbers in the other style are read too, where they cannot mean anything else.
+    number = (
+        rf"(?:\d{{1,3}}(?:{group}\d{{3}})+(?![\d])(?:{mark}\d+)?"
+        rf"|\d{{1,3}}(?:{mark}\d{{3}})+{group}\d+"
+        rf"|\d{{1,3}}(?:{mark}\d{{3}}){{2,}}(?!\d)"
+        rf"|\d{{1,2}}(?:,\d\d)+,\d{{3}}(?!\d)"
+        rf"|\d+(?:{mark}\d+|\.\d{{1,2}}(?!\d))?"
+        rf"|(?<![\w.,])[.{mark}]\d+)"
+    )
+    money = _either(table.currencies)
+    large = _either(table.magnitudes)
+    units = _either(table.units)
+    measured = rf"(?:{units})[²³23]?(?![\w²³])"
+    titled = "|".join(re.escape(short[:-1]) for short in table.titles)
+    roman = r"(?=[IVX])(X{0,3}(?:IX|IV|V?I{0,3}))(?!\w|\.\w)"
+    word = rf"[{SMALL}]+"
 
-    def rule(pattern: str, become: Callable[[Match], str]) -> Rule:
+    def rule(pattern: str, become: Callable[[Match], str] | str) -> Rule:
+        if isinstance(become, str):
+            spoken = become
+            return re.compile(pattern), lambda match: match.expand(spoken)
         return re.compile(pattern), become
 
-    def always(words: str) -> Callable[[Match], str]:
-        return lambda match: words
-
     rules = [
-        # Times of day before full stops and colons are anything else.
-        rule(r"\b([ap])\.\s?m\.", lambda m: f"{m[1]} m"),
-        rule(r"\b(\d{1,2})[:h](\d{2})\b", speak.time),
+        rule(
+            r"(?:https?://)?((?:[A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+@)?"
+            r"((?:[A-Za-z0-9_-]+\.)+(?:com|org|net|edu|gov|info|io|dev|ai|tv|uk|br|es|pt|mx|ar|eu)"
+            r"(?:/[A-Za-z0-9_/-]*)?)(?![\w@])",
+            speak.address,
+        ),
+        # Abbreviations.
+        rule(r"\b([ap])\.\s?m\.", speak.shortened(r"\1 m")),
         *[
-            rule(rf"(?<!\w){re.escape(short)}\s?(?=\d)", always(f"{full} "))
-            for short, full in table.before_number.items()
+            rule(rf"(?<!\w)(?:{short})\s?(?=\d)", f"{full} ")
+            for short, full in {**table.before_number, "[№#]": _first(table)}.items()
+        ],
+        *[rule(pattern, speak.shortened(full)) for pattern, full in table.contexts],
+        rule(rf"({number})\s?({measured}\.|in\.)", speak.measure),
+        *[
+            rule(
+                rf"((?:\d\w*|[{CAPITAL}]\w+)\s)?\b{re.escape(short)}(?!\w)",
+                speak.street(*names),
+            )
+            for short, names in table.streets.items()
         ],
         *[
-            rule(rf"(?<![\w.]){_either_case(short)}(?!\w)", speak.abbreviation(full))
+            rule(rf"(?<![\w.]){_cases(short)}(?!\w)", speak.abbreviation(full))
             for short, full in table.abbreviations.items()
         ],
-        *[rule(pattern, always(full)) for pattern, full in table.contexts],
-        rule(r"#\s?(?=\d)", always(f"{next(iter(table.before_number.values()))} ")),
-        rule(rf"({money})\s?({number})(?:\s({large})\b)?", speak.money_before),
-        rule(rf"({number})(?:\s({large}))?\s?({money})", speak.money_after),
-        rule(r"(?<![\d/])(\d+)/(\d+)(?![\d/])", speak.fraction),
+        rule(
+            rf"(?<![\w.])({titled})(?=\s[{CAPITAL}]\w)",
+            lambda m: table.abbreviations[f"{m[1]}."],
+        ),
+        rule(
+            r"(?<!\d )(?<![\w.,])[1-9]\d{0,2}(?: \d{3})*? \d00(?![\w]| \d)",
+            lambda m: m[0].replace(" ", table.thousands),
+        ),
+        # Dates, numbers to dial and to identify, times.
+        rule(r"(?<![\d/.-])(\d{4})-(\d\d?)-(\d\d?)(?![\d-])", lambda m: speak.date(m, 1, 2, 3)),
+        rule(
+            r"(?<![\d/.-])(\d\d?)([/.-])(\d\d?)\2(\d{4}|(?<=/)\d\d)(?![/.-]?\d)",
+            speak.short_date,
+        ),
+        rule(
+            rf"(?i:\b({table.dated}) )(\d\d?)/(\d\d?)(?![\d/])",
+            speak.day_and_month,
+        )
+        if table.dated
+        else None,
+        *speak.month_names(rule),
+        *[rule(rf"(?<![\w.,/-]){pattern}(?![\w/]|[.,-]\d)", speak.digits) for pattern in DIALLED],
+        rule(r"(?<=\d)\s-\s(?=\d[^.!?]*=)", f" {table.minus} "),
+        rule(
+            rf"({money})(\s?{number})\s?-\s?({number})(?!\s?(?:{money}|{large}))",
+            rf"\2 {table.to} \1\3",
+        ),
+        rule(
+            rf"(\d\s?(?:{measured}|%|{money}|[ap] ?m\b)?)\s?-\s?(?=(?:{money})?\s?\.?\d)",
+            rf"\1 {table.to} ",
+        ),
+        rule(r"(?<![\d.,])\d+(?:\.\d+){2,}(?![\w]|,\d)", speak.version),
+        rule(
+            r"(?<![\w.,:/])(\d{1,2})(?::|h(?=\d\d))(\d\d)(?::(\d\d))?(?![\d:])"
+            r"(?:\s?(min|hs|hrs|h|horas|hours)\b)?",
+            speak.time,
+        ),
+        rule(r"(\d+):(?=\d)", rf"\1 {table.to} "),
+        # Signs between and before numbers.
+        rule(rf"(?<![\w.,)-])-(?=(?:{money})?\s?\.?\d)", f"{table.minus} "),
+        rule(r"(?<=\d)\s?[xX]\s?(?=\d)", f" {table.by} "),
+        rule(r"\s[xX]\s(?=\d)", f" {table.by} "),
+        rule(rf"({number})[xX](?!\w)", rf"\1 {table.times}"),
+        *[
+            rule(rf"{re.escape(sign)}\s?(?=(?:{money})?\s?[.,]?\d)", f" {full} ")
+            for sign, full in table.before_digit.items()
+        ],
+        rule(r"(\d+)'\s?(\d+)(?:\"|''|″|(?!\w))", speak.feet) if "ft" in table.units else None,
+        # Money and measures.
+        rule(
+            rf"((?:{money})\s?{number}|{number}\s?(?:{money}|{units}))\s?/\s?([^\W\d_]+)",
+            speak.rate,
+        ),
+        rule(rf"({money})\s?({number})(?:\s?({large}))?", speak.money_before),
+        rule(rf"({number})(?:\s?({large}))?\s?({money})", speak.money_after),
+        rule(rf"(\d/\d+)\s?({measured})", speak.part_of),
+        rule(
+            rf"(?:(?<![\d/.,])(\d+)\s+)?(?<![\d/.,])(\d+)/(\d+)(?![\d/])(?:(?=\s({word}))|)",
+            speak.fraction,
+        ),
+        rule(r"'?\b((?:1[1-9]|20)?\d0)'?s\b", speak.decade) if table.years else None,
         rule(table.ordinal, speak.ordinal),
-        rule(r"(?<=\d)[xX](?=\d)| [xX] (?=\d)", always(f" {table.by} ")),
-        rule(rf"({number})\s?-\s?(?=\d)", lambda m: f"{m[1]} {table.to} "),
-        rule(rf"(?<![\w.,-])-(?={number})", always(f"{table.minus} ")),
-        rule(rf"({number})\s?({units})(?![\w/])", speak.unit),
-    ]
-    if table.years:
-        rules.append(rule(r"\b((?:1[1-9]|20)\d0)s\b", speak.decade))
-        rules.append(rule(r"(?<![\d.,])(1[1-9]\d\d|20[1-9]\d)(?![\d%]|[.,]\d)", speak.year))
-    return [
-        *rules,
+        rule(rf"({number})\s?({measured})", speak.measure),
+        # Roman numbers.
+        *speak.roman_rules(rule, roman),
+        # Numbers.
+        rule(r"(?<![\d.,])(1[1-9]\d\d|20[1-9]\d)(?![\d%]|[.,]\d)", speak.year)
+        if table.years
+        else None,
         rule(rf"({number})", speak.number),
-        rule(r"\b(?:[A-Z]\.){2,}", lambda m: " ".join(m[0].replace(".", ""))),
-        rule(rf"\s?([{re.escape(signs)}])\s?", lambda m: f" {table.signs[m[1]]} "),
+        rule(r"\s?([⁺⁻]?[⁰¹²³⁴-⁹]+)", speak.power),
+        rule(r"\b(?:[A-Z]\.){2,}", speak.letters),
+        rule(rf"\s?([{re.escape(''.join(table.signs))}])\s?", lambda m: f" {table.signs[m[1]]} "),
     ]
+    return [one for one in rules if one]
 
 
-def _either_case(short: str) -> str:
-    first = short[0]
-    return f"[{first.upper()}{first.lower()}]{re.escape(short[1:])}"
+# Numbers that are read digit by digit: to dial, and of persons, firms and places.
+DIALLED = (
+    r"\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){2,6}",
+    r"\(\d{2,4}\)\s?\d{3,5}[ -]?\d{4}",
+    r"\d{2,3}\.\d{3}\.\d{3}(?:/\d{4})?-\d{1,2}",
+    r"\d+(?:-\d+){2,}",
+    # Not a range of years, nor of round numbers.
+    r"(?!(?:1\d|20)\d\d-(?:1\d|20)\d\d)\d{3,5}-(?!\d\d00)\d{4}",
+    r"\d{5}-\d{3}",
+    r"\d{3} \d{3} \d{4}",
+    r"\d{3} \d\d \d\d \d\d",
+    r"\d\d \d{3} \d\d \d\d",
+)
+
+
+def _first(table: Language) -> str:
+    return next(iter(table.before_number.values()))
+
+
+def _cases(short: str) -> str:
+    first, rest = short[0], short[1:]
+    loud = f"|{re.escape(short.upper())}" if len(short) > 2 else ""
+    return f"(?:[{first.upper()}{first.lower()}]{re.escape(rest)}{loud})"
 
 
 class _Speaker:
@@ -488,43 +264,126 @@ class _Speaker:
     def __init__(self, table: Language) -> None:
         self.table = table
 
+    # --- abbreviations ----------------------------------------------------------------------------
+
+    def shortened(self, full: str) -> Callable[[Match], str]:
+        return lambda match: match.expand(full) + self._stop(match)
+
     def abbreviation(self, full: str) -> Callable[[Match], str]:
         def become(match: Match) -> str:
-            first = full[0].upper() if match[0][0].isupper() else full[0].lower()
-            # The point of an abbreviation at the end of a text is its full stop as well.
-            stop = "." if not match.string[match.end() :].strip() else ""
-            return first + full[1:] + stop
+            short = match[0].rstrip(".")
+            spoken = full[0].upper() if short[0].isupper() else full[0].lower()
+            spoken += full[1:]
+            if len(short) > 1 and short.isupper():
+                spoken = spoken.upper()
+            return spoken + self._stop(match)
 
         return become
+
+    def street(self, title: str, road: str) -> Callable[[Match], str]:
+        """A title before a name; a road after one, or where no name follows."""
+
+        def become(match: Match) -> str:
+            before = match[1] or ""
+            numbered = before[:1].isdigit()
+            follows = re.match(rf"\s[{CAPITAL}]\w", match.string[match.end() :])
+            starts = not re.search(r"[^\s.!?]\s*$", match.string[: match.start()])
+            name = follows and not self._stop(match) and not numbered
+            if name or (not before and title != "Saint") or (starts and before and follows):
+                return before + title
+            return before + road + self._stop(match)
+
+        return become
+
+    def _stop(self, match: Match) -> str:
+        """The point of an abbreviation at a sentence's end is its full stop as well."""
+        rest = match.string[match.end() :]
+        if not match[0].endswith(".") or rest.startswith((".", "?", "!")):
+            return ""
+        if re.fullmatch(r"[\"')\]\s]*", rest):
+            return "." if match.string[: match.start()].strip() else ""
+        following = re.match(rf"[\"')]*\s+[\"'(¿¡]*([{CAPITAL}]\w*)", rest)
+        return "." if following and following[1].lower() in self.table.particles else ""
+
+    def letters(self, match: Match) -> str:
+        return " ".join(match[0].replace(".", "")) + self._stop(match)
+
+    def address(self, match: Match) -> str:
+        """A name on the web or of a mailbox, with its points."""
+        dot = f" {self.table.dot} "
+        user = (match[1] or "").replace(".", dot).replace("@", f" {self.table.signs['@']} ")
+        host = re.sub(r"\bwww\b", self.table.www, match[2].rstrip("/"))
+        return (user + host.replace(".", dot)).replace("/", " ")
+
+    # --- numbers ----------------------------------------------------------------------------------
 
     def cardinal(self, value: int, noun: str = "") -> str:
         """A whole number in words, agreeing with the noun that it counts."""
         from num2words import num2words
 
+        if value >= LARGEST:
+            return " ".join(self.cardinal(int(digit)) for digit in str(value))
         words = str(num2words(value, lang=self.table.numbers)).replace(",", "")
-        return _agree(words, noun in self.table.feminine, bool(noun), self.table.numbers)
+        return _agree(words, self._is_feminine(noun), bool(noun), self.table.numbers)
 
     def amount(self, digits: str, noun: str = "") -> str:
         """A number as it is written, with signs for thousands and decimals, in words."""
         whole, fraction = self._parts(digits)
-        if (whole.startswith("0") and len(whole) > 1) or len(whole) > LONGEST:
+        bare = whole == digits
+        if bare and ((whole.startswith("0") and len(whole) > 1) or len(whole) > LONGEST):
             return " ".join(self.cardinal(int(digit)) for digit in whole)
-        spoken = self.cardinal(int(whole), "" if fraction else noun)
+        spoken = self.cardinal(int(whole), "" if fraction else noun) if whole else ""
         if not fraction:
             return spoken
         zeros = len(fraction) - len(fraction.lstrip("0"))
-        if self.table.fraction_as_number and zeros < len(fraction):
+        if self.table.fraction_as_number and zeros < len(fraction) <= zeros + LONGEST:
             after = [self.cardinal(0)] * zeros + [self.cardinal(int(fraction))]
         else:
             after = [self.cardinal(int(digit)) for digit in fraction]
-        return " ".join([spoken, self.table.point, *after])
+        return " ".join(filter(None, [spoken, self.table.point, *after]))
 
     def _parts(self, digits: str) -> tuple[str, str]:
-        bare = digits
-        if self.table.thousands != "." or re.fullmatch(r"\d{1,3}(\.\d{3})+(,\d+)?", bare):
-            bare = bare.replace(self.table.thousands, "")
-        whole, _, fraction = bare.replace(",", ".").partition(".")
-        return whole, fraction
+        """What stands before and after the decimal mark, without marks."""
+        marks = re.findall(r"[.,]", digits)
+        if not marks:
+            return digits, ""
+        whole, _, last = digits.rpartition(marks[-1])
+        three = len(last) == 3 and whole not in ("", "0")
+        round_ = self.table.round_thousands and last.endswith("0")
+        if len(set(marks)) == 1 and (
+            len(marks) > 1 or (three and (marks[0] == self.table.thousands or round_))
+        ):
+            return re.sub(r"\D", "", digits), ""
+        return re.sub(r"\D", "", whole), last
+
+    def _grouped(self, whole: str) -> str:
+        """A whole number that is neither a year nor to be dialled."""
+        return f"{int(whole or 0):,}".replace(",", self.table.thousands)
+
+    def _is_feminine(self, noun: str) -> bool:
+        return bool(
+            re.fullmatch(self.table.feminine, noun.lower())
+            and not re.fullmatch(self.table.masculine, noun.lower())
+        )
+
+    def _noun_after(self, match: Match, digits: str) -> str:
+        """The noun that a number counts, as far as the words beside it tell."""
+        if not self.table.feminine:
+            return ""
+        before = match.string[: match.start()]
+        if re.search(rf"(?i)\b(?:{self.table.numbered})s?\s$", before):
+            return ""
+        joined = rf"((?:\s(?:{self.table.to}|{self.table.joined}|ou?|u)\s\d+)*)"
+        following = re.match(rf"{joined}(\smil)?(?:\s([^\W\d_]+))?", match.string[match.end() :])
+        if following is None:
+            return ""
+        noun = following[3] or ""
+        if noun.lower() in self.table.particles or noun[:1].isupper():
+            noun = ""
+        one = self._parts(digits)[0] in ("1", "01") and not following[1] and not following[2]
+        if one == bool(re.search(r"[aeiouáéíún]s$", noun)) or (one and len(noun) < 2):
+            noun = ""
+        return noun or ("mil" if following[2] else "")
 
     def number(self, match: Match) -> str:
         """A number by itself; set apart from letters, as in A4."""
@@ -532,7 +391,27 @@ class _Speaker:
         before = text[match.start() - 1] if match.start() else " "
         after = text[match.end()] if match.end() < len(text) else " "
         left = " " if before.isalpha() else ""
-        return left + self.amount(match[1]) + (" " if after.isalpha() else "")
+        noun = self._noun_after(match, match[1])
+        spoken = self.amount(match[1], noun)
+        of = f" {self.table.of_millions}" if noun and re.search(rf"(?:{MILLION})$", spoken) else ""
+        return left + spoken + of + (" " if after.isalpha() else "")
+
+    def digits(self, match: Match) -> str:
+        """Digit by digit, but for the hundreds of numbers that are free to call."""
+        spoken = [self.table.plus] if match[0].startswith("+") else []
+        for group in re.findall(r"\d+", match[0]):
+            if re.fullmatch(r"0?[89]00", group):
+                spoken += [self.cardinal(0)] * group.startswith("0") + [self.cardinal(int(group))]
+            else:
+                spoken += [self.cardinal(int(digit)) for digit in group]
+        return " ".join(spoken)
+
+    def version(self, match: Match) -> str:
+        if re.fullmatch(r"\d{1,3}(\.\d{3})+", match[0]):
+            return match[0]
+        before = " " if match.string[: match.start()][-1:].isalpha() else ""
+        point = f" {self.table.version} "
+        return before + point.join(self.amount(part) for part in match[0].split("."))
 
     def year(self, match: Match) -> str:
         from num2words import num2words
@@ -540,83 +419,272 @@ class _Speaker:
         return str(num2words(int(match[1]), lang=self.table.numbers, to="year"))
 
     def decade(self, match: Match) -> str:
-        spoken = self.year(match)
+        spoken = self.year(match) if len(match[1]) == 4 else self.cardinal(int(match[1]))
         return spoken[:-1] + "ies" if spoken.endswith("y") else spoken + "s"
 
     def ordinal(self, match: Match) -> str:
-        from num2words import num2words
-
         value = int(match[1].replace(self.table.thousands, ""))
-        spoken = str(num2words(value, lang=self.table.numbers, to="ordinal")).replace(",", "")
-        if any(match.groupdict().values()):
-            spoken = re.sub(r"o\b", "a", spoken)
-        elif match[0].endswith("er"):
+        rest = match.string[match.end() :]
+        following = re.match(rf"\s([{SMALL}]{{3,}})", rest)
+        noun = following[1] if following else ""
+        if noun in self.table.particles or (noun.endswith("s") and not noun.endswith("ês")):
+            noun = ""
+        first_of_month = value == 1 and re.match(rf"\sde\s(?:{'|'.join(self.table.months)})", rest)
+        degrees = match[0].endswith("°") and not noun and not first_of_month
+        if "°" in self.table.units and (degrees or re.match(r"\s?[CF]\b", rest) or not value):
+            return f"{match[1]}°"
+        feminine = bool(match.groupdict().get("feminine"))
+        spoken = self._ordinal(value, feminine)
+        if not feminine and (match[0].endswith("er") or noun) and self.table.numbers == "es":
             spoken = re.sub(r"(primer|tercer)o$", r"\1", spoken)
         return spoken
 
+    def _ordinal(self, value: int, feminine: bool = False) -> str:
+        from num2words import num2words
+
+        if value >= LARGEST_ORDINAL:
+            return self.cardinal(value)
+        spoken = str(num2words(value, lang=self.table.numbers, to="ordinal")).replace(",", "")
+        spoken = re.sub(r"décimo(?=\w)", "decimo", spoken)
+        return re.sub(r"o\b", "a", spoken) if feminine else spoken
+
     def fraction(self, match: Match) -> str:
-        named = self.table.fractions.get(match[0])
-        return named or f"{self.amount(match[1])} {self.table.over} {self.amount(match[2])}"
+        whole, above, below = match[1], int(match[2]), int(match[3])
+        lone, with_feminine, _, after = self.table.halves
+        if (above, below) == (1, 2):
+            feminine = self._is_feminine(match[4] or "")
+            part = after if whole and not feminine else with_feminine if feminine else lone
+        elif not 0 < above < below:
+            between = f" {self.table.over} " if not self.table.years else " "
+            part = between.join(self.amount(digits) for digits in (match[2], match[3]))
+        else:
+            part = self._part(above, below)
+        if not whole:
+            return part
+        noun = match[4] or ""
+        return f"{self.amount(whole, noun)} {self.table.joined} {part}"
+
+    def _part(self, above: int, below: int) -> str:
+        many = above > 1
+        if below in self.table.parts:
+            name = self.table.parts[below]
+        elif self.table.fold and below > 10 and below not in (100, 1000):
+            return f"{self.cardinal(above, self.table.fold)} {self._fold(below, many)}"
+        else:
+            name = self._ordinal(below)
+        return f"{self.cardinal(above, name)} {name}{'s' if many else ''}"
+
+    def _fold(self, below: int, many: bool) -> str:
+        words = self.cardinal(below)
+        if self.table.numbers == "es":
+            words = _without_accents(words).replace(" y ", "i").replace(" ", "").rstrip("a")
+            return f"{words}{self.table.fold}{'s' if many else ''}"
+        return f"{words} {self.table.fold}"
+
+    def part_of(self, match: Match) -> str:
+        mixed = re.search(r"\d\s+$", match.string[: match.start()])
+        return f"{match[1]} {self._forms(match[2])[bool(mixed)]}"
+
+    def power(self, match: Match) -> str:
+        digits = unicodedata.normalize("NFKC", match[1]).replace("−", "-")
+        if digits in ("2", "3"):
+            return " " + self.table.raised[int(digits) - 2]
+        minus = f"{self.table.minus} " if digits[0] == "-" else ""
+        return f" {self.table.raised[2]} {minus}{self.amount(digits.lstrip('+-'))}"
+
+    # --- Roman numbers ----------------------------------------------------------------------------
+
+    def roman_rules(self, rule: Callable[..., Rule], roman: str) -> list[Rule]:
+        named = rf"(?<!\w)([{CAPITAL}][{SMALL}]+) (?=\w\w|I(?:\s[{SMALL}]|[,.]|$)){roman}"
+        rules = [
+            rule(rf"(?i:\b({self.table.numbered})) {roman}", self.roman_number),
+            rule(named, self.king),
+        ]
+        if self.table.centuries:
+            rules.insert(0, rule(rf"(?i:\b({self.table.centuries}s?)) {roman}", self.king))
+        return rules
+
+    def roman_number(self, match: Match) -> str:
+        return f"{match[1]} {_roman(match[2])}"
+
+    def king(self, match: Match) -> str:
+        """An ordinal; a high one is a number in Portuguese and Spanish."""
+        if match[1] == "I" or (self.table.years and match[2] == "I"):
+            return match[0]
+        value = _roman(match[2])
+        if value > self.table.ordinals_to:
+            return f"{match[1]} {self.cardinal(value)}"
+        spoken = self._ordinal(value)
+        kings = self.table.kings
+        return f"{match[1]} {kings}{spoken.capitalize() if kings else spoken}"
+
+    # --- dates and times --------------------------------------------------------------------------
+
+    def date(self, match: Match, year: int, month: int, day: int) -> str:
+        months, at = self.table.months, int(match[month])
+        if not (1 <= at <= 12 and 1 <= int(match[day]) <= 31):
+            return self.digits(match)
+        first = int(match[day]) == 1 and self.table.numbers == "pt_BR"
+        return self.table.date.format(
+            month=months[at - 1],
+            day=self._ordinal(1) if first else int(match[day]),
+            ordinal=self._ordinal(int(match[day])),
+            year=match[year],
+        )
+
+    def short_date(self, match: Match) -> str:
+        month_first = self.table.month_first and int(match[1]) <= 12
+        return self.date(match, 4, 1, 3) if month_first else self.date(match, 4, 3, 1)
+
+    def day_and_month(self, match: Match) -> str:
+        day, month = int(match[2]), int(match[3])
+        if not (1 <= day <= 31 and 1 <= month <= 12):
+            return match[0]
+        return f"{match[1]} {day} de {self.table.months[month - 1]}"
+
+    def month_names(self, rule: Callable[..., Rule]) -> list[Rule]:
+        """English says `May 5` and `5 May` with an ordinal, Portuguese the first of a month alone."""
+        months = "|".join(self.table.months)
+        if self.table.month_first:
+            short = "|".join(f"{month[:3]}\\.|{month[:4]}\\." for month in self.table.months)
+            return [
+                rule(rf"\b({months}|{short}) (\d\d?)(?:st|nd|rd|th)?(?!\w|[:.,]?\d|%)", self.day),
+                rule(
+                    rf"(?<![\d.,:/$-])\b(the )?(\d\d?)(?:st|nd|rd|th)?(?: of)? ({months})\b",
+                    lambda m: f"the {self._ordinal(int(m[2]))} of {m[3]}",
+                ),
+            ]
+        if self.table.numbers == "pt_BR":
+            return [rule(rf"\b1(?= de (?:{months})\b)", self._ordinal(1))]
+        return []
+
+    def day(self, match: Match) -> str:
+        start = match[1].rstrip(".")
+        month = next(name for name in self.table.months if name.startswith(start[:3]))
+        return f"{month} {self._ordinal(int(match[2]))}"
 
     def time(self, match: Match) -> str:
-        hours, minutes = int(match[1]), int(match[2])
+        hours, minutes, seconds = int(match[1]), int(match[2]), match[3]
+        hour = self.table.units["h"]
         if hours > 24 or minutes > 59:
-            return match[0].replace(":", " ")
-        spoken = self.cardinal(hours, "horas" if "horas" in self.table.feminine else "")
+            return f"{match[1]} {self.table.to} {match[2]}"
+        rest = match.string[match.end() :]
+        if seconds:
+            minute = self.table.units["min"]
+            second = self.table.rates["s"]
+            return (
+                f"{hours} {hour[hours != 1]} {minutes} {minute[minutes != 1]} {self.table.joined} "
+                f"{int(seconds)} {second}{'s' if int(seconds) != 1 else ''}"
+            )
+        spoken = self.cardinal(hours, hour[1] if self.table.feminine else "")
+        space = " " if rest[:1].isalpha() else ""
         if not minutes:
-            half_day = re.match(r"\s?[ap] ?m\b", match.string[match.end() :], re.I)
-            return spoken if half_day else f"{spoken} {self.table.o_clock}"
+            half_day = re.match(r"\s?[ap]\.? ?m\b", rest, re.I)
+            full = hour[hours != 1] if match[4] else self.table.o_clock
+            if full == hour[1]:
+                full = hour[hours != 1]
+            return spoken + (space if half_day else f" {full}{space}")
         between = self.table.and_minutes or ("oh" if minutes < 10 else "")
-        return " ".join(filter(None, [spoken, between, self.cardinal(minutes)]))
+        return " ".join(filter(None, [spoken, between, self.cardinal(minutes)])) + space
 
-    def unit(self, match: Match) -> str:
-        noun = self._noun(match[1], self.table.units[match[2]])
-        return f"{self.amount(match[1], noun)} {noun}"
+    # --- measures and money -----------------------------------------------------------------------
 
-    def _noun(self, digits: str, forms: Noun) -> str:
+    def feet(self, match: Match) -> str:
+        return f"{match[1]} foot {match[2]}"
+
+    def measure(self, match: Match) -> str:
+        forms = self._forms(match[2])
+        stop = "." if re.match(rf"$|\s+[{CAPITAL}]", match.string[match.end() :]) else ""
+        stop = stop if match[0].endswith(".") else ""
+        number = self._written(match[1])
+        return f"{number} {self._noun(match, match[1], forms)}{stop}"
+
+    def _forms(self, written: str) -> Noun:
+        """Singular and plural of a unit, with its point or its power if it has one."""
+        units = self.table.units
+        written = written if written in units else written.rstrip(".")
+        if written in units:
+            return units[written]
+        singular, plural = self.table.powers[unicodedata.normalize("NFKC", written[-1])]
+        one, more = units[written[:-1]]
+        return singular.format(one), plural.format(more)
+
+    def _written(self, digits: str) -> str:
+        whole, fraction = self._parts(digits)
+        return self._grouped(whole) if whole and not fraction else digits
+
+    def _noun(self, match: Match, digits: str, forms: Noun) -> str:
+        """Singular after one, and in English as an adjective: a 5 dollar bill."""
+        as_adjective = re.search(r"\b[Aa]n? $", match.string[: match.start()])
+        following = re.match(rf"\s([{SMALL}]+)", match.string[match.end() :])
+        noun = following[1] if following else ""
+        if self.table.years and as_adjective and noun and noun not in self.table.particles:
+            return forms[0]
         return forms[0] if self._parts(digits) == ("1", "") else forms[1]
 
+    def rate(self, match: Match) -> str:
+        per = self.table.units.get(match[2], (self.table.rates.get(match[2], match[2]), ""))[0]
+        return f"{match[1]} {self.table.per} {per}"
+
     def money_before(self, match: Match) -> str:
-        return self._money(match[1], match[2], match[3])
+        return self._money(match, match[1], match[2], match[3])
 
     def money_after(self, match: Match) -> str:
-        return self._money(match[3], match[1], match[2])
+        return self._money(match, match[3], match[1], match[2])
 
-    def _money(self, sign: str, digits: str, large: str | None) -> str:
+    def _money(self, match: Match, sign: str, digits: str, large: str | None) -> str:
         main, hundredth = self.table.currencies[sign]
-        of = f"{self.table.of_money} " if self.table.of_money else ""
+        space = " " if match.string[match.end() :][:1].isalpha() else ""
         if large:
-            of = "" if large == "mil" else of
-            return f"{self.amount(digits)} {large} {of}{main[1]}"
+            name = self._noun(match, digits, self.table.magnitudes[large])
+            of = f"{self.table.of_millions} " if self.table.of_millions and name != "mil" else ""
+            plural = self._noun(match, "2", main)
+            return f"{self._written(digits)} {name} {of}{plural}{self._stop(match)}{space}"
         whole, fraction = self._parts(digits)
         if fraction and len(fraction) != 2:
-            return f"{self.amount(digits)} {main[1]}"
-        noun = self._noun(whole, main)
-        spoken = self.cardinal(int(whole), noun)
-        of = of if re.search(r"(ão|ões|ón|ones)$", spoken) else ""
-        parts = [f"{spoken} {of}{noun}"] if int(whole) or not int(fraction or 0) else []
+            return f"{digits} {main[1]}{space}"
+        noun = self._noun(match, whole, main)
+        parts = []
+        if int(whole or 0) or not int(fraction or 0):
+            parts = [f"{self._grouped(whole)} {noun}"]
         if fraction and int(fraction):
-            cents = self._noun(fraction.lstrip("0"), hundredth)
-            parts.append(f"{self.cardinal(int(fraction), cents)} {cents}")
-        return f" {self.table.and_} ".join(parts)
+            cents = self._noun(match, str(int(fraction)), hundredth)
+            parts.append(f"{int(fraction)} {cents}")
+        return f" {self.table.and_} ".join(parts) + space
+
+
+def _roman(numeral: str) -> int:
+    values = [{"I": 1, "V": 5, "X": 10}[letter] for letter in numeral]
+    after = [*values[1:], 0]
+    return sum(-one if one < other else one for one, other in zip(values, after, strict=True))
+
+
+def _without_accents(word: str) -> str:
+    return "".join(
+        letter for letter in unicodedata.normalize("NFD", word) if not unicodedata.combining(letter)
+    )
 
 
 def _agree(words: str, feminine: bool, counts: bool, language: str) -> str:
-    """A Portuguese or Spanish number in the form that it has before its noun."""
+    """A Portuguese or Spanish number in the form that it has before its noun.
+
+    What counts millions agrees with them, and they are masculine.
+    """
+    millions, sep, rest = words.rpartition(next(iter(re.findall(MILLION, words)[::-1]), "\0"))
     if language == "pt_BR" and feminine:
-        words = re.sub(r"\bum$", "uma", words)
-        words = re.sub(r"\bdois\b", "duas", words)
-        words = re.sub(r"entos\b", "entas", words)
+        rest = re.sub(r"\bum$", "uma", rest)
+        rest = re.sub(r"\bdois\b", "duas", rest)
+        rest = re.sub(r"entos\b", "entas", rest)
     elif language == "es":
-        words = re.sub(r"veintiuno(?= mil)", "veintiún", words)
-        words = re.sub(r"\buno(?= mil)", "un", words)
+        rest = re.sub(r"veintiuno(?= mil)", "veintiún", rest)
+        rest = re.sub(r"\buno(?= mil)", "un", rest)
         if feminine:
-            words = re.sub(r"uno$", "una", words)
-            words = re.sub(r"(cient|quinient)os\b", r"\1as", words)
+            rest = re.sub(r"uno$", "una", rest)
+            rest = re.sub(r"(cient|quinient)os\b", r"\1as", rest)
         elif counts:
-            words = re.sub(r"veintiuno$", "veintiún", words)
-            words = re.sub(r"\buno$", "un", words)
-    return words
+            rest = re.sub(r"veintiuno$", "veintiún", rest)
+            rest = re.sub(r"\buno$", "un", rest)
+    return millions + sep + rest
 
 
-_RULES = {code: _rules(table) for code, table in LANGUAGES.items()}
+_RULES = {language: _rules(table) for language, table in TABLES.items()}
