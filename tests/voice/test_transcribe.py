@@ -401,6 +401,14 @@ def test_a_wrong_model_folder_stops_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_language_without_text_rules_stops_before_any_work(
+    segments: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    with pytest.raises(LikenessError, match=r"'fr': no table of text rules.*en, es, pt"):
+        run(segments, tmp_path / "nothing", tmp_path / "out", rt, language="fr")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_the_narration_is_understood(
     narration: Path, whisper: Path, tmp_path: Path, rt: Runtime

@@ -25,6 +25,7 @@ from likeness.common.manifest import (
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.voice.audio import encode, read, resample
+from likeness.voice.languages import check_language
 from likeness.voice.rows import SCRIPT, Recording, Region, Transcript, Word
 from likeness.voice.wer import (
     Normalizer,
@@ -84,9 +85,13 @@ def transcribe(
     its clean sentences give the word error rate.
 
     Raises:
-        LikenessError: `asr` is no faster-whisper model or does not know the language, a wrong
-            script, or more than `max_rejected_share` of the regions rejected.
+        LikenessError: a language whose texts cannot be prepared, `asr` is no faster-whisper model
+            or does not know the language, a wrong script, or more than `max_rejected_share` of the
+            regions rejected.
     """
+    # voice_clips needs a table as well, but would say so after all the listening.
+    if cfg.language != "auto":
+        check_language(cfg.language)
     check_model(asr, cfg.language, "voice_transcribe.language")
     device = hearing_device(rt.device)
     rows = read_manifest(segments / "manifest.jsonl", Recording)
