@@ -130,6 +130,7 @@ ES = {
 # By kind, so that a reader finds what a rule is for: (language, as written, as spoken).
 KINDS = {
     "agreement": [
+        ("pt", "as 2 irmãs, 1 mês", "as duas irmãs, um mês"),
         ("pt", "2 horas e 1 hora", "duas horas e uma hora"),
         ("pt", "200 pessoas, 342 dias", "duzentas pessoas, trezentos e quarenta e dois dias"),
         ("pt", "32 mulheres, 2 mãos, 1 vez", "trinta e duas mulheres, duas mãos, uma vez"),
@@ -183,6 +184,7 @@ KINDS = {
         ("es", "10:00 horas, 14:30 h, 1:00", "diez horas, catorce y treinta, una en punto"),
     ],
     "dates": [
+        ("pt", "31/12 e 24/7", "trinta e um de dezembro e vinte e quatro sobre sete"),
         ("en", "2024-05-06", "May sixth, twenty twenty-four"),
         (
             "en",
@@ -202,6 +204,7 @@ KINDS = {
         ("es", "el 25/12", "el veinticinco de diciembre"),
     ],
     "dialled": [
+        ("pt", "11 99999-1234", "um um nove nove nove nove nove um dois três quatro"),
         ("en", "call 555-1234", "call five five five one two three four"),
         ("en", "1-800-555-0199", "one eight hundred five five five zero one nine nine"),
         ("en", "(555) 123-4567", "five five five one two three four five six seven"),
@@ -217,6 +220,12 @@ KINDS = {
         ("es", "91 123 45 67", "nueve uno uno dos tres cuatro cinco seis siete"),
     ],
     "money": [
+        (
+            "en",
+            "$100K/year, $500 CAD",
+            "one hundred thousand dollars per year, five hundred Canadian dollars",
+        ),
+        ("es", "$500 MXN, 1 mes", "quinientos pesos, un mes"),
         ("en", "It costs $5M.", "It costs five million dollars."),
         ("en", "a $5k prize, a $20 bill", "a five thousand dollar prize, a twenty dollar bill"),
         ("en", "$5-$10, $10-20", "five dollars to ten dollars, ten to twenty dollars"),
@@ -273,6 +282,7 @@ KINDS = {
         ),
     ],
     "signs": [
+        ("en", '6\' tall, a 5" screen, "I am 5"', 'six feet tall, a five inch screen, "I am five"'),
         ("en", "10 m², 10⁶, x²", "ten square meters, ten to the power of six, x squared"),
         ("en", "CO₂, H₂O", "CO two, H two O"),
         (
@@ -334,6 +344,14 @@ KINDS = {
         ),
     ],
     "Roman numbers": [
+        ("en", "The book I read, class I took, Part I", "The book I read, class I took, Part one"),
+        (
+            "en",
+            "World War I, Parts I and II, Class I'm in",
+            "World War one, Parts one and two, Class I'm in",
+        ),
+        ("pt", "séculos XIX e XX, D. Maria II", "séculos dezenove e vinte, Dona Maria segunda"),
+        ("es", "II Guerra Mundial, XX aniversario", "Segunda Guerra Mundial, vigésimo aniversario"),
         (
             "en",
             "Henry VIII, Chapter IV, World War II",

@@ -154,6 +154,10 @@ ENGLISH = Language(
         "Drs.": "Doctors",
         "Prof.": "Professor",
         "Rev.": "Reverend",
+        "Gen.": "General",
+        "Col.": "Colonel",
+        "Sen.": "Senator",
+        "Rep.": "Representative",
         "Capt.": "Captain",
         "Lt.": "Lieutenant",
         "Sgt.": "Sergeant",
@@ -190,7 +194,8 @@ ENGLISH = Language(
         r"pp\.": "pages",
         r"p\.": "page",
     },
-    contexts=(),
+    # After a small letter or a sign: after a name, it is a road.
+    contexts=((r"(^|(?<!\w)[a-z]+\s|[,;:(.]\s)St(?=\s[A-Z]\w)", r"\1Saint"),),
     streets={"St.": ("Saint", "Street"), "Dr.": ("Doctor", "Drive")},
     signs={
         "%": "percent",
@@ -222,6 +227,9 @@ ENGLISH = Language(
         "$": (("dollar", "dollars"), ("cent", "cents")),
         "€": (("euro", "euros"), ("cent", "cents")),
         "EUR": (("euro", "euros"), ("cent", "cents")),
+        "MXN": (("peso", "pesos"), ("centavo", "centavos")),
+        "CAD": (("Canadian dollar", "Canadian dollars"), ("cent", "cents")),
+        "AUD": (("Australian dollar", "Australian dollars"), ("cent", "cents")),
         "£": (("pound", "pounds"), ("penny", "pence")),
         "GBP": (("pound", "pounds"), ("penny", "pence")),
         "¥": (("yen", "yen"), ("sen", "sen")),
@@ -358,6 +366,9 @@ PORTUGUESE = Language(
         "Prof.": "Professor",
         "Profa.": "Professora",
         "Eng.": "Engenheiro",
+        "Pe.": "Padre",
+        "Sto.": "Santo",
+        "Sta.": "Santa",
         "Exmo.": "Excelentíssimo",
         "Exma.": "Excelentíssima",
         "Av.": "Avenida",
@@ -375,7 +386,7 @@ PORTUGUESE = Language(
     },
     titles=("Sr.", "Sra.", "Srta.", "Dr.", "Dra."),
     before_number={
-        r"[Nn](?:\.?[º°]|\.o|\.)": "número",
+        r"[Nn](?:\.?[º°]|\.?o\.|\.)": "número",
         r"[Nn]úm\.": "número",
         r"[Vv]ol\.": "volume",
         r"[Cc]ap\.": "capítulo",
@@ -392,6 +403,8 @@ PORTUGUESE = Language(
         (r"\bd\.\s?C\.", "depois de Cristo"),
         (r"\b[Ss]éc\.(?=\s[IVX])", "século"),
         # After a small letter or a sign: after a name, it is an initial.
+        (r"(^|(?<!\w)[a-zà-ÿ]+\s|[,;:(]\s?)D\.(?=\s[A-ZÀ-Ý]\w*a\b)", r"\1Dona"),
+        (r"(^|(?<!\w)[a-zà-ÿ]+\s|[,;:(]\s?)D\.(?=\s[A-ZÀ-Ý]\w)", r"\1Dom"),
         (r"(^|(?<!\w)[a-zà-ÿ]+\s|[,;:(]\s?)R\.(?=\s[A-ZÀ-Ý]\w)", r"\1Rua"),
     ),
     streets={},
@@ -502,7 +515,7 @@ PORTUGUESE = Language(
         r"luz(?:es)?|voz(?:es)?|cruz(?:es)?|raiz(?:es)?|chaves?|classes?|frases?|fontes?|pontes?|"
         r"árvores?|redes?|carnes?|mentes?|bases?|fases?|crises?|séries?|espécies?|leis?|avós?|"
         r"irmãs?|maçãs?|manhãs?|tribos?|fotos?|motos?|ordem|ordens|nuvem|nuvens|colher(?:es)?|"
-        r"\w*triz(?:es)?|dor(?:es)?|peles?|torres?|estantes?|faces?|raz(?:ão|ões)|mortes?"
+        r"\w*triz(?:es)?|isabel|leonor|dor(?:es)?|peles?|torres?|estantes?|faces?|raz(?:ão|ões)|mortes?"
     ),
     particles=_words(
         "a abaixo acima agora ainda além amanhã antes ao aos após aqui aquela aquele as assim até "
@@ -587,7 +600,7 @@ SPANISH = Language(
     },
     titles=("Sr.", "Sra.", "Srta.", "Dr.", "Dra."),
     before_number={
-        r"[Nn](?:\.?[º°]|\.o|\.)": "número",
+        r"[Nn](?:\.?[º°]|\.?o\.|\.)": "número",
         r"[Nn]úm\.": "número",
         r"[Vv]ol\.": "volumen",
         r"[Cc]ap\.": "capítulo",
@@ -598,6 +611,8 @@ SPANISH = Language(
         r"p\.": "página",
     },
     contexts=(
+        (r"\bM\.?ª(?!\w)", "María"),
+        (r"\bFco\.", "Francisco"),
         (r"\bEE\.?\s?UU\.?(?!\w)", "Estados Unidos"),
         (r"\bp\.\s?ej\.", "por ejemplo"),
         (r"\ba\.\s?C\.", "antes de Cristo"),
@@ -664,6 +679,7 @@ SPANISH = Language(
         "kg": ("kilo", "kilos"),
         "mg": ("miligramo", "miligramos"),
         "g": ("gramo", "gramos"),
+        "gr": ("gramo", "gramos"),
         "ml": ("mililitro", "mililitros"),
         "mL": ("mililitro", "mililitros"),
         "l": ("litro", "litros"),
@@ -703,14 +719,14 @@ SPANISH = Language(
     masculine=(
         r"(?:día|mapa|planeta|\w*[bl]ema|sistema|tema|poema|cinema|clima|idioma|\w*grama|diploma|"
         r"drama|fantasma|cometa|pijama|atleta|colega|poeta|guía|\w+ista|trauma|dilema|aroma|"
-        r"síntoma|enigma|gorila|papa|sofá|avi[oó]n(?:e)?|cami[oó]n(?:e)?|gui[oó]n(?:e)?)s?"
+        r"síntoma|enigma|gorila|papa|dálmata|sofá|avi[oó]n(?:e)?|cami[oó]n(?:e)?|gui[oó]n(?:e)?)s?"
     ),
     feminine=(
         r"\w*(?:as?|i[oó]n(?:es)?|[dt]ad(?:es)?|tud(?:es)?|umbres?|tri(?:z|ces))|ve(?:z|ces)|"
         r"mujer(?:es)?|noches?|tardes?|partes?|manos?|flor(?:es)?|lu(?:z|ces)|vo(?:z|ces)|"
         r"cru(?:z|ces)|llaves?|clases?|frases?|fuentes?|red(?:es)?|calles?|nubes?|bases?|fases?|"
         r"series?|especies?|ley(?:es)?|fotos?|motos?|im[aá]gen(?:es)?|torres?|piel(?:es)?|"
-        r"raz[oó]n(?:es)?|claves?|naves?|muertes?|superficies?|crisis|tesis|dosis"
+        r"isabel|leonor|raz[oó]n(?:es)?|claves?|naves?|muertes?|superficies?|crisis|tesis|dosis"
     ),
     particles=_words(
         "a además ahora al algo allí ante antes aquel aquella aquí así aun aunque bajo cada "

@@ -117,11 +117,12 @@ def _rules(table: Language) -> list[Rule]:
         rf"|(?<![\w.,])[.{mark}]\d+)"
     )
     money = _either(table.currencies)
+    coded = _either([sign for sign in table.currencies if sign.isalpha()])
     large = _either(table.magnitudes)
     units = _either(table.units)
     measured = rf"(?:{units})[²³23]?(?![\w²³])"
     titled = "|".join(re.escape(short[:-1]) for short in table.titles)
-    roman = r"(?=[IVX])(X{0,3}(?:IX|IV|V?I{0,3}))(?!\w|\.\w)"
+    roman = r"(?=[IVX])(X{0,3}(?:IX|IV|V?I{0,3}))(?![\w']|\.\w)"
     word = rf"[{SMALL}]+"
 
     def rule(pattern: str, become: Callable[[Match], str] | str) -> Rule:
@@ -203,13 +204,13 @@ def _rules(table: Language) -> list[Rule]:
             rule(rf"{re.escape(sign)}\s?(?=(?:{money})?\s?[.,]?\d)", f" {full} ")
             for sign, full in table.before_digit.items()
         ],
-        rule(r"(\d+)'\s?(\d+)(?:\"|''|″|(?!\w))", speak.feet) if "ft" in table.units else None,
+        *speak.feet_rules(rule),
         # Money and measures.
         rule(
-            rf"((?:{money})\s?{number}|{number}\s?(?:{money}|{units}))\s?/\s?([^\W\d_]+)",
+            rf"((?:{money})\s?{number}(?:\s?(?:{large}))?|{number}\s?(?:{money}|{units}))\s?/\s?([^\W\d_]+)",
             speak.rate,
         ),
-        rule(rf"({money})\s?({number})(?:\s?({large}))?", speak.money_before),
+        rule(rf"({money})\s?({number})(?:\s?({large}))?(?:\s?({coded}))?", speak.money_before),
         rule(rf"({number})(?:\s?({large}))?\s?({money})", speak.money_after),
         rule(rf"(\d/\d+)\s?({measured})", speak.part_of),
         rule(
@@ -239,6 +240,7 @@ DIALLED = (
     r"\(\d{2,4}\)\s?\d{3,5}[ -]?\d{4}",
     r"\d{2,3}\.\d{3}\.\d{3}(?:/\d{4})?-\d{1,2}",
     r"\d+(?:-\d+){2,}",
+    r"\d\d \d{4,5}-\d{4}",
     # Not a range of years, nor of round numbers.
     r"(?!(?:1\d|20)\d\d-(?:1\d|20)\d\d)\d{3,5}-(?!\d\d00)\d{4}",
     r"\d{5}-\d{3}",
@@ -381,7 +383,7 @@ class _Speaker:
         if noun.lower() in self.table.particles or noun[:1].isupper():
             noun = ""
         one = self._parts(digits)[0] in ("1", "01") and not following[1] and not following[2]
-        if one == bool(re.search(r"[aeiouáéíún]s$", noun)) or (one and len(noun) < 2):
+        if len(noun) < 2 or not (one or noun.endswith("s")):
             noun = ""
         return noun or ("mil" if following[2] else "")
 
@@ -451,6 +453,10 @@ class _Speaker:
     def fraction(self, match: Match) -> str:
         whole, above, below = match[1], int(match[2]), int(match[3])
         lone, with_feminine, _, after = self.table.halves
+        # More than a whole is a date, but for the hours and days of those who never close.
+        dated = not self.table.years and not whole and 1 <= below <= 12 < above <= 31
+        if dated and (above, below) != (24, 7):
+            return f"{above} de {self.table.months[below - 1]}"
         if (above, below) == (1, 2):
             feminine = self._is_feminine(match[4] or "")
             part = after if whole and not feminine else with_feminine if feminine else lone
@@ -497,15 +503,32 @@ class _Speaker:
     def roman_rules(self, rule: Callable[..., Rule], roman: str) -> list[Rule]:
         named = rf"(?<!\w)([{CAPITAL}][{SMALL}]+) (?=\w\w|I(?:\s[{SMALL}]|[,.]|$)){roman}"
         rules = [
-            rule(rf"(?i:\b({self.table.numbered})) {roman}", self.roman_number),
+            rule(
+                rf"(?i:\b({self.table.numbered})s?) {roman}"
+                rf"(?: (?:{self.table.joined}|{self.table.to}) {roman})?",
+                self.roman_numbers,
+            ),
             rule(named, self.king),
         ]
         if self.table.centuries:
-            rules.insert(0, rule(rf"(?i:\b({self.table.centuries}s?)) {roman}", self.king))
+            century = rf"(?i:\b({self.table.centuries})) {roman}"
+            centuries = rf"(?i:\b{self.table.centuries}s) [IVX]+(?:,? \w+ [IVX]+)*\b"
+            rules.insert(0, rule(century, self.king))
+            rules.insert(1, rule(centuries, self.roman_numbers))
+            # The second world war: before its noun, an ordinal.
+            before = rf"(?<![\w.] )(?<!\w)(?=\w\w){roman} ([{CAPITAL}]?[{SMALL}]{{3,}})"
+            rules.append(rule(before, self.roman_ordinal))
         return rules
 
-    def roman_number(self, match: Match) -> str:
-        return f"{match[1]} {_roman(match[2])}"
+    def roman_numbers(self, match: Match) -> str:
+        """A Roman number after its noun; in English, `I` after a small letter is the speaker."""
+        if self.table.years and re.search(r"[a-z]\w* I$", match[0]) and match[0][0].islower():
+            return match[0]
+        return re.sub(r"\b[IVX]+\b", lambda numeral: str(_roman(numeral[0])), match[0])
+
+    def roman_ordinal(self, match: Match) -> str:
+        spoken = self._ordinal(_roman(match[1]), self._is_feminine(match[2]))
+        return f"{spoken.capitalize() if match[2][0].isupper() else spoken} {match[2]}"
 
     def king(self, match: Match) -> str:
         """An ordinal; a high one is a number in Portuguese and Spanish."""
@@ -514,7 +537,7 @@ class _Speaker:
         value = _roman(match[2])
         if value > self.table.ordinals_to:
             return f"{match[1]} {self.cardinal(value)}"
-        spoken = self._ordinal(value)
+        spoken = self._ordinal(value, self._is_feminine(match[1]))
         kings = self.table.kings
         return f"{match[1]} {kings}{spoken.capitalize() if kings else spoken}"
 
@@ -589,8 +612,22 @@ class _Speaker:
 
     # --- measures and money -----------------------------------------------------------------------
 
-    def feet(self, match: Match) -> str:
-        return f"{match[1]} foot {match[2]}"
+    def feet_rules(self, rule: Callable[..., Rule]) -> list[Rule]:
+        if "ft" not in self.table.units:
+            return []
+        inches = r"(?:\"|''|″|in\b\.?|(?!\w))"
+        return [
+            rule(rf"(\d+)\s?(?:'|ft\b\.?)\s?(\d+)\s?{inches}", r"\1 foot \2"),
+            rule(r"(?<![\w.,])(\d+)(['\"])(?![\w'\"])", self.foot_or_inch),
+        ]
+
+    def foot_or_inch(self, match: Match) -> str:
+        """A measure, where no quotation is open that the mark could close."""
+        opened = r"(?<!\w)'" if match[2] == "'" else r'(?<!\d)"'
+        if len(re.findall(opened, match.string[: match.start()])) % 2:
+            return match[0]
+        forms = self.table.units["ft" if match[2] == "'" else "in."]
+        return f"{match[1]} {self._noun(match, match[1], forms)}"
 
     def measure(self, match: Match) -> str:
         forms = self._forms(match[2])
@@ -627,7 +664,7 @@ class _Speaker:
         return f"{match[1]} {self.table.per} {per}"
 
     def money_before(self, match: Match) -> str:
-        return self._money(match, match[1], match[2], match[3])
+        return self._money(match, match[4] or match[1], match[2], match[3])
 
     def money_after(self, match: Match) -> str:
         return self._money(match, match[3], match[1], match[2])
