@@ -169,6 +169,7 @@ KINDS = {
         ("en", "20° and 72°F", "twenty degrees and seventy-two degrees Fahrenheit"),
     ],
     "times": [
+        ("en", "till 5p.m. today", "till five p m today"),
         ("en", "at 10:30pm, from 9am-5pm", "at ten thirty pm, from nine am to five pm"),
         ("en", "10:30-11:30", "ten thirty to eleven thirty"),
         ("en", "1:05:30", "one hour five minutes and thirty seconds"),
@@ -248,6 +249,12 @@ KINDS = {
         ("es", "1,000 y 1,500 personas", "mil y mil quinientas personas"),
     ],
     "numbers": [
+        (
+            "en",
+            "10.0.100.200",
+            "ten point zero point one hundred point two hundred",
+        ),
+        ("es", "1.000º aniversario", "milésimo aniversario"),
         ("en", "1,000,000,000", "one billion"),
         ("en", ".5 mm, 2.0.1", "point five millimeters, two point zero point one"),
         ("en", "₹1,00,000", "one hundred thousand rupees"),

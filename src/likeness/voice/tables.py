@@ -31,13 +31,14 @@ class Language:
         date: a day, a month and a year.
         dated: words before a date of two numbers, which is a fraction elsewhere.
         months: from January.
-        halves: of a half: alone, before a feminine noun, the plural, and after a whole number.
-        parts: what half, third and so on are called, by the number below the line.
+        halves: of a half: alone, before a feminine noun, and after a whole number.
+        parts: those of a third and so on that are no ordinals, by the number below the line.
         fold: what makes a part of any other number above ten.
         times: the noun of 10x.
         abbreviations: by their spelling, with a small or a capital first letter.
         titles: those of them that are also written without the point, before a name.
-        before_number: patterns of abbreviations that are such only before a number.
+        before_number: patterns of abbreviations that are such only before a number; `#` is read
+            as the first of them.
         contexts: patterns of abbreviations that depend on what is around them, and what they become.
         streets: abbreviations of a title before a name and of a road after one.
         signs: single characters that are spoken.
@@ -82,7 +83,7 @@ class Language:
     date: str
     dated: str
     months: tuple[str, ...]
-    halves: tuple[str, str, str, str]
+    halves: tuple[str, str, str]
     parts: dict[int, str]
     fold: str
     times: str
@@ -142,8 +143,8 @@ ENGLISH = Language(
         *("January", "February", "March", "April", "May", "June", "July", "August"),
         *("September", "October", "November", "December"),
     ),
-    halves=("one half", "one half", "halves", "a half"),
-    parts={2: "half", 4: "quarter"},
+    halves=("one half", "one half", "a half"),
+    parts={4: "quarter"},
     fold="",
     times="times",
     abbreviations={
@@ -349,8 +350,8 @@ PORTUGUESE = Language(
         *("janeiro", "fevereiro", "março", "abril", "maio", "junho", "julho", "agosto"),
         *("setembro", "outubro", "novembro", "dezembro"),
     ),
-    halves=("meio", "meia", "meios", "meio"),
-    parts={2: "meio", 3: "terço"},
+    halves=("meio", "meia", "meio"),
+    parts={3: "terço"},
     fold="avos",
     times="vezes",
     abbreviations={
@@ -550,7 +551,7 @@ SPANISH = Language(
     o_clock="en punto",
     and_minutes="y",
     ordinal=(
-        r"(\d+)\.?(?:[º°]|er|[rdtmvn]?o\b|(?P<feminine>ª|[rdtmvn]?a\b))(?!\w)"
+        r"(\d+(?:\.\d{3})*)\.?(?:[º°]|er|[rdtmvn]?o\b|(?P<feminine>ª|[rdtmvn]?a\b))(?!\w)"
         r"(?:\.(?=\s[a-zà-ÿ]))?"
     ),
     month_first=False,
@@ -560,8 +561,8 @@ SPANISH = Language(
         *("enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto"),
         *("septiembre", "octubre", "noviembre", "diciembre"),
     ),
-    halves=("medio", "media", "medios", "medio"),
-    parts={2: "medio", 3: "tercio"},
+    halves=("medio", "media", "medio"),
+    parts={3: "tercio"},
     fold="avo",
     times="veces",
     abbreviations={

@@ -9,7 +9,7 @@ where it is: `unknown_symbols` finds it.
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from likeness.voice.languages import check_language, code
 from likeness.voice.tables import TABLES, Language, Noun
@@ -33,10 +33,10 @@ SILENT = "[]{}/*_•·♪♫♬®™©"
 LONGEST = 8  # digits that are still read as one number where no sign groups them
 LARGEST = 10**18  # numbers from here on are read digit by digit
 LARGEST_ORDINAL = 10**6  # and ordinals as numbers
-LAST = r"(?![^\W\d_²³])"  # no letter follows, though a power may
 CAPITAL = "A-ZÀ-ÖØ-Þ"
-MILLION = r"\b\w*ill(?:ón|ones)\b|\b\w+lh(?:ão|ões)\b"  # and all that is longer
 SMALL = "a-zß-öø-ÿ"
+ENDS = r"(?![^\W\d_²³])"  # no letter follows, though a power may
+MILLION = r"\b\w*ill(?:ón|ones)\b|\b\w+lh(?:ão|ões)\b"  # in Spanish or Portuguese, and larger ones
 
 
 def normalize(text: str, language: str) -> str:
@@ -78,7 +78,7 @@ def _is_spoken(letter: str) -> bool:
 def _plain(text: str) -> str:
     """The text with one spelling for each sign, and without what is not seen."""
     text = unicodedata.normalize("NFC", text)
-    # A space that does not break groups the digits of a number in French and Spanish print.
+    # Print groups the digits of a number with a narrow space, or one that does not break.
     text = re.sub(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))", "", text)
     return "".join(map(_spell, text.translate(PLAIN)))
 
@@ -97,10 +97,10 @@ def _spell(letter: str) -> str:
     return unicodedata.normalize("NFKC", letter) if kind[0] == "<" else letter
 
 
-def _either(options: "dict[str, object] | list[str]") -> str:
+def _either(options: Iterable[str]) -> str:
     """A pattern of these, the longest first; one that ends in a letter has no letter after it."""
     ordered = sorted(options, key=len, reverse=True)
-    return "|".join(re.escape(one) + (LAST if one[-1].isalpha() else "") for one in ordered)
+    return "|".join(re.escape(one) + (ENDS if one[-1].isalpha() else "") for one in ordered)
 
 
 def _rules(table: Language) -> list[Rule]:
@@ -139,7 +139,7 @@ def _rules(table: Language) -> list[Rule]:
             speak.address,
         ),
         # Abbreviations.
-        rule(r"\b([ap])\.\s?m\.", speak.shortened(r"\1 m")),
+        rule(r"(?:\b|(?<=\d))([ap])\.\s?m\.", speak.shortened(r"\1 m")),
         *[
             rule(rf"(?<!\w)(?:{short})\s?(?=\d)", f"{full} ")
             for short, full in {**table.before_number, "[№#]": _first(table)}.items()
@@ -207,7 +207,8 @@ def _rules(table: Language) -> list[Rule]:
         *speak.feet_rules(rule),
         # Money and measures.
         rule(
-            rf"((?:{money})\s?{number}(?:\s?(?:{large}))?|{number}\s?(?:{money}|{units}))\s?/\s?([^\W\d_]+)",
+            rf"((?:{money})\s?{number}(?:\s?(?:{large}))?|{number}\s?(?:{money}|{units}))"
+            r"\s?/\s?([^\W\d_]+)",
             speak.rate,
         ),
         rule(rf"({money})\s?({number})(?:\s?({large}))?(?:\s?({coded}))?", speak.money_before),
@@ -409,7 +410,7 @@ class _Speaker:
         return " ".join(spoken)
 
     def version(self, match: Match) -> str:
-        if re.fullmatch(r"\d{1,3}(\.\d{3})+", match[0]):
+        if self.table.thousands == "." and re.fullmatch(r"\d{1,3}(\.\d{3})+", match[0]):
             return match[0]
         before = " " if match.string[: match.start()][-1:].isalpha() else ""
         point = f" {self.table.version} "
@@ -452,7 +453,7 @@ class _Speaker:
 
     def fraction(self, match: Match) -> str:
         whole, above, below = match[1], int(match[2]), int(match[3])
-        lone, with_feminine, _, after = self.table.halves
+        lone, with_feminine, after = self.table.halves
         # More than a whole is a date, but for the hours and days of those who never close.
         dated = not self.table.years and not whole and 1 <= below <= 12 < above <= 31
         if dated and (above, below) != (24, 7):
@@ -527,6 +528,8 @@ class _Speaker:
         return re.sub(r"\b[IVX]+\b", lambda numeral: str(_roman(numeral[0])), match[0])
 
     def roman_ordinal(self, match: Match) -> str:
+        if match[2] in self.table.particles:
+            return match[0]
         spoken = self._ordinal(_roman(match[1]), self._is_feminine(match[2]))
         return f"{spoken.capitalize() if match[2][0].isupper() else spoken} {match[2]}"
 
