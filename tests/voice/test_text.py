@@ -169,6 +169,7 @@ KINDS = {
         ("en", "20° and 72°F", "twenty degrees and seventy-two degrees Fahrenheit"),
     ],
     "times": [
+        ("en", "6:30PM-7:30PM", "six thirty PM to seven thirty PM"),
         ("en", "till 5p.m. today", "till five p m today"),
         ("en", "at 10:30pm, from 9am-5pm", "at ten thirty pm, from nine am to five pm"),
         ("en", "10:30-11:30", "ten thirty to eleven thirty"),
@@ -205,6 +206,7 @@ KINDS = {
         ("es", "el 25/12", "el veinticinco de diciembre"),
     ],
     "dialled": [
+        ("es", "(91) 123 45 67", "nueve uno uno dos tres cuatro cinco seis siete"),
         ("pt", "11 99999-1234", "um um nove nove nove nove nove um dois três quatro"),
         ("en", "call 555-1234", "call five five five one two three four"),
         ("en", "1-800-555-0199", "one eight hundred five five five zero one nine nine"),

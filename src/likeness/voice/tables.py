@@ -613,6 +613,7 @@ SPANISH = Language(
     },
     contexts=(
         (r"\bM\.?ª(?!\w)", "María"),
+        (r"\bD\.ª(?!\w)", "Doña"),
         (r"\bFco\.", "Francisco"),
         (r"\bEE\.?\s?UU\.?(?!\w)", "Estados Unidos"),
         (r"\bp\.\s?ej\.", "por ejemplo"),

@@ -25,6 +25,7 @@ PLAIN = str.maketrans(
         "…": "...",
         "|": ",",
         "×": "x",
+        "⁄": "/",
     }
 )
 KEPT = ".,;:!?¿¡'\"()- "
@@ -185,7 +186,7 @@ def _rules(table: Language) -> list[Rule]:
             rf"\2 {table.to} \1\3",
         ),
         rule(
-            rf"(\d\s?(?:{measured}|%|{money}|[ap] ?m\b)?)\s?-\s?(?=(?:{money})?\s?\.?\d)",
+            rf"(\d\s?(?:{measured}|%|{money}|(?i:[ap] ?m\b))?)\s?-\s?(?=(?:{money})?\s?\.?\d)",
             rf"\1 {table.to} ",
         ),
         rule(r"(?<![\d.,])\d+(?:\.\d+){2,}(?![\w]|,\d)", speak.version),
@@ -247,7 +248,8 @@ DIALLED = (
     r"\d{5}-\d{3}",
     r"\d{3} \d{3} \d{4}",
     r"\d{3} \d\d \d\d \d\d",
-    r"\d\d \d{3} \d\d \d\d",
+    r"(?:\d\d|\(\d\d\)) \d{3} \d\d \d\d",
+    r"0\d{2,3} \d{3,4} \d{3,4}",
 )
 
 
