@@ -19,6 +19,7 @@ from likeness.voice.merge import merge
 from likeness.voice.synthesize import VoiceSynthesize, synthesize
 from likeness.voice.train import VoiceTrain, evenly, train
 from likeness.voice.trainer import Trainer
+from likeness.voice.whisper import check_model
 from likeness.voice.xtts import ADAPTER, read_adapter
 from tests.conftest import bundled_model, files_of, runtime, section
 from tests.voice.tiny_xtts import utterance
@@ -54,9 +55,14 @@ def folders(
     return {"dataset": tiny_voice, "base": tiny_xtts, "asr": asr, "speaker": tiny_speaker}
 
 
+def without_whisper(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("likeness.voice.train.check_model", lambda *_: None)
+    patch.setattr(listening, "hear", lambda *_: "a hat")
+
+
 @pytest.fixture(autouse=True)
 def _no_whisper(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "hear", lambda *_: "a hat")
+    without_whisper(monkeypatch)
 
 
 def run(folders: Folders, out: Path, rt: Runtime, **changes: Any) -> dict[str, Any]:
@@ -77,7 +83,7 @@ def trained(
     """One uninterrupted training: its folder and its metrics."""
     out = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(listening, "hear", lambda *_: "a hat")
+        without_whisper(patch)
         return out, run(folders, out, runtime(out / "cache"))
 
 
@@ -100,6 +106,15 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, method: str, step: int) -> None:
         return original(self, *args)
 
     monkeypatch.setattr(Trainer, method, deadly)
+
+
+def test_a_whisper_that_cannot_judge_is_one_line_before_it_trains(
+    folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("likeness.voice.train.check_model", check_model)
+    monkeypatch.setattr(Trainer, "run", lambda *_: pytest.fail("it trains"))
+    with pytest.raises(LikenessError, match="not a faster-whisper model"):
+        run(folders, tmp_path, rt)
 
 
 # --- what is written ------------------------------------------------------------------------------
