@@ -20,8 +20,8 @@ repro: $(READY) ## reproduce the pipeline: bundled inputs and bases, then every 
 	dvc pull --quiet --remote bundled $(BUNDLED)
 	dvc repro
 
-test: $(READY) ## run the tests
-	python -m pytest
+test: $(READY) ## run the tests, a file of them on each core
+	python -m pytest --numprocesses auto --dist loadfile
 
 test-real-bases: $(READY) ## run both lanes on stand-ins for the real bases (tests/real_bases)
 	dvc pull --quiet --remote bundled data/raw/sample_catalog data/raw/sample_voice data/voice_download
