@@ -112,3 +112,31 @@ def test_start_seeds_every_generator(tmp_path: Path) -> None:
     assert first == again
     assert first[:4] == ["cpu", "True", "1", "True"]
     assert all(a != b for a, b in zip(first[4:], other[4:], strict=True))
+
+
+def test_one_thread_chooses_the_kernels_of_the_vector_library(tmp_path: Path) -> None:
+    """A first call by two threads at once can run a kernel of another accuracy."""
+    script = """
+import sys
+from pathlib import Path
+import torch
+from likeness.common.runtime import Base, start
+calls = []
+def record(function):
+    def recorded(values):
+        calls.append((function.__name__, values.numel(), str(values.dtype)))
+        return function(values)
+    return recorded
+for name in ("exp", "log", "sqrt", "sin", "tanh"):
+    setattr(torch, name, record(getattr(torch, name)))
+start(Base(seed=1, device="cpu", threads=2, workers=0), Path(sys.argv[1]))
+print(sorted({name for name, _, _ in calls}), {size for _, size, _ in calls}, len(calls))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(repository(tmp_path))],
+        capture_output=True,
+        text=True,
+        env=library_env(),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "['exp', 'log', 'sin', 'sqrt', 'tanh'] {1} 10\n"

@@ -19,6 +19,11 @@ from likeness.common.precision import Precision
 
 T = TypeVar("T")
 
+VECTOR_FUNCTIONS = (
+    *("abs", "acos", "asin", "atan", "cos", "erf", "erfc", "exp", "expm1", "log", "log10"),
+    *("log1p", "log2", "sin", "sqrt", "tan", "tanh", "trunc"),
+)
+
 
 class Base(Section):
     """What every stage reads."""
@@ -124,7 +129,23 @@ def _start_torch(base: Base) -> str:
     torch.use_deterministic_algorithms(True, warn_only=True)
     # With it new memory is filled with NaN, to find reads of what nobody wrote: a tenth of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    _choose_kernels()
     return device
+
+
+def _choose_kernels() -> None:
+    """Call each function that torch leaves to MKL's vector library once, by one thread.
+
+    MKL chooses a function's kernel at its first call. Where two threads make that call together,
+    one of them can run a kernel of about 12 bits (pytorch/pytorch#188792, MKL before 2025), and
+    a run is no longer the same to the byte as the next.
+    """
+    import torch
+
+    for kind in (torch.float32, torch.float64):
+        one = torch.ones(1, dtype=kind)
+        for name in VECTOR_FUNCTIONS:
+            getattr(torch, name)(one)
 
 
 def cache_folder(root: Path) -> Path:
