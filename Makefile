@@ -48,6 +48,6 @@ lock: ## pin the environment again after requirements.txt changed
 	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock && touch $(READY)
 
 prune: $(READY) ## delete item results and checkpoints older than DAYS (default 30)
-	python -m likeness.common.items --days $(or $(DAYS),30)
+	likeness prune --days $(or $(DAYS),30)
 
 .PHONY: help repro test test-real-bases lint doctor search-image search-voice bench lock prune

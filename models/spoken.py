@@ -24,7 +24,8 @@ from wheels import check, unpack
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import atomic_path, read_json, write_json
-from likeness.common.items import Result, map_items
+from likeness.common.items import map_items
+from likeness.common.result import Result
 from likeness.common.runtime import Runtime
 
 RATE = 24000  # Hz, of Kokoro and of XTTS's decoder

@@ -35,6 +35,12 @@ COLOURS = {"Red": (190, 40, 40), "Blue": (40, 60, 190), "Black": (35, 35, 35)}
 S = TypeVar("S", bound=Section)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--write", action="store_true", help="write the lists of code in dvc.yaml (test_contract)"
+    )
+
+
 def library_env() -> dict[str, str]:
     """The environment of a Python process that imports this checkout's library."""
     return {**os.environ, "PYTHONPATH": str(ROOT / "src")}

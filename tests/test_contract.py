@@ -10,7 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import packages_distributions
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +28,7 @@ from tests.conftest import ROOT, library_env
 
 SRC = ROOT / "src" / "likeness"
 NOT_STAGES = {"base", "inputs"}
+SCHEMA_STAGES = sorted(set(SCHEMA) - NOT_STAGES)
 TEMPLATES = {
     "report": {f"src/likeness/{name}" for name in ("report.html", "model_card.md", "voice_card.md")}
 }
@@ -68,7 +69,10 @@ def filled(value: Any, params: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> Pipeline:
+def pipeline(request: pytest.FixtureRequest) -> Pipeline:
+    """The stages of dvc.yaml; with `--write` their lists of code are written first."""
+    if request.config.getoption("--write"):
+        write_code(ROOT / "dvc.yaml", {name: needed_code(name) for name in SCHEMA_STAGES}, is_code)
     return filled(read_yaml(ROOT / "dvc.yaml"), read_yaml(ROOT / "params.yaml"))
 
 
@@ -260,13 +264,32 @@ def needed_code(stage: str) -> set[str]:
     """What the stage's work is made of. `likeness.stage` knows every stage, so it is no one's dep."""
     lane, _, verb = stage.partition("_")
     module = SRC / "report.py" if stage == "report" else SRC / lane / f"{verb}.py"
-    lane_files = {
-        path
-        for path in relative(import_closure(module))
-        if not path.startswith("src/likeness/common/")
-    }
-    script = {f"stages/{stage}.py", "src/likeness/common"}
-    return lane_files | script | TEMPLATES.get(stage, set())
+    script = {f"stages/{stage}.py"}
+    return relative(import_closure(module)) | script | TEMPLATES.get(stage, set())
+
+
+def with_code(text: str, stage: str, code: Sequence[str], is_code: Callable[[str], bool]) -> str:
+    """The text of a dvc.yaml in which the stage's deps that are code are these, before the others."""
+    lines = text.splitlines(keepends=True)
+    start = lines.index(f"  {stage}:\n")
+    begin = next(at for at in range(start, len(lines)) if lines[at] == "    deps:\n") + 1
+    end = begin
+    while end < len(lines) and lines[end].startswith("      - "):
+        end += 1
+    others = [
+        line for line in lines[begin:end] if not is_code(line.removeprefix("      - ").strip())
+    ]
+    wanted = [f"      - {path}\n" for path in code]
+    return "".join([*lines[:begin], *wanted, *others, *lines[end:]])
+
+
+def write_code(path: Path, needed: Mapping[str, set[str]], is_code: Callable[[str], bool]) -> None:
+    """Write the lists of code of all stages, as `pytest tests/test_contract.py --write` asks."""
+    text = path.read_text()
+    for stage, code in needed.items():
+        own = [name for name in code if "src/" not in name]
+        text = with_code(text, stage, sorted(own) + sorted(code - set(own)), is_code)
+    path.write_text(text)
 
 
 def code_differences(stage: str, entry: Pipeline) -> list[str]:
@@ -283,7 +306,8 @@ def test_a_stage_s_code_is_its_dep(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["src/likeness/image/diffusion.py", "src/likeness/common", "stages/image_train.py"]
+    "path",
+    ["src/likeness/image/diffusion.py", "src/likeness/common/io.py", "stages/image_train.py"],
 )
 def test_a_forgotten_module_is_found(pipeline: Pipeline, path: str) -> None:
     entry = copy.deepcopy(pipeline["stages"]["image_train"])
@@ -295,6 +319,16 @@ def test_a_superfluous_module_is_found(pipeline: Pipeline) -> None:
     entry = copy.deepcopy(pipeline["stages"]["image_train"])
     entry["deps"].append("src/likeness/image/failures.py")
     assert code_differences("image_train", entry) == ["superfluous src/likeness/image/failures.py"]
+
+
+def test_the_lists_of_code_are_written_and_nothing_else() -> None:
+    text = (
+        "stages:\n  a:\n    deps:\n      - stages/a.py\n      - src/old.py\n      - data/x\n"
+        "    outs:\n      - data/a\n  b:\n    deps:\n      - src/b.py\n"
+    )
+    wanted = text.replace("src/old.py", "src/new.py")
+    assert with_code(text, "a", ["stages/a.py", "src/new.py"], is_code) == wanted
+    assert with_code(wanted, "b", ["src/b.py"], is_code) == wanted
 
 
 def test_templates_are_the_files_that_the_report_loads() -> None:
@@ -327,16 +361,16 @@ def model_code(script: Path) -> set[str]:
                 if (MODELS / f"{name}.py").is_file()
             ]
     library = {path for local in seen for path in import_closure(local)} - seen
-    common = SRC / "common"
-    found = {
-        f"../{path}" for path in relative(path for path in library if common not in path.parents)
-    }
-    return {path.name for path in seen} | found | {"../src/likeness/common"}
+    return {path.name for path in seen} | {f"../{path}" for path in relative(library)}
+
+
+def is_model_code(path: str) -> bool:
+    return path.endswith(".py") or "/src/" in path
 
 
 def model_differences(entry: Pipeline) -> list[str]:
     script = MODELS / shlex.split(entry["cmd"])[1]
-    listed = {path for path in names(entry["deps"]) if path.endswith(".py") or "/src/" in path}
+    listed = {path for path in names(entry["deps"]) if is_model_code(path)}
     needed = model_code(script)
     return [f"missing {path}" for path in sorted(needed - listed)] + [
         f"superfluous {path}" for path in sorted(listed - needed)
@@ -344,7 +378,16 @@ def model_differences(entry: Pipeline) -> list[str]:
 
 
 @needs_models
-def test_a_model_s_code_is_its_dep() -> None:
+def test_a_model_s_code_is_its_dep(request: pytest.FixtureRequest) -> None:
+    """With `--write` the lists are written first."""
+    path = MODELS / "dvc.yaml"
+    if request.config.getoption("--write"):
+        stages = read_yaml(path)["stages"]
+        needed = {
+            name: model_code(MODELS / shlex.split(entry["cmd"])[1])
+            for name, entry in stages.items()
+        }
+        write_code(path, needed, is_model_code)
     for name, entry in read_yaml(MODELS / "dvc.yaml")["stages"].items():
         assert model_differences(entry) == [], name
 
@@ -510,6 +553,69 @@ def only_docstring(text: str) -> bool:
 )
 def test_a_package_file_with_code_is_found(text: str, fine: bool) -> None:
     assert only_docstring(text) == fine
+
+
+# --- an item's key holds what its result depends on -----------------------------------------------
+
+# What draws, judges, reads params or keeps items changes no result of an item function.
+BESIDE_ITEMS = {
+    f"src/likeness/common/{name}.py"
+    for name in ("figures", "estimates", "manifest", "params", "runtime", "items")
+}
+LINES_BEHIND_A_KEY = 700
+
+
+def makes_results(text: str) -> bool:
+    """Whether a module holds item functions: it says what one item's result is."""
+    return "likeness.common.result" in set(imported(ast.parse(text)))
+
+
+def crowded(path: Path, package: Path) -> list[str]:
+    """What stands behind the keys of a module's item functions and may not."""
+    closure = import_closure(path, package)
+    files = {file.relative_to(package.parents[1]).as_posix(): file for file in closure}
+    lines = sum(len(file.read_text().splitlines()) for file in files.values())
+    found = sorted(BESIDE_ITEMS & set(files))
+    return found + ([f"{lines} lines"] if lines > LINES_BEHIND_A_KEY else [])
+
+
+def item_modules() -> list[Path]:
+    store = SRC / "common" / "items.py"
+    paths = [path for path in sorted(SRC.rglob("*.py")) if path != store]
+    return [path for path in paths if makes_results(path.read_text())]
+
+
+# Rooms that are still to be made; none may be added.
+NOT_YET = {
+    *("image/clip.py", "image/diffusion.py", "image/features.py", "image/prepare.py"),
+    *("image/quality.py", "image/train.py", "voice/candidates.py", "voice/clips.py"),
+    *("voice/dataset.py", "voice/download.py", "voice/examples.py", "voice/measure.py"),
+    *("voice/own_codes.py", "voice/segment.py", "voice/speaker.py", "voice/speech.py"),
+    *("voice/transcribe.py",),
+}
+
+
+def test_item_functions_have_rooms_of_their_own() -> None:
+    paths = item_modules()
+    assert len(paths) >= 8
+    for path in paths:
+        name = path.relative_to(SRC).as_posix()
+        assert name in NOT_YET or crowded(path, SRC) == [], name
+
+
+def test_a_crowded_room_is_found(tmp_path: Path) -> None:
+    package = tmp_path / "src" / "likeness"
+    (package / "common").mkdir(parents=True)
+    for name in ("result", "items", "figures"):
+        (package / "common" / f"{name}.py").write_text("")
+    room = package / "room.py"
+    room.write_text("from likeness.common.result import Result\n")
+    assert crowded(room, package) == []
+    room = package / "full.py"
+    room.write_text(
+        "from likeness.common.result import Result\n" + "import likeness.common.figures\n" * 700
+    )
+    assert crowded(room, package) == ["src/likeness/common/figures.py", "701 lines"]
 
 
 # --- imports are light ----------------------------------------------------------------------------

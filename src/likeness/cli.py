@@ -18,6 +18,7 @@ COMMANDS = {
     "fetch": "real base models into models/, from your remote or their hub, tracked by DVC",
     "gate": "are the reproduced metrics as good as a revision's, and is dvc.lock up to date",
     "merge": "the base with the learnt voice inside, as Coqui's Xtts loads it",
+    "prune": "delete old results of items and checkpoints of killed trainings",
     "search": "queue and run a search over params, and bring it to its end",
 }
 LANES = {"merge": "voice"}

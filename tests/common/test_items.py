@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -13,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from likeness.common.items import Rejected, Result, map_items, prune
+from likeness.common.items import map_items
+from likeness.common.result import Rejected, Result
 from likeness.common.runtime import Runtime
-from tests.conftest import files_of, library_env, runtime
+from tests.conftest import files_of, runtime
 
 CALLS: list[list[Any]] = []
 NUMBERS = {f"n{at}": at for at in range(10)}
@@ -123,7 +122,7 @@ def test_a_folder_among_the_keywords_stands_for_its_content(rt: Runtime, tmp_pat
 
 def test_changed_code_computes_again(rt: Runtime, tmp_path: Path) -> None:
     text = (
-        "from likeness.common.items import Result\n"
+        "from likeness.common.result import Result\n"
         "def work(items):\n    return [Result({{'v': item + {}}}) for item in items]\n"
     )
 
@@ -248,35 +247,3 @@ def test_a_stored_file_is_linked_into_place(rt: Runtime, tmp_path: Path) -> None
 def test_positional_parameters_are_refused(rt: Runtime) -> None:
     with pytest.raises(TypeError, match="keyword"):
         records(rt, function=partial(squares, [1]))
-
-
-def test_pruning_deletes_what_is_old(rt: Runtime) -> None:
-    records(rt)
-    paths = sorted((rt.cache / "items").rglob("record.json"))
-    for path in paths[:3]:
-        os.utime(path, (0, time.time() - 31 * 86400))
-    checkpoints = [rt.scratch("train", key) / "state.pt" for key in ("old", "new")]
-    for path in checkpoints:
-        path.write_bytes(b"")
-    download = rt.scratch("download", "shelf") / "talk.opus"
-    download.write_bytes(b"")
-    for path in (checkpoints[0], download):
-        os.utime(path, (0, time.time() - 31 * 86400))
-    assert prune(rt.cache, 30) == 4
-    assert [path.exists() for path in checkpoints] == [False, True]
-    assert sorted((rt.cache / "items").rglob("record.json")) == paths[3:]
-    records(rt)
-    assert len(done()) == 3
-    assert prune(rt.cache, 0) == 11
-    assert download.exists()
-
-
-def test_pruning_from_the_command_line(tmp_path: Path) -> None:
-    (tmp_path / ".dvc").mkdir()
-    (tmp_path / ".dvc" / "config").write_text("")
-    records(runtime(tmp_path / ".dvc" / "likeness"))
-    command = [sys.executable, "-m", "likeness.common.items", "--root", str(tmp_path)]
-    ran = subprocess.run(
-        [*command, "--days", "0"], capture_output=True, text=True, env=library_env()
-    )
-    assert (ran.returncode, ran.stdout) == (0, "10 results and checkpoints deleted\n"), ran.stderr

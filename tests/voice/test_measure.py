@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from likeness.common.errors import LikenessError
-from likeness.common.items import Result
+from likeness.common.result import Result
 from likeness.common.runtime import Runtime
 from likeness.voice import measure
 from likeness.voice.audio import encode, read

@@ -8,7 +8,7 @@ import pytest
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import write_json
-from likeness.common.items import Rejected
+from likeness.common.result import Rejected
 from likeness.voice.speech import SETTINGS, check_text, read_settings
 
 OWN = {"temperature": 0.75, "top_k": 50, "top_p": 0.85, "repetition_penalty": 5}

@@ -7,16 +7,14 @@ place; the others are computed. The store is only a cache: without it the same r
 again.
 """
 
-import argparse
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, partial
 from inspect import getfile
 from multiprocessing import get_context
@@ -26,29 +24,13 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from tqdm import tqdm
 
-from likeness.common.checkpoints import STATE
 from likeness.common.closure import code_digest
 from likeness.common.io import digest, link
 from likeness.common.manifest import Rejection
-from likeness.common.runtime import Runtime, cache_folder
+from likeness.common.result import Rejected, Result
+from likeness.common.runtime import Runtime
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a function makes of one item: a JSON-able record and named files."""
-
-    record: dict[str, Any]
-    files: dict[str, bytes] = field(default_factory=dict)
-
-
-class Rejected(Exception):
-    """Raised, or returned in an item's place, by a function that sets its item aside."""
-
-    def __init__(self, reason: str, value: Any = None, threshold: Any = None) -> None:
-        super().__init__(reason, value, threshold)
-        self.reason, self.value, self.threshold = reason, value, threshold
 
 
 @dataclass(frozen=True)
@@ -246,30 +228,3 @@ def _content(path: Path) -> str:
 @cache
 def _folder_digest(path: Path, _newest: int) -> str:
     return digest(path)
-
-
-def prune(cache: Path, days: float) -> int:
-    """Delete results and killed trainings' checkpoints older than `days` days; returns how many.
-
-    What else lies in the scratch, such as fetched media, is not ours to make again.
-    """
-    limit = time.time() - days * 86400
-
-    def old(path: Path) -> bool:
-        return path.is_file() and path.stat().st_mtime < limit
-
-    results = [path.parent for path in (cache / "items").rglob("record.json") if old(path)]
-    leftovers = [path for path in (cache / "scratch").rglob(STATE) if old(path)]
-    for folder in results:
-        shutil.rmtree(folder)
-    for path in leftovers:
-        path.unlink()
-    return len(results) + len(leftovers)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Delete old item results and checkpoints.")
-    parser.add_argument("--root", type=Path, default=Path("."), help="the repository's root")
-    parser.add_argument("--days", type=float, required=True, help="age of what is deleted")
-    arguments = parser.parse_args()
-    print(prune(cache_folder(arguments.root), arguments.days), "results and checkpoints deleted")

@@ -10,8 +10,8 @@ from PIL import Image
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
-from likeness.common.items import Result
 from likeness.common.precision import Precision, dtype_of
+from likeness.common.result import Result
 from likeness.common.weights import AGAIN, Shapes, read_folder_shapes
 from likeness.image.pixels import png_bytes
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
-from likeness.common.items import Result, map_items
+from likeness.common.items import map_items
+from likeness.common.result import Result
 from likeness.common.runtime import Runtime
 from likeness.common.weights import AGAIN, check_pickled, read_folder_shapes, read_shapes
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from likeness.common import figures
 from likeness.common.errors import LikenessError
 from likeness.common.io import write_jsonl
-from likeness.common.items import Rejected, Result, Stored, map_items
+from likeness.common.items import Stored, map_items
 from likeness.common.manifest import (
     Rejection,
     check_rejected_share,
@@ -23,6 +23,7 @@ from likeness.common.manifest import (
     write_manifest,
 )
 from likeness.common.params import Section
+from likeness.common.result import Rejected, Result
 from likeness.common.runtime import Runtime
 from likeness.image.captions import caption
 from likeness.image.catalog import find_images

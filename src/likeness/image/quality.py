@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from likeness.common.errors import LikenessError
-from likeness.common.items import Result, map_items
+from likeness.common.items import map_items
+from likeness.common.result import Result
 from likeness.common.runtime import Runtime
 from likeness.image.pixels import ITEM
 

@@ -23,10 +23,11 @@ from likeness.common.checkpoints import Checkpoints
 from likeness.common.closure import code_digest
 from likeness.common.errors import LikenessError
 from likeness.common.io import digest, digest_of, link, write_json
-from likeness.common.items import Result, map_items
+from likeness.common.items import map_items
 from likeness.common.manifest import read_manifest
 from likeness.common.params import Section
 from likeness.common.precision import MixedPrecision, Precision, check_finite
+from likeness.common.result import Result
 from likeness.common.runtime import Runtime
 from likeness.common.tracking import Tracker, step_timings
 from likeness.image.diffusion import (

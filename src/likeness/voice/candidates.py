@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from likeness.common.items import Result, map_items
+from likeness.common.items import map_items
 from likeness.common.manifest import read_manifest
+from likeness.common.result import Result
 from likeness.common.runtime import Runtime
 from likeness.voice.audio import encode, read
 from likeness.voice.cuts import Cutter, Limits, find_gaps, refine

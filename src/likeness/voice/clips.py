@@ -11,8 +11,9 @@ from pydantic import Field
 from likeness.common import figures
 from likeness.common.errors import LikenessError
 from likeness.common.io import link, write_text
-from likeness.common.items import Result, Stored, map_items
+from likeness.common.items import Stored, map_items
 from likeness.common.manifest import check_rejected_share, count_reasons, write_manifest
+from likeness.common.result import Result
 from likeness.common.runtime import Runtime
 from likeness.voice.audio import read
 from likeness.voice.candidates import Candidate, cut_all

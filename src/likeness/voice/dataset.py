@@ -12,7 +12,7 @@ from pydantic import Field
 from likeness.common import figures
 from likeness.common.errors import LikenessError
 from likeness.common.io import write_text
-from likeness.common.items import Result, Stored, map_items
+from likeness.common.items import Stored, map_items
 from likeness.common.manifest import (
     Rejection,
     check_rejected_share,
@@ -21,6 +21,7 @@ from likeness.common.manifest import (
     write_manifest,
 )
 from likeness.common.params import Section
+from likeness.common.result import Result
 from likeness.common.runtime import Runtime
 from likeness.voice.audio import encode, read, resample
 from likeness.voice.augment import augment

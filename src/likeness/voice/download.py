@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from likeness.common import figures
 from likeness.common.io import digest, link, read_json, write_json
-from likeness.common.items import Rejected
 from likeness.common.manifest import (
     Rejection,
     check_rejected_share,
@@ -25,6 +24,7 @@ from likeness.common.manifest import (
     write_manifest,
 )
 from likeness.common.params import Section
+from likeness.common.result import Rejected
 from likeness.common.runtime import Runtime
 from likeness.voice.rows import Download
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from likeness.common.items import Rejected, Result, Stored, map_items
+from likeness.common.items import Stored, map_items
 from likeness.common.manifest import Rejection
+from likeness.common.result import Rejected, Result
 from likeness.common.runtime import Runtime
 from likeness.voice.audio import SILENT, read, resample
 from likeness.voice.codes import CODE, FFT, FRAMES, RATE, load_dvae, log_mel

@@ -5,8 +5,9 @@ from functools import partial
 from pathlib import Path
 
 from likeness.common.errors import LikenessError
-from likeness.common.items import Result, Stored, map_items
+from likeness.common.items import Stored, map_items
 from likeness.common.manifest import Rejection
+from likeness.common.result import Result
 from likeness.common.runtime import Runtime
 from likeness.voice.audio import encode, read, resample
 from likeness.voice.mos import predict_mos

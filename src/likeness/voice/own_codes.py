@@ -26,7 +26,8 @@ import numpy as np
 from likeness.common.closure import code_digest
 from likeness.common.errors import LikenessError
 from likeness.common.io import digest, digest_of
-from likeness.common.items import Result, map_items
+from likeness.common.items import map_items
+from likeness.common.result import Result
 from likeness.common.runtime import Runtime
 from likeness.voice.align import align, features, level, stretched
 from likeness.voice.archives import write_archive

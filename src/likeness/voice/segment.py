@@ -13,7 +13,7 @@ from pydantic import Field
 
 from likeness.common import figures
 from likeness.common.errors import LikenessError
-from likeness.common.items import Rejected, Result, map_items
+from likeness.common.items import map_items
 from likeness.common.manifest import (
     Rejection,
     check_rejected_share,
@@ -22,6 +22,7 @@ from likeness.common.manifest import (
     write_manifest,
 )
 from likeness.common.params import Section
+from likeness.common.result import Rejected, Result
 from likeness.common.runtime import Runtime
 from likeness.voice.audio import UnreadableAudio, decode, encode, integrated_loudness, resample
 from likeness.voice.rows import SCRIPT, Download, Recording, Region

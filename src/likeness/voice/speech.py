@@ -10,7 +10,7 @@ import numpy as np
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
-from likeness.common.items import Rejected, Result
+from likeness.common.result import Rejected, Result
 from likeness.voice.audio import SILENT, encode, read, resample
 from likeness.voice.codes import RATE
 from likeness.voice.xtts import Voice, load_xtts, read_speakers, voice_of

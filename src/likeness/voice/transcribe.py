@@ -15,7 +15,7 @@ from likeness.common import figures
 from likeness.common.errors import LikenessError
 from likeness.common.estimates import Estimate, rounded
 from likeness.common.io import write_json, write_text
-from likeness.common.items import Result, map_items
+from likeness.common.items import map_items
 from likeness.common.manifest import (
     Rejection,
     check_rejected_share,
@@ -23,6 +23,7 @@ from likeness.common.manifest import (
     write_manifest,
 )
 from likeness.common.params import Section
+from likeness.common.result import Result
 from likeness.common.runtime import Runtime
 from likeness.voice.audio import encode, read, resample
 from likeness.voice.languages import check_language
