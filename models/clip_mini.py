@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from fitting import fit, to_pixels
-from rendered import describe, full_caption, known_types, rendered
-from settings import ClipMini, begin, code_key
 
 from likeness.common.cli import run
 from likeness.common.io import write_json, write_text
 from likeness.common.runtime import Runtime
-from likeness.image.render import COLOURS, GENDERS, SEASONS, sample_products
+from models.fitting import fit, to_pixels
+from models.render import COLOURS, GENDERS, SEASONS, sample_products
+from models.rendered import describe, full_caption, known_types, rendered
+from models.settings import ClipMini, begin, code_key
 
 if TYPE_CHECKING:
     import torch
@@ -210,7 +210,7 @@ layers, {cfg.renders.size} x {cfg.renders.size} pixels) that scores rendered pro
 their captions. It stands in for CLIP ViT-L/14 where no model hub can be reached, and knows nothing
 but this catalogue's articles: on real photos its scores mean little.
 
-- Data: {cfg.renders.count} photos drawn by `likeness.image.render` (seed {cfg.renders.seed}), ten
+- Data: {cfg.renders.count} photos drawn by `models.render` (seed {cfg.renders.seed}), ten
   article types, ten colours, each as often. Not the photos of the sample catalogue.
 - Training: {q[steps]} steps of {cfg.batch}, {minutes:.0f} minutes on two CPU cores, from scratch.
 - Quality on {q[n]} unseen photos, choosing among captions that differ in one attribute: article type

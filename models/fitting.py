@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import settings  # noqa: F401 - puts src on the path
 
 from likeness.common.checkpoints import Checkpoints
 from likeness.common.runtime import Runtime

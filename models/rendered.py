@@ -5,14 +5,15 @@ from dataclasses import asdict
 from multiprocessing import get_context
 
 import numpy as np
-from settings import Captions, Renders, code_key
 
 from likeness.common.io import atomic_path
 from likeness.common.runtime import Runtime
-from likeness.image import articles, pixels, render, shapes
+from likeness.image import pixels
 from likeness.image.captions import caption
 from likeness.image.pixels import fit_square
-from likeness.image.render import CATEGORIES, Product, draw_product, sample_products
+from models import articles, render, shapes
+from models.render import CATEGORIES, Product, draw_product, sample_products
+from models.settings import Captions, Renders, code_key
 
 
 def known_types(cfg: Renders) -> list[str]:

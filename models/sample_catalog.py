@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from settings import SampleCatalog, begin
-
 from likeness.common.cli import run
-from likeness.image.render import render_catalog
+from models.render import render_catalog
+from models.settings import SampleCatalog, begin
 
 
 def main(argv: Sequence[str]) -> None:

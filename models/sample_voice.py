@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from narration import Sentence, narrate
-from settings import Planted, Recording, SampleVoice, begin
-from speech import Espeak, Piper
-from wheels import take_out, unpack
 
 from likeness.common.cli import run
 from likeness.common.io import atomic_path, write_bytes, write_jsonl
 from likeness.common.runtime import Runtime
+from models.narration import Sentence, narrate
+from models.settings import Planted, Recording, SampleVoice, begin
+from models.speech import Espeak, Piper
+from models.wheels import take_out, unpack
 
 Array = np.ndarray
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from fitting import fit, to_pixels
-from rendered import describe, full_caption, known_types, rendered
-from settings import SdMini, Vae, begin, code_key
 
 from likeness.common.cli import run
 from likeness.common.io import digest, write_json, write_text
 from likeness.common.runtime import Runtime
 from likeness.image.quality import colour_prototypes, measure, nearest_colour
-from likeness.image.render import sample_products
+from models.fitting import fit, to_pixels
+from models.render import sample_products
+from models.rendered import describe, full_caption, known_types, rendered
+from models.settings import SdMini, Vae, begin, code_key
 
 if TYPE_CHECKING:
     import torch
@@ -420,7 +420,7 @@ that draws rendered catalogue photos. It stands in for Stable Diffusion 1.5 wher
 be reached, so that the whole lane runs and learns on a CPU. It has never seen *Casual Shoes*, which
 the lane's adapter teaches it, and knows nothing outside this catalogue.
 
-- Data: {cfg.renders.count} photos drawn by `likeness.image.render` (seed {cfg.renders.seed}), nine
+- Data: {cfg.renders.count} photos drawn by `models.render` (seed {cfg.renders.seed}), nine
   article types, ten colours, each as often. Not the photos of the sample catalogue.
 - Autoencoder: {q[vae_steps]} steps of {cfg.vae.batch} in {q[vae_seconds]} s, then its decoder alone:
   {q[decoder_steps]} steps in {q[decoder_seconds]} s. On {q[vae_n]} unseen photos: PSNR of the item

@@ -1,22 +1,19 @@
-"""`models/params.yaml` as types, and what the entry scripts of this folder share."""
+"""`models/params.yaml` as types, and what the entry scripts of this package share."""
 
 import argparse
 import hashlib
 import inspect
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-ROOT = Path(__file__).resolve().parents[1]
-# A stage runs the library of its own checkout, as in stages/__init__.py.
-sys.path.insert(0, str(ROOT / "src"))
+from likeness.common.cli import parse_paths
+from likeness.common.params import Section, check_params
+from likeness.common.runtime import Base, Runtime, start
 
-from likeness.common.cli import parse_paths  # noqa: E402
-from likeness.common.params import Section, check_params  # noqa: E402
-from likeness.common.runtime import Base, Runtime, start  # noqa: E402
+ROOT = Path(__file__).resolve().parents[1]
 
 Count = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0, lt=1)]

@@ -4,11 +4,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from settings import SpeakerEncoder, begin
-from wheels import take_out
-
 from likeness.common.cli import run
 from likeness.common.io import write_json, write_text
+from models.settings import SpeakerEncoder, begin
+from models.wheels import take_out
 
 
 def main(argv: Sequence[str]) -> None:

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from narration import Sentence
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
+from models.narration import Sentence
 
 UTF8, IPA, SYNCHRONOUS = 1, 2, 2  # of eSpeak NG's interface; the last opens no sound card
 FRAME = 256  # samples in which Piper counts durations

@@ -16,17 +16,17 @@ from typing import Any
 
 import numpy as np
 import soxr
-from flite import say
-from narration import narrate
-from settings import Reader, Speech, code_key
-from speech import Espeak, by_word, with_output
-from wheels import check, unpack
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import atomic_path, read_json, write_json
 from likeness.common.items import map_items
 from likeness.common.result import Result
 from likeness.common.runtime import Runtime
+from models.flite import say
+from models.narration import narrate
+from models.settings import Reader, Speech, code_key
+from models.speech import Espeak, by_word, with_output
+from models.wheels import check, unpack
 
 RATE = 24000  # Hz, of Kokoro and of XTTS's decoder
 INPUT_RATE = 22050  # Hz, of XTTS's codes

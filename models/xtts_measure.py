@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from settings import XttsMini
-from spoken import RATE, Corpus
-from xtts_nets import LANGUAGE
 
 from likeness.common.runtime import Runtime
+from models.settings import XttsMini
+from models.spoken import RATE, Corpus
+from models.xtts_nets import LANGUAGE
 
 ASR_RATE = 16000  # Hz, of Whisper and of the speaker encoder
 

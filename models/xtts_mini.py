@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from fitting import fit
-from settings import XttsMini, begin, code_key
-from spoken import CODE, INPUT_RATE, RATE, Corpus, spoken
-from xtts_measure import load_xtts, measure
-from xtts_nets import (
+
+from likeness.common.cli import run
+from likeness.common.io import write_json, write_text
+from likeness.common.runtime import Runtime
+from likeness.voice.codes import FFT, FRAMES, build_dvae, log_mel
+from models.fitting import fit
+from models.settings import XttsMini, begin, code_key
+from models.spoken import CODE, INPUT_RATE, RATE, Corpus, spoken
+from models.xtts_measure import load_xtts, measure
+from models.xtts_nets import (
     CODES,
     LANGUAGE,
     START_CODE,
@@ -28,15 +33,10 @@ from xtts_nets import (
     save_tensors,
 )
 
-from likeness.common.cli import run
-from likeness.common.io import write_json, write_text
-from likeness.common.runtime import Runtime
-from likeness.voice.codes import build_dvae
-
 if TYPE_CHECKING:
     import torch
 
-FRAMES = 4  # mel frames of a code
+STYLE_FFT = 2048  # samples of a window of the mels that condition the GPT
 ENCODER_RATE = 16000  # Hz, of the speaker encoder
 IGNORE = -100  # targets that count in no loss
 
@@ -84,23 +84,14 @@ def log_mels(corpus: Corpus, rt: Runtime) -> tuple[list["torch.Tensor"], "torch.
     """Each utterance's log-mels (80, FRAMES a code) as the DVAE reads them, and their deviations."""
     import torch
 
-    spectrogram = mel_transform(1024, torch.ones(80))
+    plain = torch.ones(80)
     with torch.inference_mode():
         mels = [
-            spectrogram(as_tensor(samples)[None])[0, :, :-1]
+            log_mel(as_tensor(samples)[None], FFT, plain)[0]
             for samples in rt.progress(corpus.inputs, "mels", total=len(corpus.inputs))
         ]
         mel_stats = torch.cat(mels, dim=1).std(dim=1)
         return [mel / mel_stats[:, None] for mel in mels], mel_stats.clone()
-
-
-def mel_transform(fft: int, mel_stats: "torch.Tensor") -> Any:
-    """Coqui's log-mels, of windows of 1024 and hops of 256 samples."""
-    from TTS.tts.layers.tortoise.arch_utils import TorchMelSpectrogram
-
-    transform = TorchMelSpectrogram(fft, sampling_rate=INPUT_RATE, mel_norm_file=None)
-    transform.mel_norms = mel_stats
-    return transform
 
 
 def train_dvae(cfg: XttsMini, mels: list["torch.Tensor"], rt: Runtime) -> tuple[Any, float]:
@@ -292,7 +283,6 @@ def train_gpt(
     texts = [tokenizer.encode(text, LANGUAGE) for text in corpus.texts]
     lines = sort_lines(cfg, corpus, codes)
     letters = spellings(tokenizer)
-    references = mel_transform(2048, mel_stats)
     by_voice = [np.flatnonzero(corpus.voices == v) for v in range(len(cfg.speech.voices))]
 
     def loss(rng: np.random.Generator) -> "torch.Tensor":
@@ -325,7 +315,7 @@ def train_gpt(
             )
             for voice in voices
         ]
-        heard = references(torch.stack(clips))
+        heard = log_mel(torch.stack(clips), STYLE_FFT, mel_stats)
         with torch.autocast("cpu", torch.bfloat16):
             styles = gpt.get_style_emb(heard).transpose(1, 2)
             text_loss, code_loss, word_loss = gpt_losses(gpt, batch, styles)
@@ -574,13 +564,14 @@ def latents_of(
     import torch
     import torch.nn.functional as functional
 
-    transform = mel_transform(2048, mel_stats)
     latents = []
     with torch.inference_mode():
         styles = []
         for voice in range(corpus.voices.max() + 1):
             clip = reference(np.flatnonzero(corpus.voices == voice)[:6], corpus, 6.0)
-            styles.append(gpt.get_style_emb(transform(clip[None])).transpose(1, 2))
+            styles.append(
+                gpt.get_style_emb(log_mel(clip[None], STYLE_FFT, mel_stats)).transpose(1, 2)
+            )
         rows = zip(corpus.texts, codes, corpus.voices, strict=True)
         for text, own, voice in rt.progress(rows, "latents", total=len(codes)):
             tokens = torch.tensor([tokenizer.encode(text, LANGUAGE)])

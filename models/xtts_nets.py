@@ -11,11 +11,10 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from settings import XttsMini
-from spoken import script
-
 from likeness.common.io import read_json, write_bytes, write_json
 from likeness.voice.codes import build_dvae
+from models.settings import XttsMini
+from models.spoken import script
 
 if TYPE_CHECKING:
     import torch

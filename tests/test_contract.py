@@ -72,7 +72,7 @@ def filled(value: Any, params: Any) -> Any:
 def pipeline(request: pytest.FixtureRequest) -> Pipeline:
     """The stages of dvc.yaml; with `--write` their lists of code are written first."""
     if request.config.getoption("--write"):
-        write_code(ROOT / "dvc.yaml", {name: needed_code(name) for name in SCHEMA_STAGES}, is_code)
+        write_code(ROOT / "dvc.yaml", {name: needed_code(name) for name in SCHEMA_STAGES})
     return filled(read_yaml(ROOT / "dvc.yaml"), read_yaml(ROOT / "params.yaml"))
 
 
@@ -164,7 +164,7 @@ def test_a_stage_without_its_files_is_found(pipeline: Pipeline, tmp_path: Path) 
 
 
 def is_code(path: str) -> bool:
-    return path.startswith(("src/", "stages/"))
+    return path.startswith(("src/", "stages/")) or path.endswith(".py")
 
 
 def covers(folder: str, path: str) -> bool:
@@ -268,7 +268,7 @@ def needed_code(stage: str) -> set[str]:
     return relative(import_closure(module)) | script | TEMPLATES.get(stage, set())
 
 
-def with_code(text: str, stage: str, code: Sequence[str], is_code: Callable[[str], bool]) -> str:
+def with_code(text: str, stage: str, code: Sequence[str]) -> str:
     """The text of a dvc.yaml in which the stage's deps that are code are these, before the others."""
     lines = text.splitlines(keepends=True)
     start = lines.index(f"  {stage}:\n")
@@ -283,12 +283,12 @@ def with_code(text: str, stage: str, code: Sequence[str], is_code: Callable[[str
     return "".join([*lines[:begin], *wanted, *others, *lines[end:]])
 
 
-def write_code(path: Path, needed: Mapping[str, set[str]], is_code: Callable[[str], bool]) -> None:
+def write_code(path: Path, needed: Mapping[str, set[str]]) -> None:
     """Write the lists of code of all stages, as `pytest tests/test_contract.py --write` asks."""
     text = path.read_text()
     for stage, code in needed.items():
         own = [name for name in code if "src/" not in name]
-        text = with_code(text, stage, sorted(own) + sorted(code - set(own)), is_code)
+        text = with_code(text, stage, sorted(own) + sorted(code - set(own)))
     path.write_text(text)
 
 
@@ -327,8 +327,8 @@ def test_the_lists_of_code_are_written_and_nothing_else() -> None:
         "    outs:\n      - data/a\n  b:\n    deps:\n      - src/b.py\n"
     )
     wanted = text.replace("src/old.py", "src/new.py")
-    assert with_code(text, "a", ["stages/a.py", "src/new.py"], is_code) == wanted
-    assert with_code(wanted, "b", ["src/b.py"], is_code) == wanted
+    assert with_code(text, "a", ["stages/a.py", "src/new.py"]) == wanted
+    assert with_code(wanted, "b", ["src/b.py"]) == wanted
 
 
 def test_templates_are_the_files_that_the_report_loads() -> None:
@@ -348,30 +348,32 @@ needs_models = pytest.mark.skipif(
 
 
 def model_code(script: Path) -> set[str]:
-    """The scripts of models/ and the library files that a script of models/ is made of."""
+    """The modules of models/ and of the library that a module of models/ is made of."""
     seen: set[Path] = set()
     todo = [script]
     while todo:
         current = todo.pop()
         if current not in seen:
             seen.add(current)
+            todo += import_closure(current)
             todo += [
-                MODELS / f"{name}.py"
+                MODELS / f"{name.removeprefix('models.')}.py"
                 for name in imported(ast.parse(current.read_text()))
-                if (MODELS / f"{name}.py").is_file()
+                if name.startswith("models.")
+                and (MODELS / f"{name.removeprefix('models.')}.py").is_file()
             ]
-    library = {path for local in seen for path in import_closure(local)} - seen
-    return {path.name for path in seen} | {f"../{path}" for path in relative(library)}
+    return relative(seen)
 
 
-def is_model_code(path: str) -> bool:
-    return path.endswith(".py") or "/src/" in path
+def script_of(entry: Pipeline) -> Path:
+    """The module that a stage of models/dvc.yaml runs by `python -m models.NAME`."""
+    module = shlex.split(entry["cmd"])[2]
+    return MODELS / f"{module.removeprefix('models.')}.py"
 
 
 def model_differences(entry: Pipeline) -> list[str]:
-    script = MODELS / shlex.split(entry["cmd"])[1]
-    listed = {path for path in names(entry["deps"]) if is_model_code(path)}
-    needed = model_code(script)
+    listed = {path for path in names(entry["deps"]) if is_code(path)}
+    needed = model_code(script_of(entry))
     return [f"missing {path}" for path in sorted(needed - listed)] + [
         f"superfluous {path}" for path in sorted(listed - needed)
     ]
@@ -383,11 +385,7 @@ def test_a_model_s_code_is_its_dep(request: pytest.FixtureRequest) -> None:
     path = MODELS / "dvc.yaml"
     if request.config.getoption("--write"):
         stages = read_yaml(path)["stages"]
-        needed = {
-            name: model_code(MODELS / shlex.split(entry["cmd"])[1])
-            for name, entry in stages.items()
-        }
-        write_code(path, needed, is_model_code)
+        write_code(path, {name: model_code(script_of(entry)) for name, entry in stages.items()})
     for name, entry in read_yaml(MODELS / "dvc.yaml")["stages"].items():
         assert model_differences(entry) == [], name
 
@@ -395,7 +393,7 @@ def test_a_model_s_code_is_its_dep(request: pytest.FixtureRequest) -> None:
 @needs_models
 def test_a_model_s_forgotten_module_is_found() -> None:
     entry = read_yaml(MODELS / "dvc.yaml")["stages"]["sd_mini"]
-    for path in ("fitting.py", "../src/likeness/image/render.py"):
+    for path in ("models/fitting.py", "models/render.py", "src/likeness/image/pixels.py"):
         broken = copy.deepcopy(entry)
         forget("deps", path)(broken)
         assert model_differences(broken) == [f"missing {path}"]
@@ -404,9 +402,9 @@ def test_a_model_s_forgotten_module_is_found() -> None:
 @needs_models
 def test_paths_of_a_model_s_command_are_known_to_dvc() -> None:
     for name, stage in read_yaml(MODELS / "dvc.yaml")["stages"].items():
-        data = {
-            path for path in names(stage["deps"]) if not path.endswith(".py") and "src/" not in path
-        }
+        data = {path for path in names(stage["deps"]) if not is_code(path)}
+        assert stage["cmd"].split()[:3] == ["python", "-m", f"models.{name}"]
+        assert stage["wdir"] == ".."
         assert set(flags(stage).values()) == data | outputs(stage), name
 
 
@@ -433,7 +431,9 @@ def wrong_imports(path: str, text: str) -> list[str]:
         words = name.split(".")
         if name.startswith("."):
             found.append(name)
-        elif words[0] in ("stages", "tests") or (words[0] == "likeness" and len(words) > 1):
+        elif words[0] in ("stages", "models", "tests") or (
+            words[0] == "likeness" and len(words) > 1
+        ):
             target = words[1] if len(words) > 1 else ""
             allowed = {"common"} if part in ("common", "") else {"common", part}
             if path == "stage.py":
@@ -470,6 +470,7 @@ def test_imports_point_one_way() -> None:
         ("report.py", "import likeness.image.rows", ["likeness.image.rows"]),
         ("image/a.py", "from . import rows", ["."]),
         ("image/a.py", "import stages.report", ["stages.report"]),
+        ("image/a.py", "from models.render import Item", ["models.render", "models.render.Item"]),
         ("image/a.py", "from likeness.image.rows import Product\nimport likeness.common.io", []),
     ],
 )
@@ -634,7 +635,7 @@ def heavy_after(code: str) -> list[str]:
 def test_importing_every_module_loads_nothing_heavy() -> None:
     modules = [
         ".".join(path.relative_to(folder.parent).with_suffix("").parts).removesuffix(".__init__")
-        for folder in (SRC, ROOT / "stages")
+        for folder in (SRC, ROOT / "stages", MODELS)
         for path in sorted(folder.rglob("*.py"))
     ]
     assert len(modules) > 30
@@ -686,7 +687,7 @@ def unpinned(files: dict[str, str], requirements: str) -> list[str]:
         for line in requirements.splitlines()
         if line and not line.startswith("#")
     }
-    own = {"likeness", "stages", "tests"} | {Path(name).stem for name in files}
+    own = {"likeness", "stages", "models", "tests"} | {Path(name).stem for name in files}
     providers = packages_distributions()
     found: set[str] = set()
     for text in files.values():

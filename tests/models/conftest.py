@@ -1,12 +1,10 @@
-"""The model scripts import each other by name, as when they are run."""
+"""What the tests of the models share."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-sys.path.insert(0, str(MODELS))
 
 
 @pytest.fixture

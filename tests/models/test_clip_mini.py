@@ -4,13 +4,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from clip_mini import learn_merges
-from settings import ROOT, SCHEMA, ClipMini
 
 from likeness.common.io import read_json
 from likeness.common.params import load_params
 from likeness.image.pixels import fit_square
-from likeness.image.render import draw_product, sample_products
+from models.clip_mini import learn_merges
+from models.render import draw_product, sample_products
+from models.settings import ROOT, SCHEMA, ClipMini
 
 clip_mini = pytest.mark.parametrize("model", ["clip_mini"], indirect=True)
 

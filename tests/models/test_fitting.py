@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from fitting import fit, schedule, to_pixels
 
 from likeness.common.runtime import Runtime
+from models.fitting import fit, schedule, to_pixels
 
 
 class Killed(Exception):

@@ -1,9 +1,9 @@
 """Flite's library: what is said where it is not there."""
 
 import pytest
-from flite import say
 
 from likeness.common.errors import LikenessError
+from models.flite import say
 
 
 def test_a_folder_without_the_library_is_named_in_one_line(tmp_path):

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from narration import WORDS, narrate
-from speech import by_word, spell
 
 from likeness.common.errors import LikenessError
+from models.narration import WORDS, narrate
+from models.speech import by_word, spell
 
 SENTENCES = narrate(140, 11, 16)
 

@@ -1,9 +1,9 @@
 """models/dvc.yaml: what is frozen, what ships, and valid params (tests/test_contract.py has the rest)."""
 
 import yaml
-from settings import ROOT, SCHEMA
 
 from likeness.common.params import check_params
+from models.settings import ROOT, SCHEMA
 
 MODELS = ROOT / "models"
 STAGES = yaml.safe_load((MODELS / "dvc.yaml").read_text())["stages"]

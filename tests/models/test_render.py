@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from likeness.image.catalog import COLUMNS
 from likeness.image.quality import colour_prototypes, measure, nearest_colour
-from likeness.image.render import (
+from models.render import (
     CATEGORIES,
     FLAWS,
     HEIGHT,
@@ -23,7 +23,7 @@ from likeness.image.render import (
     render_catalog,
     sample_products,
 )
-from likeness.image.shapes import COLOURS
+from models.shapes import COLOURS
 
 SHOE = Product(
     7, "Men", "Footwear", "Shoes", "Casual Shoes", "Red", "Summer", 2012, "Casual", "Tern Men Red"

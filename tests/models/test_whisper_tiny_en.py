@@ -5,11 +5,11 @@ import re
 import subprocess
 
 import pytest
-from settings import ROOT, SCHEMA
-from whisper_tiny_en import SYMBOLS, _rename, specials
 
 from likeness.common.io import read_json
 from likeness.common.params import check_params
+from models.settings import ROOT, SCHEMA
+from models.whisper_tiny_en import SYMBOLS, _rename, specials
 
 PACKAGES = ("asterisk-core-sounds-en-g722", "asterisk-core-sounds-en")
 PROMPTS = 60  # of six words and more

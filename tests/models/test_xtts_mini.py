@@ -5,12 +5,17 @@ import re
 import numpy as np
 import pytest
 import torch
-from narration import WORDS
-from settings import ROOT, SCHEMA, XttsMini
-from spoken import CODE, INPUT_RATE, RATE, Corpus, arrange, script, sentences
 from torch.nn import functional
-from xtts_measure import centroid_similarity, load_xtts, speak
-from xtts_mini import (
+
+from likeness.common.io import digest, read_json
+from likeness.common.params import load_params
+from likeness.common.runtime import Runtime
+from likeness.voice.codes import build_dvae
+from models.narration import WORDS
+from models.settings import ROOT, SCHEMA, XttsMini
+from models.spoken import CODE, INPUT_RATE, RATE, Corpus, arrange, script, sentences
+from models.xtts_measure import centroid_similarity, load_xtts, speak
+from models.xtts_mini import (
     Batch,
     excerpt,
     gpt_losses,
@@ -33,7 +38,7 @@ from xtts_mini import (
     word_numbers,
     words_said,
 )
-from xtts_nets import (
+from models.xtts_nets import (
     CODES,
     STOP_CODE,
     build_decoder,
@@ -42,11 +47,6 @@ from xtts_nets import (
     save_folder,
     widen,
 )
-
-from likeness.common.io import digest, read_json
-from likeness.common.params import load_params
-from likeness.common.runtime import Runtime
-from likeness.voice.codes import build_dvae
 
 xtts_mini = pytest.mark.parametrize("model", ["xtts_mini"], indirect=True)
 

@@ -363,7 +363,8 @@ def whisper_small(folder: Path) -> None:
     import torch
     from ctranslate2.converters import TransformersConverter
     from transformers import WhisperConfig, WhisperForConditionalGeneration
-    from whisper_tiny_en import suppressed
+
+    from models.whisper_tiny_en import suppressed
 
     tokenizer = whisper_tokenizer()
     end = tokenizer.eos_token_id
@@ -411,7 +412,8 @@ def whisper_tokenizer() -> Any:
     """Whisper's many-language tokenizer with 50,001 made-up pairs, and its own special tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
-    from whisper_tiny_en import specials
+
+    from models.whisper_tiny_en import specials
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     merges = merges_of(alphabet, 50257 - len(alphabet))

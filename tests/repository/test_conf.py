@@ -12,11 +12,11 @@ from dvc.utils.hydra import compose_and_dump
 
 from likeness.common.errors import LikenessError
 from likeness.common.params import check_params
-from likeness.image.render import HEIGHT, WIDTH
 from likeness.repository.experiments import flat
 from likeness.repository.fetch import PINS
 from likeness.repository.space import read_space
 from likeness.stage import SCHEMA
+from models.render import HEIGHT, WIDTH
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"

@@ -58,7 +58,8 @@ def test_codes_are_those_of_coqui_s_trainer(tiny_xtts: Path, tmp_path: Path) -> 
     """By `TorchMelSpectrogram` with the mel file, as GPTTrainer makes it, and its DVAE."""
     import torch
     from TTS.tts.layers.tortoise.arch_utils import TorchMelSpectrogram
-    from xtts_nets import CODES
+
+    from models.xtts_nets import CODES
 
     wave = babble(2.0)[: 40 * CODE]
     path = write(tmp_path / "a.wav", encode(wave, RATE, "WAV"))

@@ -94,7 +94,8 @@ def test_without_fitted_codes_the_base_s_go_with_it(folders: Folders, tmp_path: 
 
 def test_stock_coqui_loads_it_and_leaves_it_as_it_is(folders: Folders) -> None:
     import torch
-    from xtts_measure import load_xtts as stock
+
+    from models.xtts_measure import load_xtts as stock
 
     _, _, merged = folders
     before = digest(merged)

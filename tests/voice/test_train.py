@@ -305,7 +305,8 @@ def test_stock_coqui_says_with_what_is_merged_what_the_best_epoch_said(
     folders: Folders, trained: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     import torch
-    from xtts_measure import load_xtts as stock
+
+    from models.xtts_measure import load_xtts as stock
 
     out, metrics = trained
     merge(folders["base"], out / "data", tmp_path / "merged")

@@ -51,9 +51,10 @@ def build_xtts_folder(
         decoder: that the config names.
     """
     import torch
-    from settings import SCHEMA, XttsMini
-    from xtts_measure import load_xtts
-    from xtts_nets import (
+
+    from models.settings import SCHEMA, XttsMini
+    from models.xtts_measure import load_xtts
+    from models.xtts_nets import (
         CODES,
         STOP_CODE,
         build_decoder,
@@ -97,7 +98,8 @@ def build_xtts_folder(
 def _shorten(folder: Path) -> None:
     """Leave the model `LONGEST` places for codes, so that it cannot speak for long."""
     import torch
-    from xtts_nets import save_tensors
+
+    from models.xtts_nets import save_tensors
 
     config = read_json(folder / "config.json")
     config["model_args"]["gpt_max_audio_tokens"] = LONGEST

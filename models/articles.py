@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from likeness.image.shapes import (
+from models.shapes import (
     Look,
     Shape,
     box,

@@ -19,8 +19,8 @@ import numpy as np
 from PIL import ExifTags, Image, ImageDraw, ImageEnhance, ImageFilter
 
 from likeness.common.io import write_jsonl, write_text
-from likeness.image.articles import ARTICLES
-from likeness.image.shapes import COLOURS, TRIMS, Look, Shape
+from models.articles import ARTICLES
+from models.shapes import COLOURS, TRIMS, Look, Shape
 
 WIDTH, HEIGHT = 192, 256  # pixels: the 3:4 portrait of the Kaggle catalogue
 
