@@ -87,7 +87,7 @@ def summary(against: str, found: Sequence[Finding], same: bool, files: int) -> s
         f"{color}: {', '.join(counts) or 'no difference'}; {files} metrics files against {against}"
     )
     if "stale" in kinds:
-        todo = "run `dvc repro`, then commit dvc.lock, metrics, plots, reports and timings"
+        todo = "run `dvc repro`, then commit dvc.lock, metrics, plots and reports"
         return f"{line}; {todo}"
     return f"{line}, made by {'the same' if same else 'other'} code, params and inputs"
 
