@@ -83,7 +83,7 @@ def measure(
         conditioning latents are apart.
     """
     from likeness.voice import xtts
-    from likeness.voice.speaker import embed
+    from likeness.voice.speaker_encoder import embed
 
     names = [cfg.speech.voices[voice].name for voice in test.voices]
     started = time.monotonic()

@@ -9,7 +9,8 @@ import soundfile
 from likeness.common.io import digest, read_json, read_jsonl, write_bytes, write_jsonl, write_text
 from likeness.common.manifest import read_manifest, write_manifest
 from likeness.voice.audio import encode, read
-from likeness.voice.rows import Region, Speech, Transcript, Word
+from likeness.voice.rows import Region, Speech, Transcript
+from likeness.voice.words import Word
 from tests.conftest import ROOT
 from tests.real_bases.checkout import Checkout, Lane, not_finite, stand_ins
 from tests.real_bases.sizes import unlike_published

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from likeness.voice.rows import Word
+from likeness.voice.words import Word
 
 Array = np.ndarray
 

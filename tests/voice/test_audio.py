@@ -5,14 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from likeness.voice.audio import (
-    UnreadableAudio,
-    decode,
-    encode,
-    integrated_loudness,
-    read,
-    resample,
-)
+from likeness.voice.audio import encode, read, resample
+from likeness.voice.decode import UnreadableAudio, decode
+from likeness.voice.vad import integrated_loudness
 from tests.conftest import encoded, square
 from tests.voice.sounds import file_bytes, silence, tone, write
 

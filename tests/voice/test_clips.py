@@ -11,11 +11,12 @@ from likeness.common.errors import LikenessError
 from likeness.common.io import write_bytes
 from likeness.common.manifest import read_manifest, write_manifest
 from likeness.common.runtime import Runtime
-from likeness.voice import clips as module
+from likeness.voice import quality as module
 from likeness.voice.audio import encode, read
 from likeness.voice.clips import VoiceClips, make_clips
-from likeness.voice.rows import Clip, Recording, Region, RejectedClip, Transcript, Word
+from likeness.voice.rows import Clip, Recording, Region, RejectedClip, Transcript
 from likeness.voice.rules import REASONS
+from likeness.voice.words import Word
 from tests.conftest import files_of, runtime, section
 from tests.voice.spoken import RATE, Spoken, sentences, speak
 

@@ -8,25 +8,24 @@ import numpy as np
 import pytest
 
 from likeness.voice.cuts import (
+    ClipLimits,
     Cutter,
-    Limits,
     Span,
-    ends_clause,
-    ends_sentence,
     find_gaps,
     refine,
 )
 from likeness.voice.levels import find_pauses, frame_levels
-from likeness.voice.rows import Word
+from likeness.voice.tables import ABBREVIATIONS
+from likeness.voice.words import Word, ends_clause, ends_sentence
 from tests.conftest import section
 from tests.voice.spoken import RATE, Spoken, joined, sentences, speak
 
 
-def limits(**changes: Any) -> Limits:
+def limits(**changes: Any) -> ClipLimits:
     from likeness.voice.clips import VoiceClips
 
     cfg = section(VoiceClips, **changes)
-    return Limits(**cfg.model_dump(include=set(Limits.model_fields)))
+    return ClipLimits(**cfg.model_dump(include=set(ClipLimits.model_fields)))
 
 
 def cut(spoken: Spoken, drift: float = 0.0, **changes: Any) -> tuple[list[Word], list[Span]]:
@@ -34,9 +33,14 @@ def cut(spoken: Spoken, drift: float = 0.0, **changes: Any) -> tuple[list[Word],
     some = limits(**changes)
     heard = spoken.heard(drift)
     pauses = find_pauses(frame_levels(spoken.samples, RATE), some.min_pause)
-    gaps = find_gaps(heard, pauses, spoken.seconds)
+    ends = sentence_ends(heard)
+    gaps = find_gaps(heard, pauses, spoken.seconds, ends)
     words = refine(heard, gaps)
-    return words, Cutter(words, gaps, spoken.seconds, some).spans()
+    return words, Cutter(words, gaps, spoken.seconds, ends, some).spans()
+
+
+def sentence_ends(words: Sequence[Word]) -> list[bool]:
+    return [ends_sentence(word.word, ABBREVIATIONS) for word in words]
 
 
 def texts(spoken: Spoken, spans: Sequence[Span]) -> list[str]:
@@ -149,8 +153,9 @@ def test_a_sound_without_words_between_two_pauses_is_left_out() -> None:
     noise = spoken.words[4]
     words = [*spoken.words[:4], *spoken.words[5:]]
     pauses = find_pauses(frame_levels(spoken.samples, RATE), 0.15)
-    gaps = find_gaps(words, pauses, spoken.seconds)
-    before, after = Cutter(refine(words, gaps), gaps, spoken.seconds, limits()).spans()
+    ends = sentence_ends(words)
+    gaps = find_gaps(words, pauses, spoken.seconds, ends)
+    before, after = Cutter(refine(words, gaps), gaps, spoken.seconds, ends, limits()).spans()
     assert before.end < noise.start
     assert after.start > noise.end
 
@@ -205,11 +210,11 @@ def test_what_cannot_be_cut_is_whole() -> None:
 
 
 def test_without_words_or_pauses_there_is_nothing_to_cut() -> None:
-    assert find_gaps([], [], 1.0) == {}
-    assert Cutter([], {}, 1.0, limits()).spans() == []
+    assert find_gaps([], [], 1.0, []) == {}
+    assert Cutter([], {}, 1.0, [], limits()).spans() == []
     words = [Word(word="one", start=0.2, end=0.5, probability=1.0)]
-    assert find_gaps(words, [], 1.0) == {}
-    assert Cutter(words, {}, 1.0, limits(padding=0.15)).spans() == [Span(0, 0, 0.05, 0.65)]
+    assert find_gaps(words, [], 1.0, [False]) == {}
+    assert Cutter(words, {}, 1.0, [False], limits(padding=0.15)).spans() == [Span(0, 0, 0.05, 0.65)]
 
 
 # --- what ends a sentence -------------------------------------------------------------------------
@@ -217,7 +222,7 @@ def test_without_words_or_pauses_there_is_nothing_to_cut() -> None:
 
 @pytest.mark.parametrize("word", ["end.", "end!", "end?”", " end…", "fim.)", "终。", "1984."])
 def test_a_sentence_ends(word: str) -> None:
-    assert ends_sentence(word)
+    assert ends_sentence(word, ABBREVIATIONS)
     assert ends_clause(word)
 
 
@@ -225,7 +230,7 @@ def test_a_sentence_ends(word: str) -> None:
     "word", ["Mr.", "dr.", "Sra.", "St.", "J.", "e.g.", "one", "one,", "3.5", ""]
 )
 def test_a_sentence_goes_on(word: str) -> None:
-    assert not ends_sentence(word)
+    assert not ends_sentence(word, ABBREVIATIONS)
 
 
 @pytest.mark.parametrize(("word", "ends"), [("one,", True), ("one;”", True), ("one", False)])

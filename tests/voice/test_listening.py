@@ -9,7 +9,7 @@ import pytest
 from likeness.voice import listening
 from likeness.voice.audio import read
 from likeness.voice.listening import Judge, hear
-from likeness.voice.speaker import embed
+from likeness.voice.speaker_encoder import embed
 from likeness.voice.wer import read_script, word_errors
 from tests.voice.sounds import babble
 

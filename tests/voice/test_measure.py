@@ -8,10 +8,11 @@ import pytest
 from likeness.common.errors import LikenessError
 from likeness.common.result import Result
 from likeness.common.runtime import Runtime
-from likeness.voice import measure
+from likeness.voice import measure, mos
 from likeness.voice.audio import encode, read
-from likeness.voice.measure import hear_files, rate_files, to_asr
+from likeness.voice.measure import hear_files, rate_files
 from likeness.voice.wer import read_script, word_errors
+from likeness.voice.windows import resample_clips
 from tests.conftest import ROOT, runtime
 from tests.voice.sounds import babble, silence, write
 
@@ -24,7 +25,7 @@ def hear(clips: dict[str, Path], whisper: Path, rt: Runtime) -> dict[str, str]:
 
 def test_whisper_hears_at_its_rate(tmp_path: Path) -> None:
     path = write(tmp_path / "a.wav", encode(babble(1.0, 24000), 24000, "WAV"))
-    (found,) = to_asr([path])
+    (found,) = resample_clips([path], rate=16000)
     samples, rate = read(found.files["audio.flac"])
     assert (len(samples), rate) == (16000, 16000)
 
@@ -91,7 +92,7 @@ def test_a_clip_that_cannot_be_measured_is_one_line(
     def fail(*args: Any, **options: Any) -> list[Result]:
         raise RuntimeError("no")
 
-    monkeypatch.setattr(measure, "predict_mos", fail)
+    monkeypatch.setattr(mos, "predict_mos", fail)
     path = write(tmp_path / "v.wav", encode(babble(1.0), 22050, "WAV"))
     with pytest.raises(LikenessError, match=r"v\.wav: cannot be measured \(RuntimeError: no\)"):
         rate_files({"v": path}, mos=tmp_path, rt=rt)

@@ -8,14 +8,13 @@ import pytest
 from likeness.voice.levels import frame_levels, speech_level
 from likeness.voice.quality import (
     bandwidth_hz,
-    centroid,
     clipped_share,
-    compression_ratio,
-    repeated_share,
     silence_ratio,
     snr_db,
     spread,
 )
+from likeness.voice.repetition import compression_ratio, repeated_share
+from likeness.voice.speaker import centroid
 from tests.voice.spoken import RATE, speak
 
 SCRIPT = "One two three four, __ five six seven eight nine. ___ Ten eleven twelve thirteen."

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from likeness.voice.audio import decode, encode
+from likeness.voice.audio import encode
+from likeness.voice.decode import decode
 from likeness.voice.samples import BIT_RATE, encode_mp3
 from tests.voice.sounds import babble, write
 

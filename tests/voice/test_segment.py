@@ -13,9 +13,9 @@ from PIL import Image
 from likeness.common.errors import LikenessError
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
 from likeness.common.runtime import Runtime
-from likeness.voice.audio import integrated_loudness
 from likeness.voice.rows import Download, Recording, Region
-from likeness.voice.segment import VoiceSegment, list_recordings, segment, split_long
+from likeness.voice.segment import VoiceSegment, list_recordings, segment
+from likeness.voice.vad import integrated_loudness, split_long
 from tests.conftest import files_of, runtime, section
 from tests.voice.sounds import babble, file_bytes, silence, tone, write
 

@@ -11,13 +11,10 @@ from likeness.common.io import read_json, write_json
 from likeness.voice.speaker import (
     centroid_similarities,
     check_encoder,
-    embed,
     embed_files,
-    embed_windows,
-    load_encoder,
-    window_starts,
 )
-from tests.conftest import ROOT
+from likeness.voice.speaker_encoder import embed, embed_windows, window_starts
+from tests.conftest import ROOT, runtime
 
 ENCODER = ROOT / "models" / "speaker_encoder"
 # Measured with VoiceEncoder.embed_utterance of Resemblyzer 0.1.4 after its normalize_volume, on
@@ -117,13 +114,13 @@ def test_the_last_window_is_mostly_speech(count, starts):
 
 
 def complaint(folder):
-    """What a check says, which is what loading says."""
+    """What a check says, which is what embedding files says."""
     with pytest.raises(LikenessError) as caught:
         check_encoder(folder)
-    with pytest.raises(LikenessError) as loaded:
-        load_encoder(folder, "cpu")
+    with pytest.raises(LikenessError) as embedded:
+        embed_files({}, encoder=folder, rt=runtime(folder / "cache"))
     text = str(caught.value)
-    assert str(loaded.value) == text
+    assert str(embedded.value) == text
     assert text.startswith(str(folder))
     assert "\n" not in text
     return text

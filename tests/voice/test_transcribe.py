@@ -14,24 +14,25 @@ import pytest
 from likeness.common.errors import LikenessError
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
 from likeness.common.runtime import Runtime
+from likeness.voice import hear
 from likeness.voice import transcribe as module
 from likeness.voice.audio import encode, read
-from likeness.voice.rows import Recording, Region, Transcript, Word
+from likeness.voice.hear import detect_languages, transcribe_windows, whole_words
+from likeness.voice.rows import Recording, Region, Transcript
 from likeness.voice.segment import VoiceSegment, segment
 from likeness.voice.transcribe import (
     Piece,
     VoiceTranscribe,
-    cut_windows,
     group,
     pad,
     place_words,
     sentence_errors,
     transcribe,
-    transcribe_windows,
-    whole_words,
 )
 from likeness.voice.wer import Sentence, WordErrors
 from likeness.voice.whisper import RATE, load_whisper
+from likeness.voice.windows import cut_windows
+from likeness.voice.words import Word
 from tests.conftest import files_of, runtime, section
 from tests.voice.sounds import babble, silence, tone, write
 
@@ -151,7 +152,9 @@ def test_a_region_without_words_has_a_row() -> None:
 def test_windows_hold_their_regions_one_after_the_other(tmp_path: Path) -> None:
     samples = np.concatenate([tone(1.0), silence(1.0), tone(1.0, frequency=880), silence(1.0)])
     path = write(tmp_path / "a.flac", encode(samples, 22050, "FLAC"))
-    (found,) = cut_windows([{"audio": path, "windows": [[[0.0, 1.0], [2.0, 3.0]], [[2.0, 2.5]]]}])
+    (found,) = cut_windows(
+        [{"audio": path, "windows": [[[0.0, 1.0], [2.0, 3.0]], [[2.0, 2.5]]]}], rate=RATE
+    )
     assert sorted(found.files) == ["00000.flac", "00001.flac"]
     joined, rate = read(found.files["00000.flac"])
     assert (len(joined), rate) == (2 * RATE, RATE)
@@ -209,11 +212,11 @@ def test_a_recording_s_language_is_the_likeliest_over_its_windows(
             found = heard[len(samples) // RATE]
             return (*found[0], found)
 
-    monkeypatch.setattr(module, "load_whisper", lambda *_, **__: Model())
+    monkeypatch.setattr(hear, "load_whisper", lambda *_, **__: Model())
     paths = [
         write(tmp_path / f"{at}.flac", encode(silence(at, RATE), RATE, "FLAC")) for at in heard
     ]
-    first, second = module.detect_languages(
+    first, second = detect_languages(
         [paths, paths[:2]], asr=tmp_path, device="cpu", compute_type="default"
     )
     assert first.record == {"language": "pt", "probability": pytest.approx(1.7 / 3, abs=1e-4)}
@@ -318,7 +321,7 @@ def test_a_gpu_gets_one_caller_and_results_of_its_own(
         loaded.append((device, workers))
         return load_whisper(asr, "cpu", compute_type, workers)
 
-    monkeypatch.setattr(module, "load_whisper", load)
+    monkeypatch.setattr(hear, "load_whisper", load)
     for heard in ("cpu", "cuda", "cpu"):  # where CTranslate2 can run, whatever torch uses
         monkeypatch.setattr(module, "hearing_device", lambda _, heard=heard: heard)
         run(segments, whisper, tmp_path / heard, rt, parallel=0)

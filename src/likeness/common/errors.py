@@ -14,3 +14,8 @@ def some(names: Sequence[str], most: int = 5, joint: str = ", ") -> str:
     """The first few of what may be many, for one line, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return joint.join(names[:most]) + more
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line of 200 letters at most, or its kind where it says nothing."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

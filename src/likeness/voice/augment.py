@@ -1,11 +1,56 @@
-"""Small changes to a clip that leave its words and its voice: speed, noise and gain."""
+"""Clips as the dataset has them, and copies whose speed, noise and gain differ, but no word."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from likeness.common.result import Result
+from likeness.voice.audio import encode, read, resample
 
 Array = np.ndarray
 
 NOISE_RANGE = 15.0  # dB over which the noise of clips is spread
 PEAK = 0.99  # of full scale; no clip gets louder
+
+
+def convert_clips(paths: Sequence[Path], *, sample_rate: int) -> list[Result]:
+    """`audio.wav` (16-bit mono) and its length in seconds for each clip."""
+    return [_result(_at(path, sample_rate), sample_rate) for path in paths]
+
+
+def augment_clips(
+    payloads: Sequence[Mapping[str, Any]],
+    *,
+    sample_rate: int,
+    speed: float,
+    noise_db: float,
+    gain_db: float,
+) -> list[Result]:
+    """The same for a varied copy of each `audio`, drawn with its `seed`."""
+    results = []
+    for payload in payloads:
+        varied = augment(
+            _at(payload["audio"], sample_rate),
+            sample_rate,
+            seed=payload["seed"],
+            speed=speed,
+            noise_db=noise_db,
+            gain_db=gain_db,
+        )
+        results.append(_result(varied, sample_rate))
+    return results
+
+
+def _at(path: Path, sample_rate: int) -> Array:
+    samples, rate = read(path)
+    return samples if rate == sample_rate else resample(samples, rate, sample_rate)
+
+
+def _result(samples: Array, rate: int) -> Result:
+    seconds = round(len(samples) / rate, 4)
+    return Result({"seconds": seconds}, {"audio.wav": encode(samples, rate, "WAV")})
 
 
 def augment(

@@ -13,22 +13,12 @@ from likeness.common.errors import LikenessError
 from likeness.common.io import link, write_text
 from likeness.common.items import Stored, map_items
 from likeness.common.manifest import check_rejected_share, count_reasons, write_manifest
-from likeness.common.result import Result
 from likeness.common.runtime import Runtime
-from likeness.voice.audio import read
 from likeness.voice.candidates import Candidate, cut_all
-from likeness.voice.cuts import Limits
+from likeness.voice.cuts import ClipLimits
 from likeness.voice.languages import check_language
-from likeness.voice.mos import predict_mos
-from likeness.voice.quality import (
-    bandwidth_hz,
-    centroid,
-    clipped_share,
-    repeated_share,
-    silence_ratio,
-    snr_db,
-    spread,
-)
+from likeness.voice.quality import measure_clips
+from likeness.voice.repetition import repeated_share
 from likeness.voice.rows import Clip, RejectedClip
 from likeness.voice.rules import (
     REASONS,
@@ -38,13 +28,13 @@ from likeness.voice.rules import (
     first_broken,
     measured_rules,
 )
-from likeness.voice.speaker import embed_windows
+from likeness.voice.speaker import centroid
 from likeness.voice.text import count_words
 
 EXAMPLES = 4  # of a reason in the report
 
 
-class VoiceClips(Limits, Thresholds):
+class VoiceClips(ClipLimits, Thresholds):
     language: str
     max_rejected_share: Annotated[float, Field(ge=0, le=1)]
 
@@ -72,7 +62,7 @@ def make_clips(
             `max_rejected_share` of them were rejected.
     """
     check_language(cfg.language)
-    limits = Limits(**cfg.model_dump(include=set(Limits.model_fields)))
+    limits = ClipLimits(**cfg.model_dump(include=set(ClipLimits.model_fields)))
     candidates, rejected = cut_all(limits, recordings=recordings, transcripts=transcripts, rt=rt)
     total = len(candidates) + len(rejected)
     lengths = {one.id: {"seconds": one.seconds} for one in candidates}
@@ -152,31 +142,6 @@ def _measure(
             **measured,
         )
     return clips, [candidates[row.id].rejected(row.reason, row.value) for row in failed]
-
-
-def measure_clips(
-    payloads: Sequence[Mapping[str, Any]], *, speaker: Path, mos: Path
-) -> list[Result]:
-    """What a clip's samples show; `speaker.f32` is the unit mean of its windows' embeddings.
-
-    A payload has `audio` and `level`, the dB of full scale of its recording's speech.
-    """
-    results = []
-    for payload in payloads:
-        samples, rate = read(payload["audio"])
-        windows = embed_windows(samples, rate, speaker)
-        mean = windows.mean(0)
-        record = {
-            "snr_db": round(snr_db(samples, rate), 2),
-            "silence_ratio": round(silence_ratio(samples, rate, payload["level"]), 4),
-            "clipped_share": round(clipped_share(samples, rate), 5),
-            "bandwidth_hz": round(bandwidth_hz(samples, rate), 1),
-            "speaker_spread": round(spread(windows), 4),
-            "dnsmos": round(predict_mos(samples, rate, mos), 3),
-        }
-        vector = (mean / np.linalg.norm(mean)).astype(np.float32)
-        results.append(Result(record, {"speaker.f32": vector.tobytes()}))
-    return results
 
 
 def _distances(

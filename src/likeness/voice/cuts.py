@@ -6,22 +6,22 @@ between; where it begins and ends is read off the energy of the recording.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from likeness.common.params import Section
-from likeness.voice.levels import HOP, Pause
-from likeness.voice.rows import Word
-from likeness.voice.tables import ABBREVIATIONS
+from likeness.common.result import Result
+from likeness.voice.audio import encode, read
+from likeness.voice.levels import HOP, Pause, find_pauses, frame_levels, speech_level
+from likeness.voice.words import Word, ends_clause
+
+Array = np.ndarray
 
 DRIFT = 0.3  # seconds by which a pause may miss the gap between two words' times
 COMMA = 0.15  # seconds that a comma is worth when the longest pause of a sentence is sought
-
-SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
-CLAUSE_ENDS = (",", ";", ":", "—", "–")
-CLOSING = "\"'”’»)]"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Span:
         return self.end - self.start
 
 
-class Limits(Section):
+class ClipLimits(BaseModel):
     """What a clip may be; all in seconds.
 
     Attributes:
@@ -49,6 +49,7 @@ class Limits(Section):
         padding: most silence that is left before the first word and after the last.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     min_seconds: Annotated[float, Field(gt=0)]
     max_seconds: Annotated[float, Field(gt=0, le=30)]
     join_seconds: Annotated[float, Field(ge=0)]
@@ -72,7 +73,9 @@ class Gap:
         return self.before.end - self.after.start
 
 
-def find_gaps(words: Sequence[Word], pauses: Sequence[Pause], seconds: float) -> dict[int, Gap]:
+def find_gaps(
+    words: Sequence[Word], pauses: Sequence[Pause], seconds: float, ends: Sequence[bool]
+) -> dict[int, Gap]:
     """The gap after word i, by i, wherever there is a pause; that before the first word is -1.
 
     A pause belongs to the pair of words that it lies between by their times, or is nearest to if
@@ -83,26 +86,27 @@ def find_gaps(words: Sequence[Word], pauses: Sequence[Pause], seconds: float) ->
         words: the words of a recording, in order.
         pauses: its pauses.
         seconds: its length.
+        ends: of each word, whether a sentence ends with it.
     """
     if not words:
         return {}
     starts = np.array([0.0, *(word.end for word in words)])
-    ends = np.array([*(word.start for word in words), seconds])
-    ends = np.maximum(ends, starts)
+    stops = np.array([*(word.start for word in words), seconds])
+    stops = np.maximum(stops, starts)
     there: dict[int, list[Pause]] = {}
     for pause in pauses:
-        apart = np.maximum(np.maximum(starts - pause.end, pause.start - ends), 0)
+        apart = np.maximum(np.maximum(starts - pause.end, pause.start - stops), 0)
         centre = (pause.start + pause.end) / 2
 
         def rank(at: int, centre: float = centre) -> tuple[bool, float]:
-            sentence = at == 0 or ends_sentence(words[at - 1].word)
-            return not sentence, abs((starts[at] + ends[at]) / 2 - centre)
+            sentence = at == 0 or ends[at - 1]
+            return not sentence, abs((starts[at] + stops[at]) / 2 - centre)
 
         if apart.min() <= DRIFT:
             at = min(np.flatnonzero(apart <= apart.min() + HOP).tolist(), key=rank)
             there.setdefault(at - 1, []).append(pause)
     found = {
-        at: Gap(_longest(some, starts[at + 1]), _longest(some, ends[at + 1]))
+        at: Gap(_longest(some, starts[at + 1]), _longest(some, stops[at + 1]))
         for at, some in there.items()
     }
     return _in_order(found)
@@ -144,17 +148,6 @@ def refine(words: Sequence[Word], gaps: Mapping[int, Gap]) -> list[Word]:
     return refined
 
 
-def ends_sentence(word: str) -> bool:
-    """Whether a sentence ends with this word, as far as its punctuation tells."""
-    bare = word.strip().rstrip(CLOSING)
-    initial = len(bare) == 2 and bare[0].isupper()
-    return bare.endswith(SENTENCE_ENDS) and bare.lower() not in ABBREVIATIONS and not initial
-
-
-def ends_clause(word: str) -> bool:
-    return word.strip().rstrip(CLOSING).endswith((*CLAUSE_ENDS, *SENTENCE_ENDS))
-
-
 class Cutter:
     """Divides the words of a recording into clips at some of its pauses.
 
@@ -165,11 +158,16 @@ class Cutter:
     """
 
     def __init__(
-        self, words: Sequence[Word], gaps: Mapping[int, Gap], seconds: float, limits: Limits
+        self,
+        words: Sequence[Word],
+        gaps: Mapping[int, Gap],
+        seconds: float,
+        ends: Sequence[bool],
+        limits: ClipLimits,
     ) -> None:
-        """Args: refined words, the gaps that were found, the recording's length, the limits."""
+        """Args: refined words, the gaps of `find_gaps`, the recording's length, and as there `ends`."""
         self._words, self._gaps, self._limits = words, gaps, limits
-        self._seconds = seconds
+        self._seconds, self._ends = seconds, ends
 
     def spans(self) -> list[Span]:
         if not self._words:
@@ -186,7 +184,7 @@ class Cutter:
         return at in self._gaps and self._gaps[at].seconds > self._limits.max_pause
 
     def _ends_sentence(self, at: int) -> bool:
-        return at in self._gaps and ends_sentence(self._words[at].word)
+        return at in self._gaps and self._ends[at]
 
     @staticmethod
     def _split_where(first: int, last: int, cut: Callable[[int], bool]) -> list[tuple[int, int]]:
@@ -242,3 +240,78 @@ class Cutter:
             _, _, left = min(options)
             joined = self._span(pieces[left].first, pieces[left + 1].last)
             pieces[left : left + 2] = [joined]
+
+
+def cut_recordings(payloads: Sequence[Mapping[str, Any]], *, limits: ClipLimits) -> list[Result]:
+    """The clips of each recording: `0001.flac` and so on, with text and words, by time.
+
+    A payload has `audio` and its `regions` in order, each with `start`, `end`, `transcript` (the
+    fields of a `Transcript`, or None where it was rejected) and `sentence_ends` (of each word, whether
+    a sentence ends with it). A region that was transcribed without a word is a clip without words,
+    for the caller to set aside.
+    """
+    return [_cut_recording(payload["audio"], payload["regions"], limits) for payload in payloads]
+
+
+def _cut_recording(audio: Path, regions: Sequence[Mapping[str, Any]], limits: ClipLimits) -> Result:
+    samples, rate = read(audio)
+    levels = frame_levels(samples, rate)
+    seconds = len(samples) / rate
+    heard = [region["transcript"] for region in regions if region["transcript"]]
+    words = [Word(**word) for transcript in heard for word in transcript["words"]]
+    origin = [transcript for transcript in heard for _ in transcript["words"]]
+    ends = [end for region in regions for end in region["sentence_ends"]]
+    times = [(region["start"], region["end"]) for region in regions]
+    pauses = find_pauses(levels, limits.min_pause)
+    pauses += _between(times, pauses)
+    gaps = find_gaps(words, pauses, seconds, ends)
+    words = refine(words, gaps)
+    clips = [
+        _values(
+            span.start,
+            span.end,
+            words[span.first : span.last + 1],
+            origin[span.first : span.last + 1],
+        )
+        for span in Cutter(words, gaps, seconds, ends, limits).spans()
+    ]
+    for region in regions:
+        if region["transcript"] and not region["transcript"]["words"]:
+            clips.append(_values(region["start"], region["end"], [], [region["transcript"]]))
+    clips.sort(key=lambda clip: (clip["start"], clip["end"]))
+    files = {
+        f"{number:04d}.flac": encode(
+            samples[round(clip["start"] * rate) : round(clip["end"] * rate)], rate, "FLAC"
+        )
+        for number, clip in enumerate(clips, start=1)
+    }
+    return Result({"level": round(_level(levels, times), 2), "clips": clips}, files)
+
+
+def _between(times: Sequence[tuple[float, float]], pauses: Sequence[Pause]) -> list[Pause]:
+    """The time between two speech regions where no pause was found by its level."""
+    found = []
+    for (_, end), (start, _) in pairwise(times):
+        if start > end and not any(one.start < start and one.end > end for one in pauses):
+            found.append(Pause(end, start, (start + end) / 2))
+    return found
+
+
+def _level(levels: Array, times: Sequence[tuple[float, float]]) -> float:
+    speech = [levels[round(start / HOP) : round(end / HOP)] for start, end in times]
+    return speech_level(np.concatenate(speech) if times else levels)
+
+
+def _values(
+    start: float, end: float, words: Sequence[Word], origin: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The fields of a `Candidate` that do not depend on its place among others."""
+    languages = [one["language"] for one in origin]
+    return {
+        "start": start,
+        "end": end,
+        "words": [word.model_dump() for word in words],
+        "language": max(sorted(set(languages)), key=languages.count),
+        "language_probability": min(one["language_probability"] for one in origin),
+        "compression_ratio": max(one["compression_ratio"] for one in origin),
+    }

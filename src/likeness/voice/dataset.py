@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from likeness.common import figures
@@ -21,10 +20,8 @@ from likeness.common.manifest import (
     write_manifest,
 )
 from likeness.common.params import Section
-from likeness.common.result import Result
 from likeness.common.runtime import Runtime
-from likeness.voice.audio import encode, read, resample
-from likeness.voice.augment import augment
+from likeness.voice.augment import augment_clips, convert_clips
 from likeness.voice.languages import check_language
 from likeness.voice.rows import Clip, Utterance
 from likeness.voice.text import normalize, unspoken_reason
@@ -196,44 +193,6 @@ def split_units(
 
 
 # --- audio ----------------------------------------------------------------------------------------
-
-
-def convert_clips(paths: Sequence[Path], *, sample_rate: int) -> list[Result]:
-    """`audio.wav` (16-bit mono) and its length in seconds for each clip."""
-    return [_result(_at(path, sample_rate), sample_rate) for path in paths]
-
-
-def augment_clips(
-    payloads: Sequence[Mapping[str, Any]],
-    *,
-    sample_rate: int,
-    speed: float,
-    noise_db: float,
-    gain_db: float,
-) -> list[Result]:
-    """The same for a varied copy of each `audio`, drawn with its `seed`."""
-    results = []
-    for payload in payloads:
-        varied = augment(
-            _at(payload["audio"], sample_rate),
-            sample_rate,
-            seed=payload["seed"],
-            speed=speed,
-            noise_db=noise_db,
-            gain_db=gain_db,
-        )
-        results.append(_result(varied, sample_rate))
-    return results
-
-
-def _at(path: Path, sample_rate: int) -> np.ndarray:
-    samples, rate = read(path)
-    return samples if rate == sample_rate else resample(samples, rate, sample_rate)
-
-
-def _result(samples: np.ndarray, rate: int) -> Result:
-    seconds = round(len(samples) / rate, 4)
-    return Result({"seconds": seconds}, {"audio.wav": encode(samples, rate, "WAV")})
 
 
 def _augment(

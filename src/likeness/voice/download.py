@@ -24,7 +24,6 @@ from likeness.common.manifest import (
     write_manifest,
 )
 from likeness.common.params import Section
-from likeness.common.result import Rejected
 from likeness.common.runtime import Runtime
 from likeness.voice.rows import Download
 
@@ -91,8 +90,8 @@ def download(
             if row is None:
                 try:
                     found = patiently(partial(fetch, url, cfg.format, shelf, bar), cfg, rt)
-                except Rejected as error:
-                    rejected.append(Rejection(id=url, reason=error.reason, value=error.value))
+                except Failure as failure:
+                    rejected.append(Rejection(id=url, reason=failure.reason, value=failure.message))
                     bar.update()
                     continue
                 if isinstance(found, list):
@@ -208,8 +207,8 @@ class _Quiet:
     warning = error = debug
 
 
-@dataclass(frozen=True)
-class Failure:
+@dataclass
+class Failure(Exception):
     """Why a URL could not be fetched.
 
     Attributes:
@@ -226,7 +225,7 @@ def patiently(act: Callable[[], T], cfg: VoiceDownload, rt: Runtime) -> T:
     """`act()`, again after a wait as long as it fails for what may pass.
 
     Raises:
-        Rejected: what does not pass, or has not after `retries` repetitions.
+        Failure: what does not pass, or has not after `retries` repetitions.
     """
     from yt_dlp.utils import YoutubeDLError
 
@@ -236,7 +235,7 @@ def patiently(act: Callable[[], T], cfg: VoiceDownload, rt: Runtime) -> T:
         except YoutubeDLError as error:
             failure = understand(error)
             if failure.reason == "unavailable" or attempt == cfg.retries:
-                raise Rejected(failure.reason, failure.message) from error
+                raise failure from error
             wait = seconds_to_wait(failure, attempt, cfg)
             rt.log(f"voice_download: {failure.message}; again in {wait:.0f} s")
             time.sleep(wait)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from likeness.voice.audio import SILENT, resample
-from likeness.voice.speaker import embed
+from likeness.voice.speaker_encoder import embed
 from likeness.voice.wer import Normalizer, understood, word_errors
 from likeness.voice.whisper import RATE, hearing_device, load_whisper
 

@@ -1,19 +1,18 @@
 """What is measured on each clip, through the item store: what is heard in it, and how it sounds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from likeness.common.errors import LikenessError
 from likeness.common.items import Stored, map_items
 from likeness.common.manifest import Rejection
-from likeness.common.result import Result
 from likeness.common.runtime import Runtime
-from likeness.voice.audio import encode, read, resample
-from likeness.voice.mos import predict_mos
-from likeness.voice.transcribe import WINDOWS, transcribe_windows
+from likeness.voice.hear import WINDOWS, transcribe_windows
+from likeness.voice.mos import rate_clips
 from likeness.voice.wer import understood
 from likeness.voice.whisper import RATE, callers, hearing_device
+from likeness.voice.windows import resample_clips
 
 
 def hear_files(
@@ -30,7 +29,14 @@ def hear_files(
     It is empty where nothing is understood.
     """
     stored = _measured(
-        clips, map_items(to_asr, clips, what="voice_hear", rt=rt, workers=rt.workers)
+        clips,
+        map_items(
+            partial(resample_clips, rate=RATE),
+            clips,
+            what="voice_hear",
+            rt=rt,
+            workers=rt.workers,
+        ),
     )
     device = hearing_device(rt.device)
     listen = partial(
@@ -62,14 +68,6 @@ def hear_files(
     }
 
 
-def to_asr(paths: Sequence[Path]) -> list[Result]:
-    """`audio.flac` of each clip at the rate that Whisper hears."""
-    return [
-        Result({}, {"audio.flac": encode(resample(*read(path), RATE), RATE, "FLAC")})
-        for path in paths
-    ]
-
-
 def rate_files(clips: Mapping[str, Path], *, mos: Path, rt: Runtime) -> dict[str, float]:
     """DNSMOS P.835's overall score, 1 to 5, of each mono clip by id."""
     function = partial(rate_clips, mos=mos)
@@ -77,11 +75,6 @@ def rate_files(clips: Mapping[str, Path], *, mos: Path, rt: Runtime) -> dict[str
         clips, map_items(function, clips, what="voice_mos", rt=rt, batch=8, workers=rt.workers)
     )
     return {name: item.record["dnsmos"] for name, item in stored.items()}
-
-
-def rate_clips(paths: Sequence[Path], *, mos: Path) -> list[Result]:
-    """The overall score of each clip."""
-    return [Result({"dnsmos": round(predict_mos(*read(path), mos), 4)}) for path in paths]
 
 
 def _measured(

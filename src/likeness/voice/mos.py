@@ -1,5 +1,6 @@
 """DNSMOS P.835: what listeners would say of a clip, predicted (Reddy et al. 2022)."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,7 +9,8 @@ import numpy as np
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
-from likeness.voice.audio import resample
+from likeness.common.result import Result
+from likeness.voice.audio import read, resample
 
 Array = np.ndarray
 
@@ -21,6 +23,11 @@ class Mos(NamedTuple):
     sig: float
     bak: float
     ovrl: float
+
+
+def rate_clips(paths: Sequence[Path], *, mos: Path) -> list[Result]:
+    """The overall score of each clip."""
+    return [Result({"dnsmos": round(predict_mos(*read(path), mos), 4)}) for path in paths]
 
 
 def predict_mos(samples: Array, rate: int, folder: Path) -> float:

@@ -1,12 +1,16 @@
-"""What can be measured on a clip: by its samples, by its text, and by the speaker of its windows."""
+"""What is measured on a clip: on its samples, and on the speaker of its windows."""
 
-import re
-import zlib
-from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from likeness.common.result import Result
+from likeness.voice.audio import read
 from likeness.voice.levels import frame_levels, speech_level
+from likeness.voice.mos import predict_mos
+from likeness.voice.speaker_encoder import embed_windows
 
 Array = np.ndarray
 
@@ -18,8 +22,31 @@ NEAR_PEAK = 0.8  # of the peak level, from which on a sample is at the top
 FRAME = 0.023  # seconds of a spectrum
 LOUD_SHARE = 0.05  # of the spectra, in which a frequency must be heard
 HEARD = 40.0  # dB below the loudest frequency, down to which another one is heard
-REPEATS = 3  # occurrences from which on an n-gram is repeated
-LENGTHS = range(2, 6)  # words of an n-gram
+
+
+def measure_clips(
+    payloads: Sequence[Mapping[str, Any]], *, speaker: Path, mos: Path
+) -> list[Result]:
+    """What a clip's samples show; `speaker.f32` is the unit mean of its windows' embeddings.
+
+    A payload has `audio` and `level`, the dB of full scale of its recording's speech.
+    """
+    results = []
+    for payload in payloads:
+        samples, rate = read(payload["audio"])
+        windows = embed_windows(samples, rate, speaker)
+        mean = windows.mean(0)
+        record = {
+            "snr_db": round(snr_db(samples, rate), 2),
+            "silence_ratio": round(silence_ratio(samples, rate, payload["level"]), 4),
+            "clipped_share": round(clipped_share(samples, rate), 5),
+            "bandwidth_hz": round(bandwidth_hz(samples, rate), 1),
+            "speaker_spread": round(spread(windows), 4),
+            "dnsmos": round(predict_mos(samples, rate, mos), 3),
+        }
+        vector = (mean / np.linalg.norm(mean)).astype(np.float32)
+        results.append(Result(record, {"speaker.f32": vector.tobytes()}))
+    return results
 
 
 def snr_db(samples: Array, rate: int) -> float:
@@ -85,38 +112,6 @@ def bandwidth_hz(samples: Array, rate: int) -> float:
     return float(heard[-1] * rate / size)
 
 
-def repeated_share(text: str) -> float:
-    """Share of words, 0 to 1, in the n-grams (2 to 5 words) that occur three times and more."""
-    words = re.findall(r"\w+", text.lower())
-    most = 0.0
-    for size in LENGTHS:
-        grams = [tuple(words[at : at + size]) for at in range(len(words) - size + 1)]
-        counts = Counter(grams)
-        covered = {
-            at + offset
-            for at, gram in enumerate(grams)
-            if counts[gram] >= REPEATS
-            for offset in range(size)
-        }
-        most = max(most, len(covered) / max(1, len(words)))
-    return most
-
-
-def compression_ratio(text: str) -> float:
-    """Bytes by bytes compressed, as Whisper computes it: a loop compresses well."""
-    data = text.encode()
-    return len(data) / len(zlib.compress(data))
-
-
 def spread(vectors: Array) -> float:
     """The largest cosine distance, 0 to 2, between any two rows of (N, D) unit vectors."""
     return max(0.0, 1 - float((vectors @ vectors.T).min()))
-
-
-def centroid(vectors: Array) -> Array:
-    """The unit (D,) centre of the nearer half of (N, D) unit vectors, so that a few others count not."""
-    centre = vectors.mean(0)
-    for _ in range(5):
-        order = np.argsort(-(vectors @ centre), kind="stable")
-        centre = vectors[order[: -(-len(vectors) // 2)]].mean(0)
-    return np.asarray(centre / np.linalg.norm(centre))

@@ -1,8 +1,7 @@
 """The rows of the lane's manifests, from the recordings to the dataset. All times are in seconds."""
 
-from pydantic import BaseModel, ConfigDict
-
 from likeness.common.manifest import Rejection, Row
+from likeness.voice.words import Word
 
 SCRIPT = "script.jsonl"  # what is read in a folder of recordings, where somebody wrote it down
 
@@ -54,16 +53,6 @@ class Region(Row):
     recording: str
     start: float
     end: float
-
-
-class Word(BaseModel):
-    """A word as it was transcribed, punctuation attached; times are the recording's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-    word: str
-    start: float
-    end: float
-    probability: float
 
 
 class Transcript(Row):

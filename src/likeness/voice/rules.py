@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from likeness.common.params import Section
-from likeness.voice.cuts import Limits
+from likeness.voice.cuts import ClipLimits
 
 # In the order in which they are looked at: what spoils the measures that follow comes first.
 REASONS = (
@@ -66,7 +66,7 @@ class Rule:
         return [bound for bound in (self.least, self.most) if bound is not None]
 
 
-def cut_rules(limits: Limits) -> list[Rule]:
+def cut_rules(limits: ClipLimits) -> list[Rule]:
     """What is known once a recording is cut."""
     return [
         Rule("too_short", "seconds", least=limits.min_seconds),

@@ -1,0 +1,31 @@
+"""How much of a text is said again and again, as a recogniser that loops writes it."""
+
+import re
+import zlib
+from collections import Counter
+
+REPEATS = 3  # occurrences from which on an n-gram is repeated
+LENGTHS = range(2, 6)  # words of an n-gram
+
+
+def repeated_share(text: str) -> float:
+    """Share of words, 0 to 1, in the n-grams (2 to 5 words) that occur three times and more."""
+    words = re.findall(r"\w+", text.lower())
+    most = 0.0
+    for size in LENGTHS:
+        grams = [tuple(words[at : at + size]) for at in range(len(words) - size + 1)]
+        counts = Counter(grams)
+        covered = {
+            at + offset
+            for at, gram in enumerate(grams)
+            if counts[gram] >= REPEATS
+            for offset in range(size)
+        }
+        most = max(most, len(covered) / max(1, len(words)))
+    return most
+
+
+def compression_ratio(text: str) -> float:
+    """Bytes by bytes compressed, as Whisper computes it: a loop compresses well."""
+    data = text.encode()
+    return len(data) / len(zlib.compress(data))
