@@ -23,7 +23,7 @@ from likeness.common.params import check_params  # noqa: E402
 from likeness.common.runtime import start  # noqa: E402
 from likeness.image.diffusion import load_pipeline  # noqa: E402
 from likeness.image.rows import PreparedImage  # noqa: E402
-from likeness.image.train import Trainer, encode_split  # noqa: E402
+from likeness.image.train import Trainer, encode_splits  # noqa: E402
 from likeness.stage import SCHEMA  # noqa: E402
 
 
@@ -41,10 +41,7 @@ def main(steps: int) -> None:
     dataset, base = ROOT / "data/image_prepare", ROOT / "models" / inputs.diffusion
     rows = read_manifest(dataset / "manifest.jsonl", PreparedImage)
     started = time.perf_counter()
-    splits = {
-        name: encode_split([row for row in rows if row.split == name], dataset, base, cfg, rt)
-        for name in ("train", "val")
-    }
+    splits = encode_splits(rows, dataset, base, cfg, rt)
     caching = time.perf_counter() - started
     ours = Trainer(
         cfg,

@@ -357,7 +357,7 @@ def steps(job: Job, precision: str) -> None:
     from likeness.common.runtime import Base, start
     from likeness.image.diffusion import load_pipeline, release_pipeline
     from likeness.image.rows import PreparedImage
-    from likeness.image.train import ImageTrain, Trainer, encode_split
+    from likeness.image.train import ImageTrain, Trainer, encode_splits
 
     more = {"image_train.mixed_precision": precision, "image_train.samples": 16}
     params = job.params("image/sd15", {**SD15, **more})
@@ -368,7 +368,7 @@ def steps(job: Job, precision: str) -> None:
     rows = read_manifest(dataset / "manifest.jsonl", PreparedImage)
     train, val = ([row for row in rows if row.split == split][:16] for split in ("train", "val"))
     with job.measured(f"encode {len(train)} and {len(val)} photos"):
-        splits = [encode_split(part, dataset, base, cfg, rt) for part in (train, val)]
+        splits = encode_splits([*train, *val], dataset, base, cfg, rt).values()
     release_pipeline()
     with job.measured("load"):
         pipeline = load_pipeline(base, rt.device, rt.precision(cfg.mixed_precision))
@@ -387,7 +387,7 @@ def steps(job: Job, precision: str) -> None:
 def see_dinov2(job: Job) -> None:
     """The other extractor, on the photos."""
     from likeness.common.runtime import Base, start
-    from likeness.image.features import extract
+    from likeness.image.extract import extract
 
     root = job.checkout("sd15")
     rt = start(Base.model_validate(job.params("", {})["base"]), root)

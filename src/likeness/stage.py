@@ -17,11 +17,9 @@ from likeness.common.cli import parse_paths
 from likeness.common.params import Section, load_params
 from likeness.common.runtime import Base, Runtime, cache_folder, start
 from likeness.image.analyze import ImageAnalyze
-from likeness.image.clip import check_clip
-from likeness.image.diffusion import check_base
+from likeness.image.checks import check_base, check_clip, check_extractor
 from likeness.image.evaluate import ImageEvaluate
 from likeness.image.failures import ImageFailures
-from likeness.image.features import check_extractor
 from likeness.image.generate import ImageGenerate
 from likeness.image.prepare import ImagePrepare
 from likeness.image.train import ImageTrain

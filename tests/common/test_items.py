@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from likeness.common.items import map_items
+from likeness.common.errors import LikenessError
+from likeness.common.items import map_all, map_items
 from likeness.common.result import Rejected, Result
 from likeness.common.runtime import Runtime
 from tests.conftest import files_of, runtime
@@ -176,6 +177,15 @@ def test_an_exception_costs_its_own_item_and_is_not_stored(rt: Runtime) -> None:
     ]
     records(rt, items, odd_ones, batch=3)
     assert done() == [5]
+
+
+def test_where_all_are_needed_the_first_rejection_is_one_line(rt: Runtime) -> None:
+    found = map_all(squares, NUMBERS, problem="has no square", what="test", rt=rt, batch=4)
+    assert list(found) == list(NUMBERS)
+    with pytest.raises(LikenessError, match=r"^n5: is not odd \(ValueError: five\)$"):
+        map_all(odd_ones, {"n3": 3, "n5": 5}, problem="is not odd", what="test", rt=rt)
+    with pytest.raises(LikenessError, match=r"/absent: has no length \(FileNotFoundError"):
+        map_all(lengths, {"a": Path("/absent")}, problem="has no length", what="test", rt=rt)
 
 
 def test_a_function_that_loses_items_is_an_error(rt: Runtime) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from likeness.common.errors import LikenessError
 from likeness.common.runtime import Runtime
-from likeness.image.clip import check_clip, clip_scores
+from likeness.image.checks import check_clip
+from likeness.image.evaluate import clip_scores
 from tests.conftest import runtime, saved_photos
 
 
@@ -90,15 +91,13 @@ def test_an_unpaired_image_or_caption_is_named(
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_without_a_clip_is_one_line(
-    pictures: dict[str, Path], rt: Runtime, tmp_path: Path, tiny_clip: Path
-) -> None:
+def test_a_folder_without_a_clip_is_one_line(tmp_path: Path, tiny_clip: Path) -> None:
     with pytest.raises(LikenessError, match=r"config\.json: it is missing.*inputs\.clip"):
-        clip_scores(pictures, CAPTIONS, clip=tmp_path, rt=rt)
+        check_clip(tmp_path)
     shutil.copytree(tiny_clip, tmp_path / "part")
     (tmp_path / "part" / "model.safetensors").unlink()
     with pytest.raises(LikenessError, match="part: no weights"):
-        clip_scores(pictures, CAPTIONS, clip=tmp_path / "part", rt=rt)
+        check_clip(tmp_path / "part")
 
 
 def lose_words(folder: Path) -> None:

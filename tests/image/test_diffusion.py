@@ -16,9 +16,9 @@ from PIL import Image
 
 from likeness.common.errors import LikenessError
 from likeness.common.precision import Precision, dtype_of
+from likeness.image.checks import check_base
 from likeness.image.diffusion import (
     ADAPTER,
-    check_base,
     draw,
     draw_images,
     load_adapter,
@@ -305,7 +305,7 @@ def test_a_file_that_is_no_adapter_is_an_error(tiny_base: Path, tmp_path: Path) 
 def test_a_wrong_base_folder_says_what_is_missing(tmp_path: Path) -> None:
     for folder in (tmp_path / "absent", tmp_path):
         with pytest.raises(LikenessError, match=r"model_index\.json is missing.*inputs\.diffusion"):
-            load_pipeline(folder, "cpu")
+            check_base(folder)
 
 
 def test_a_pipeline_of_another_kind_is_named(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from likeness.common.manifest import read_manifest, write_manifest
 from likeness.common.runtime import Runtime
 from likeness.image import fidelity
 from likeness.image.evaluate import ImageEvaluate, ImageSet, Scores, evaluate
-from likeness.image.features import Features
+from likeness.image.extract import Features
 from likeness.image.quality import measure
 from likeness.image.rows import EvaluatedImage
 from tests.conftest import (

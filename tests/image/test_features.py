@@ -10,7 +10,9 @@ import pytest
 
 from likeness.common.errors import LikenessError
 from likeness.common.runtime import Runtime
-from likeness.image.features import central_crop, check_extractor, extract, extractor_kind
+from likeness.image.checks import check_extractor
+from likeness.image.extract import extract
+from likeness.image.features import central_crop, extractor_kind
 from tests.conftest import photo, runtime, saved_photos, square
 
 
@@ -68,41 +70,35 @@ def write_config(folder: Path, **values: object) -> Path:
     return folder
 
 
-def test_an_unknown_extractor_is_named_with_the_known_ones(tmp_path: Path, rt: Runtime) -> None:
+def test_an_unknown_extractor_is_named_with_the_known_ones(tmp_path: Path) -> None:
     folder = write_config(tmp_path, extractor="resnet", weights="w")
     with pytest.raises(LikenessError, match=r"'resnet'.*efficientnet_lite0, inception_v3, dinov2"):
-        extract({}, extractor=folder, rt=rt)
+        check_extractor(folder)
 
 
 @pytest.mark.parametrize("kind", ["efficientnet_lite0", "inception_v3"])
-def test_missing_weights_are_one_line(
-    tmp_path: Path, rt: Runtime, kind: str, pictures: dict[str, Path]
-) -> None:
+def test_missing_weights_are_one_line(tmp_path: Path, kind: str) -> None:
     folder = write_config(tmp_path / "bare", extractor=kind, weights="w.pth", name=kind, layers=[])
     with pytest.raises(LikenessError, match=r"w\.pth: no such file; .*likeness fetch") as caught:
-        extract(pictures, extractor=folder, rt=rt)
+        check_extractor(folder)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("config", [None, "{", '{"extractor": "efficientnet_lite0"}', "[]"])
-def test_a_folder_without_a_right_config_is_one_line(
-    tmp_path: Path, rt: Runtime, config: str | None, pictures: dict[str, Path]
-) -> None:
+def test_a_folder_without_a_right_config_is_one_line(tmp_path: Path, config: str | None) -> None:
     if config is not None:
         (tmp_path / "config.json").write_text(config)
     with pytest.raises(LikenessError, match=r"config\.json"):
-        extract(pictures, extractor=tmp_path, rt=rt)
+        check_extractor(tmp_path)
 
 
-def test_broken_weights_are_one_line(
-    tiny_extractor: Path, tmp_path: Path, rt: Runtime, pictures: dict[str, Path]
-) -> None:
+def test_broken_weights_are_one_line(tiny_extractor: Path, tmp_path: Path) -> None:
     folder = tmp_path / "broken"
     shutil.copytree(tiny_extractor, folder)
     path = folder / "w.safetensors"
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(LikenessError, match=r"w\.safetensors"):
-        extract(pictures, extractor=folder, rt=rt)
+        check_extractor(folder)
 
 
 @pytest.fixture(scope="module")
@@ -181,14 +177,12 @@ def test_dinov2_sees_the_centre_and_has_no_classes(
     assert not np.allclose(one, none, atol=1e-2)
 
 
-def test_a_broken_dinov2_is_one_line(
-    tiny_dinov2: Path, tmp_path: Path, rt: Runtime, pictures: dict[str, Path]
-) -> None:
+def test_a_broken_dinov2_is_one_line(tiny_dinov2: Path, tmp_path: Path) -> None:
     folder = tmp_path / "broken"
     shutil.copytree(tiny_dinov2, folder)
     (folder / "model.safetensors").unlink()
     with pytest.raises(LikenessError, match=r"broken: no weights") as caught:
-        extract(pictures, extractor=folder, rt=rt)
+        check_extractor(folder)
     assert "\n" not in str(caught.value)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, ExifTags, Image, ImageCms
 
-from likeness.image.pixels import UnreadableImage, background, fit_square, open_rgb, png_bytes
+from likeness.image.photos import UnreadableImage, open_rgb
+from likeness.image.pixels import background, fit_square, png_bytes
 from likeness.image.quality import measure
 from tests.conftest import encoded, photo, square
 

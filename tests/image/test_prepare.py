@@ -15,10 +15,10 @@ from likeness.common.items import map_items
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
 from likeness.common.runtime import Runtime
 from likeness.image import prepare as module
+from likeness.image.photos import convert_photos
 from likeness.image.prepare import (
     ImagePrepare,
     close_pairs,
-    convert_photos,
     imbalance,
     prepare,
     split_groups,

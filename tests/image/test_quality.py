@@ -9,7 +9,8 @@ from PIL import Image, ImageFilter
 
 from likeness.common.errors import LikenessError
 from likeness.common.runtime import Runtime
-from likeness.image.quality import colour_prototypes, measure, measure_all, nearest_colour
+from likeness.image.measure import measure_all
+from likeness.image.quality import colour_prototypes, measure, nearest_colour
 from tests.conftest import photo, square
 
 

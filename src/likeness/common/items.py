@@ -25,6 +25,7 @@ from pydantic import BaseModel
 from tqdm import tqdm
 
 from likeness.common.closure import code_digest
+from likeness.common.errors import LikenessError
 from likeness.common.io import digest, link
 from likeness.common.manifest import Rejection
 from likeness.common.result import Rejected, Result
@@ -103,6 +104,32 @@ def map_items(
             else:
                 results[name] = Stored(folder, record)
     return results, [failed[name] for name in items if name in failed]
+
+
+def map_all(
+    function: Function[T],
+    items: Mapping[str, T],
+    *,
+    problem: str,
+    what: str,
+    rt: Runtime,
+    batch: int = 1,
+    workers: int = 0,
+) -> dict[str, Stored]:
+    """`map_items` for work of which no item may be missing.
+
+    Args:
+        problem: what to say of the first item that is rejected, as "cannot be drawn".
+
+    Raises:
+        LikenessError: an item was rejected.
+    """
+    found, rejected = map_items(function, items, what=what, rt=rt, batch=batch, workers=workers)
+    for first in rejected[:1]:
+        payload = items[first.id]
+        name = payload if isinstance(payload, Path) else first.id
+        raise LikenessError(f"{name}: {problem} ({first.value})")
+    return found
 
 
 def _compute(

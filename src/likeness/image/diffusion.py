@@ -1,4 +1,4 @@
-"""Stable Diffusion as the lane uses it: loading a base, putting an adapter on it, drawing images."""
+"""Stable Diffusion as the lane uses it: a base, an adapter on it, what it encodes and what it draws."""
 
 import gc
 from collections.abc import Iterator, Sequence
@@ -6,13 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from PIL import Image
 
 from likeness.common.errors import LikenessError
-from likeness.common.io import read_json
 from likeness.common.precision import Precision, dtype_of
 from likeness.common.result import Result
-from likeness.common.weights import AGAIN, Shapes, read_folder_shapes
 from likeness.image.pixels import png_bytes
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
 
 ADAPTER = "pytorch_lora_weights.safetensors"
-PARTS = ("unet", "vae", "text_encoder")  # those with weights
 # The CPU's kernels for fewer rows can give a row other last bits, and an image must not depend on what
 # it was drawn with. From here on they agree (tests/image/test_diffusion.py).
 FEWEST_ROWS = 16
@@ -45,7 +43,6 @@ def load_pipeline(
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    check_base(base)
     try:
         pipeline = StableDiffusionPipeline.from_pretrained(
             base, torch_dtype=torch.float32, local_files_only=True, safety_checker=None
@@ -85,44 +82,6 @@ def release_pipeline() -> None:
     """Give back the memory of `resident_pipeline`."""
     _resident.clear()
     gc.collect()  # a pipeline's parts know one another
-
-
-def check_base(base: Path) -> None:
-    """Raise `LikenessError` unless a folder holds a whole Stable Diffusion pipeline of diffusers.
-
-    No weights are read: their files' headers have the shapes.
-    """
-    index = base / "model_index.json"
-    if not index.is_file():
-        raise LikenessError(
-            f"{base}: no Stable Diffusion here (model_index.json is missing); set inputs.diffusion to "
-            "a folder under models/ that models/dvc.yaml makes or likeness fetch brings"
-        )
-    name = read_json(index).get("_class_name")
-    if name != "StableDiffusionPipeline":
-        raise LikenessError(
-            f"{index}: _class_name is {name!r}; image_train takes StableDiffusionPipeline"
-        )
-    for part in ("tokenizer", "scheduler"):
-        if not (base / part).is_dir():
-            raise LikenessError(f"{base}: {part}/ is missing; {AGAIN}")
-    unet, vae = (read_json(base / part / "config.json") for part in ("unet", "vae"))
-    shapes = {part: read_folder_shapes(base / part) for part in PARTS}
-    beside = {
-        "in_channels": [vae.get("latent_channels"), *_sizes(shapes["unet"], "conv_in.weight", 1)],
-        "cross_attention_dim": _sizes(shapes["text_encoder"], "final_layer_norm.weight", 0),
-    }
-    for key, found in beside.items():
-        if set(found) - {unet.get(key)}:
-            raise LikenessError(
-                f"{base / 'unet' / 'config.json'}: {key} is {unet.get(key)}, but "
-                f"{' and '.join(map(str, found))} in the weights and parts that it is used with; {AGAIN}"
-            )
-
-
-def _sizes(shapes: Shapes, name: str, axis: int) -> list[int]:
-    """The length of the tensor's axis, under whatever level its name stands."""
-    return [shape[axis] for full, shape in shapes.items() if f".{full}".endswith(f".{name}")][:1]
 
 
 def load_adapter(pipeline: "StableDiffusionPipeline", adapter: Path) -> None:
@@ -171,6 +130,49 @@ def _line(error: BaseException) -> str:
 def scale_of(vae: Any) -> int:
     """Pixels per latent along one side."""
     return int(2 ** (len(vae.config.block_out_channels) - 1))
+
+
+def encode_images(paths: Sequence[Path], *, base: Path, device: str) -> list[Result]:
+    """Mean and standard deviation of each image's latents, scaled for the UNet: (2, C, h, w)."""
+    import torch
+
+    vae = resident_pipeline(base, device, "no").vae
+    arrays = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
+    pixels = torch.from_numpy(arrays).to(device, vae.dtype).permute(0, 3, 1, 2) / 127.5 - 1
+    with torch.inference_mode():
+        posterior = vae.encode(pixels).latent_dist
+        shift = getattr(vae.config, "shift_factor", None) or 0.0
+        scale = vae.config.scaling_factor
+        moments = torch.stack([(posterior.mean - shift) * scale, posterior.std * scale], dim=1)
+    return [_array(row) for row in moments]
+
+
+def encode_captions(
+    texts: Sequence[str], *, base: Path, device: str, precision: Precision
+) -> list[Result]:
+    """The text encoder's last hidden state of each caption: (tokens, width)."""
+    import torch
+
+    with torch.inference_mode():
+        states = embed(resident_pipeline(base, device, precision), list(texts))
+    return [_array(row) for row in states]
+
+
+def embed(pipeline: Any, texts: list[str]) -> "torch.Tensor":
+    """(N, tokens, width) hidden states as `StableDiffusionPipeline.encode_prompt` makes them."""
+    tokens = pipeline.tokenizer(
+        texts,
+        padding="max_length",
+        max_length=pipeline.tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    )
+    return pipeline.text_encoder(tokens.input_ids.to(pipeline.device))[0]  # type: ignore[no-any-return]
+
+
+def _array(row: "torch.Tensor") -> Result:
+    data = row.float().cpu().contiguous().numpy()
+    return Result({"shape": list(data.shape)}, {"array.f32": data.tobytes()})
 
 
 def draw_images(

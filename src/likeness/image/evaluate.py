@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,18 +12,19 @@ from pydantic import Field
 
 from likeness.common import figures
 from likeness.common.errors import LikenessError
-from likeness.common.estimates import Estimate, mean, rounded
+from likeness.common.estimates import Array, Estimate, mean, rounded
 from likeness.common.io import write_json
+from likeness.common.items import Stored, map_all
 from likeness.common.manifest import read_manifest, write_manifest
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.image import fidelity
-from likeness.image.clip import clip_scores
-from likeness.image.features import Features, extract, extractor_kind
-from likeness.image.quality import Measures, colour_prototypes, measure_all, nearest_colour
+from likeness.image.clip import embed_images, embed_texts, load_clip
+from likeness.image.extract import Features, extract
+from likeness.image.features import extractor_kind
+from likeness.image.measure import measure_all
+from likeness.image.quality import Measures, colour_prototypes, nearest_colour
 from likeness.image.rows import EvaluatedImage, PreparedImage, SyntheticImage
-
-Array = np.ndarray
 
 
 class ImageEvaluate(Section):
@@ -155,6 +157,52 @@ def _check_pairs(
         raise LikenessError(
             f"{generated / 'base'}: no images of the base; set image_generate.baseline to 50 or more"
         )
+
+
+def clip_scores(
+    images: Mapping[str, Path], captions: Mapping[str, str], *, clip: Path, rt: Runtime
+) -> tuple[Array, Array]:
+    """Image and caption embeddings, (N, D) each with unit rows, in the order of `images`.
+
+    The CLIP score of a pair is 100 times their product (CLIPScore of Hessel et al. 2021, without its
+    2.5 and its floor at 0).
+
+    Raises:
+        LikenessError: an image has no caption or a caption no image, or `clip` cannot be loaded.
+    """
+    unpaired = sorted(set(images) ^ set(captions))
+    if unpaired:
+        raise LikenessError(
+            f"CLIP score: {unpaired[0]} has no image-caption pair; both must be there"
+        )
+    load_clip(clip, rt.device)
+    of_image, of_text = (
+        map_all(
+            partial(function, clip=clip, device=rt.device),
+            items,
+            problem="no CLIP score",
+            what=what,
+            rt=rt,
+            batch=batch,
+        )
+        for function, items, what, batch in (
+            (embed_images, images, "image_clip", 32),
+            (
+                embed_texts,
+                {text: text for text in sorted(set(captions.values()))},
+                "image_clip_text",
+                64,
+            ),
+        )
+    )
+    return (
+        np.stack([_vector(of_image[name]) for name in images]),
+        np.stack([_vector(of_text[captions[name]]) for name in images]),
+    )
+
+
+def _vector(stored: Stored) -> Array:
+    return np.frombuffer(stored.read("vector.f32"), np.float32)
 
 
 class Scores:
@@ -298,14 +346,14 @@ def _set_estimates(
         found[f"{name}_diversity"] = scores.subset(
             pool, n, lambda made, _: fidelity.diversity(made)
         )
-        p = pool.features.probabilities
-        if p.shape[1]:
+        classes = pool.features.probabilities
+        if classes.shape[1]:
+
+            def score(rows: Array, classes: Array = classes) -> float:
+                return fidelity.inception(classes[rows])
+
             found[f"{name}_inception"] = fidelity.subset_estimate(
-                lambda rows, p=p: fidelity.inception(p[rows]),
-                len(pool),
-                n,
-                scores.cfg.rounds,
-                scores.seed,
+                score, len(pool), n, scores.cfg.rounds, scores.seed
             )
     return found
 
@@ -367,10 +415,10 @@ def _plot_estimates(
             for name in ("base", "tuned", "floor"):
                 estimate = found[f"{name}_{metric}"]
                 colour = figures.ACCENT if name == "tuned" else figures.QUIET
+                low, value, high = np.array([estimate.low, estimate.value, estimate.high], float)
                 # Identical subsets' mean can differ from them by a rounding.
-                below, above = estimate.value - estimate.low, estimate.high - estimate.value
-                error = [[max(0.0, below)], [max(0.0, above)]]
-                axis.bar(name, estimate.value, color=colour, yerr=error, capsize=4)
+                error = [[max(0.0, value - low)], [max(0.0, high - value)]]
+                axis.bar(name, value, color=colour, yerr=error, capsize=4)
             axis.set_title(f"{metric} (n={found[f'tuned_{metric}'].n})")
     with figures.figure(plots_dir / "per_image.png", 1, 3, (11, 2.8)) as axes:
         for axis, column in zip(axes, ("clip", "realism", "sharpness"), strict=True):

@@ -1,4 +1,4 @@
-"""Features of images: one vector each, extracted once and kept in the item store.
+"""What a pretrained network sees in an image: one vector.
 
 An extractor is a folder under `models/` whose `config.json` names its kind:
 
@@ -7,108 +7,34 @@ An extractor is a folder under `models/` whose `config.json` names its kind:
 - `"model_type": "dinov2"`: DINOv2 ViT (768 and up), by transformers.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, partial
+import json
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from likeness.common.errors import LikenessError
-from likeness.common.io import read_json
-from likeness.common.items import map_items
 from likeness.common.result import Result
-from likeness.common.runtime import Runtime
-from likeness.common.weights import AGAIN, check_pickled, read_folder_shapes, read_shapes
 
 if TYPE_CHECKING:
     import torch
 
-BATCH = 32
 KINDS = ("efficientnet_lite0", "inception_v3", "dinov2")
-
-
-@dataclass(frozen=True)
-class Features:
-    """Vectors of N images.
-
-    Attributes:
-        ids: N names, in the order of the rows.
-        vectors: (N, D) float32.
-        probabilities: (N, C) float32 over the extractor's classes; C is 0 where it has none.
-    """
-
-    ids: list[str]
-    vectors: np.ndarray
-    probabilities: np.ndarray
-
-    def take(self, ids: Sequence[str]) -> "Features":
-        rows = {name: row for row, name in enumerate(self.ids)}
-        at = [rows[name] for name in ids]
-        return Features(list(ids), self.vectors[at], self.probabilities[at])
 
 
 def extractor_kind(folder: Path) -> str:
     """Which of `KINDS` the folder's config names."""
-    return _kind(_config(folder))
+    return kind_of(_config(folder))
 
 
-def _kind(config: dict[str, Any]) -> str:
+def kind_of(config: dict[str, Any]) -> str:
     return str(config.get("extractor", config.get("model_type")))
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    config = read_json(path)
-    kind = _kind(config) if isinstance(config, dict) else None
-    if kind not in KINDS:
-        raise LikenessError(f"{path}: extractor is {kind!r}; it must be one of {', '.join(KINDS)}")
-    if kind != "dinov2" and "weights" not in config:
-        raise LikenessError(f"{path}: weights is missing; {AGAIN}")
-    return dict(config)
-
-
-def check_extractor(folder: Path) -> None:
-    """Raise `LikenessError` unless a folder holds a whole extractor. No weights are read."""
-    config = _config(folder)
-    if _kind(config) != "dinov2":
-        weights = folder / config["weights"]
-        (read_shapes if weights.suffix == ".safetensors" else check_pickled)(weights)
-        return
-    if not (folder / "preprocessor_config.json").is_file():
-        raise LikenessError(f"{folder}: preprocessor_config.json is missing; {AGAIN}")
-    (width,) = read_folder_shapes(folder).get("embeddings.cls_token", (None,))[-1:]
-    promised = config.get("hidden_size", width)
-    if width not in (None, promised):
-        raise LikenessError(
-            f"{folder / 'config.json'}: hidden_size is {promised}, the weights have {width}; {AGAIN}"
-        )
-
-
-def extract(images: Mapping[str, Path], *, extractor: Path, rt: Runtime) -> Features:
-    """Features of every image, through the item store.
-
-    Raises:
-        LikenessError: the extractor cannot be loaded, or an image cannot be read.
-    """
-    _load(extractor, rt.device)
-    function = partial(extract_batch, extractor=extractor, device=rt.device)
-    found, rejected = map_items(function, images, what="image_features", rt=rt, batch=BATCH)
-    if rejected:
-        first = rejected[0]
-        raise LikenessError(f"{images[first.id]}: no features: {first.value}")
-    arrays = [np.frombuffer(found[name].read("vector.f32"), np.float32) for name in images]
-    sizes = {name: int(found[name].record["vector"]) for name in images}
-    return Features(
-        ids=list(images),
-        vectors=np.stack(
-            [array[: sizes[name]] for array, name in zip(arrays, images, strict=True)]
-        ),
-        probabilities=np.stack(
-            [array[sizes[name] :] for array, name in zip(arrays, images, strict=True)]
-        ),
-    )
+    return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
 
 
 def extract_batch(paths: Sequence[Path], *, extractor: Path, device: str) -> list[Result]:
@@ -116,7 +42,7 @@ def extract_batch(paths: Sequence[Path], *, extractor: Path, device: str) -> lis
     import torch
     from PIL import Image
 
-    network = _load(extractor, device)
+    network = load_extractor(extractor, device)
     with torch.inference_mode():
         images = [Image.open(path).convert("RGB") for path in paths]
         vectors, probabilities = network(images)
@@ -125,11 +51,10 @@ def extract_batch(paths: Sequence[Path], *, extractor: Path, device: str) -> lis
 
 
 @cache
-def _load(extractor: Path, device: str) -> Any:
-    """A function of PIL images to (N, D) vectors and (N, C) class probabilities."""
-    check_extractor(extractor)
+def load_extractor(extractor: Path, device: str) -> Any:
+    """A function of N PIL images to (N, D) vectors and (N, C) class probabilities."""
     config = _config(extractor)
-    if _kind(config) == "dinov2":
+    if kind_of(config) == "dinov2":
         return _dinov2(extractor, device)
     weights = extractor / config["weights"]
     if config["extractor"] == "efficientnet_lite0":

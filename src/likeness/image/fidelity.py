@@ -7,9 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from likeness.common.estimates import Estimate
-
-Array = np.ndarray
+from likeness.common.estimates import Array, Estimate
 
 
 def frechet(left: Array, right: Array) -> float:
@@ -31,7 +29,7 @@ def kernel(left: Array, right: Array) -> float:
     a, b = (np.asarray(side, np.float64) for side in (left, right))
 
     def gram(x: Array, y: Array) -> Array:
-        return (x @ y.T / x.shape[1] + 1) ** 3
+        return np.asarray((x @ y.T / x.shape[1] + 1) ** 3)
 
     def mean_off_diagonal(matrix: Array) -> float:
         n = len(matrix)
@@ -45,7 +43,7 @@ def distances(left: Array, right: Array) -> Array:
     """(N, M) Euclidean distances."""
     a, b = (np.asarray(side, np.float64) for side in (left, right))
     squared = (a * a).sum(1)[:, None] + (b * b).sum(1)[None] - 2 * a @ b.T
-    return np.sqrt(np.maximum(squared, 0))
+    return np.asarray(np.sqrt(np.maximum(squared, 0)))
 
 
 def prdc(real: Array, generated: Array, k: int) -> dict[str, float]:
@@ -81,7 +79,7 @@ def diversity(vectors: Array) -> float:
 
 def nearest(vectors: Array, others: Array) -> Array:
     """(N,) distance of each vector to the nearest of the others."""
-    return distances(vectors, others).min(1)
+    return np.asarray(distances(vectors, others).min(1))
 
 
 def subset_estimate(

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,14 +19,15 @@ from pydantic import Field
 from likeness.common import figures
 from likeness.common.errors import LikenessError
 from likeness.common.io import write_json, write_text
-from likeness.common.items import Stored, map_items
+from likeness.common.items import Stored, map_all
 from likeness.common.manifest import Rejection, count_reasons, read_manifest, write_manifest
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.image.diffusion import Sampler, draw_images
-from likeness.image.features import extract
+from likeness.image.extract import extract
 from likeness.image.fidelity import nearest
-from likeness.image.quality import Measures, measure_all
+from likeness.image.measure import measure_all
+from likeness.image.quality import Measures
 from likeness.image.rows import COLUMNS, PreparedImage, SyntheticImage
 
 REASONS = ("blank", "background", "cut_off", "outlier", "copy")
@@ -105,10 +107,7 @@ def generate(
     waiting = dict(slots)
     drawn = 0
     for attempt in range(cfg.max_attempts):
-        jobs = {
-            name: {"prompt": product.caption, "seed": rt.seed_for("draw", name, attempt)}
-            for name, product in waiting.items()
-        }
+        jobs = _jobs(waiting, attempt, rt)
         images = _draw(partial(artist, adapter=adapter), jobs, cfg.batch, rt)
         drawn += len(images)
         paths = {name: stored.folder / "image.png" for name, stored in images.items()}
@@ -128,8 +127,8 @@ def generate(
                 SyntheticImage(
                     **_product_row(name, waiting[name]),
                     file_name=file_name,
-                    prompt=str(jobs[name]["prompt"]),
-                    seed=int(jobs[name]["seed"]),
+                    prompt=jobs[name]["prompt"],
+                    seed=jobs[name]["seed"],
                     attempt=attempt,
                     clean_background=round(measures[name].clean_background, 4),
                     cut_off=round(measures[name].cut_off, 4),
@@ -148,10 +147,7 @@ def generate(
         )
     seconds = (time.monotonic() - started) / drawn
 
-    jobs = {
-        name: {"prompt": product.caption, "seed": rt.seed_for("draw", name, 0)}
-        for name, product in list(slots.items())[: cfg.baseline]
-    }
+    jobs = _jobs(dict(islice(slots.items(), cfg.baseline)), 0, rt)
     for name, stored in _draw(partial(artist, adapter=None), jobs, cfg.batch, rt).items():
         stored.link("image.png", out_dir / "base" / f"{name}.png")
 
@@ -264,11 +260,18 @@ class Judge:
         return None
 
 
+def _jobs(
+    products: Mapping[str, PreparedImage], attempt: int, rt: Runtime
+) -> dict[str, dict[str, Any]]:
+    """What to draw: each slot's caption, and the seed of this attempt at it."""
+    return {
+        name: {"prompt": product.caption, "seed": rt.seed_for("draw", name, attempt)}
+        for name, product in products.items()
+    }
+
+
 def _draw(artist: Any, jobs: Mapping[str, Any], batch: int, rt: Runtime) -> dict[str, Stored]:
-    images, failed = map_items(artist, jobs, what="image_draw", rt=rt, batch=batch)
-    if failed:
-        raise LikenessError(f"image_generate: {failed[0].id} cannot be drawn ({failed[0].value})")
-    return images
+    return map_all(artist, jobs, problem="cannot be drawn", what="image_draw", rt=rt, batch=batch)
 
 
 def _check_share(cfg: ImageGenerate, rejected: Sequence[Rejection], drawn: int) -> None:
@@ -310,7 +313,7 @@ def _sheets(
     rejected: Sequence[tuple[Path, str]],
 ) -> None:
     shown = kept[:60]
-    images = [Image.open(out_dir / row.file_name) for row in shown]
+    images: list[Image.Image] = [Image.open(out_dir / row.file_name) for row in shown]
     labels = [f"{row.gender} {row.baseColour}".strip() for row in shown]
     figures.contact_sheet(plots_dir / "samples.png", images, columns=10, size=96, labels=labels)
     if rejected:

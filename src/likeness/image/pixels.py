@@ -1,138 +1,14 @@
-"""Opening product photos as they come, and fitting them to a model's square."""
+"""The pixels of a product photo: its background, what stands out from it, and a model's square."""
 
 import io
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-Array = np.ndarray
+Array = np.ndarray[Any, Any]
 
-WHITE = (255, 255, 255)
-# How files begin that give no photo here: their name, and where the bytes stand.
-FORMATS = (
-    ("HEIC", 4, (b"ftypheic", b"ftypheix", b"ftypheim", b"ftypmif1", b"ftypmsf1", b"ftyphevc")),
-    ("a video", 4, (b"ftypisom", b"ftypmp4", b"ftypM4V", b"ftypqt", b"ftyp3gp", b"ftypavc")),
-    ("JPEG XL", 0, (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")),
-    ("SVG", 0, (b"<svg",)),
-    ("HTML", 0, (b"<!DOCTYPE html", b"<!doctype html", b"<html")),
-    ("PDF", 0, (b"%PDF",)),
-)
-# Pillow knows these, and opens them only with the help of another program.
-HELPED = ("EPS", "WMF", "BUFR", "GRIB", "HDF5")
 ITEM = 16  # 8-bit levels by which an item's pixel differs from the background
-
-
-class UnreadableImage(ValueError):
-    """A file that gives no photo, and what was found.
-
-    The reason is `not_an_image`, `unknown_format`, `truncated`, `too_small` or `too_large`.
-    """
-
-    def __init__(self, reason: str, value: object) -> None:
-        super().__init__(f"{reason}: {value}")
-        self.reason, self.value = reason, value
-
-
-def open_rgb(path: Path, min_side: int = 1) -> Image.Image:
-    """The photo as upright sRGB: EXIF rotation applied, alpha on white, CMYK and profiles converted.
-
-    Args:
-        path: an image of any format that Pillow reads, whatever its name ends in.
-        min_side: pixels that each side must have.
-
-    Raises:
-        UnreadableImage: the file is no image or of a format that is not read, ends early, is smaller
-            than `min_side`, or so large that Pillow takes it for an attack.
-    """
-    try:
-        image = Image.open(path)
-    except UnidentifiedImageError as error:
-        known = _format(path)
-        if known:
-            raise UnreadableImage("unknown_format", known) from error
-        raise UnreadableImage("not_an_image", f"{path.stat().st_size} bytes") from error
-    except Image.DecompressionBombError as error:
-        raise UnreadableImage("too_large", str(error)) from error
-    except (OSError, SyntaxError) as error:
-        raise UnreadableImage("truncated", str(error)) from error
-    with image:
-        if min(image.size) < min_side:
-            raise UnreadableImage("too_small", list(image.size))
-        try:
-            image.load()
-        except (OSError, SyntaxError, ValueError) as error:
-            if image.format in HELPED:
-                raise UnreadableImage("unknown_format", image.format) from error
-            raise UnreadableImage("truncated", str(error)) from error
-        upright = ImageOps.exif_transpose(image)
-        return _on_white(upright, _srgb(upright, image.info.get("icc_profile")))
-
-
-def _format(path: Path) -> str | None:
-    """The name of a format that is known and not read."""
-    with path.open("rb") as file:
-        head = file.read(1024)
-    if b"<svg" in head and head.lstrip().startswith(b"<?xml"):
-        return "SVG"
-    found = (name for name, at, starts in FORMATS if head.lstrip()[at:].startswith(starts))
-    return next(found, None)
-
-
-def _on_white(source: Image.Image, photo: Image.Image) -> Image.Image:
-    """The photo on a white page where its source is transparent."""
-    if not source.has_transparency_data:
-        return photo
-    alpha = _alpha(source)
-    if alpha.getextrema()[0] == 0:
-        # A cut-out may be trimmed to its item: a frame keeps the border the background's.
-        photo, alpha = ImageOps.expand(photo, 1, WHITE), ImageOps.expand(alpha, 1, 0)
-    return Image.composite(photo, Image.new("RGB", photo.size, WHITE), alpha)
-
-
-def _alpha(source: Image.Image) -> Image.Image:
-    key = source.info.get("transparency")
-    if source.mode.startswith("I") and isinstance(key, int):
-        return Image.fromarray(np.where(np.asarray(source) == key, 0, 255).astype(np.uint8))
-    return source.convert("RGBA").getchannel("A")
-
-
-def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    colours = _eight_bits(image)
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            target = ImageCms.createProfile("sRGB")
-            converted = ImageCms.profileToProfile(colours, source, target, outputMode="RGB")
-            if converted is not None:
-                return converted
-        except (ImageCms.PyCMSError, OSError):
-            pass  # A broken profile is no reason to lose the photo: read it as untagged.
-    return colours.convert("RGB")
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """The photo's colours without transparency, as RGB, CMYK or grey of 8 bits.
-
-    Pillow clips wider grey at 255 where it should scale it. How much of 32 bits is used, no file
-    says: floats up to 1 are shares; else the least of 8, 16 and 32 bits that holds the values.
-    """
-    if image.mode in ("RGB", "CMYK", "L"):
-        return image
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        levels = np.asarray(image)
-        if levels.min() < 0 and image.mode == "I":
-            levels = levels.view(np.uint32)  # Pillow reads them as signed.
-        levels = np.where(np.isfinite(levels), levels, 0).astype(np.float64)
-        highest = float(levels.max())
-        tops = [1.0] * (image.mode == "F") + [2.0**bits - 1 for bits in (8, 16, 31, 32)]
-        full = next((top for top in tops if highest <= top), highest)
-        return Image.fromarray(np.clip(levels / full * 255, 0, 255).astype(np.uint8))
-    if image.mode in ("1", "LA"):
-        return image.convert("L")
-    return (image.convert("RGBA") if image.has_transparency_data else image).convert("RGB")
 
 
 def fit_square(image: Image.Image, size: int, margin: float | None = None) -> Image.Image:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from pydantic import Field
 
 from likeness.common import figures
@@ -23,22 +23,14 @@ from likeness.common.manifest import (
     write_manifest,
 )
 from likeness.common.params import Section
-from likeness.common.result import Rejected, Result
 from likeness.common.runtime import Runtime
 from likeness.image.captions import caption
 from likeness.image.catalog import find_images
-from likeness.image.features import extract
-from likeness.image.pixels import (
-    UnreadableImage,
-    background,
-    fit_square,
-    is_blank,
-    open_rgb,
-    png_bytes,
-)
+from likeness.image.extract import extract
+from likeness.image.photos import convert_photos
+from likeness.image.pixels import Array
 from likeness.image.rows import PreparedImage, Product
 
-Array = np.ndarray
 SPLITS = ("train", "val", "test")
 REASONS = (
     "not_an_image",
@@ -159,38 +151,6 @@ def _check_sizes(
             f"{height} pixels, and image_prepare.min_side is {cfg.min_side}; use a catalogue of larger "
             "photos (Kaggle's small edition has 60 x 80)"
         )
-
-
-def convert_photos(
-    paths: Sequence[Path], *, resolution: int, min_side: int, margin: float | None
-) -> list[Result | Rejected]:
-    """`image.png` (`resolution` squared, sRGB) for each photo, and what copies are known by.
-
-    That is the `whole.png` that nothing was cropped from, and the perceptual hashes of both and of
-    both mirrored: a photo with another border is another whole, and where a crop falls can differ
-    by a pixel between two encodings of one photo.
-    """
-    import imagehash
-
-    outcomes: list[Result | Rejected] = []
-    for path in paths:
-        try:
-            photo = open_rgb(path, min_side)
-        except UnreadableImage as error:
-            limit = min_side if error.reason == "too_small" else None
-            outcomes.append(Rejected(error.reason, error.value, limit))
-            continue
-        if is_blank(photo):
-            outcomes.append(Rejected("blank", list(background(photo))))
-            continue
-        image, whole = fit_square(photo, resolution, margin), fit_square(photo, resolution)
-        record = {
-            name: [str(imagehash.phash(turn(view), hash_size=16)) for view in (whole, image)]
-            for name, turn in (("hashes", Image.Image.copy), ("mirrored", ImageOps.mirror))
-        }
-        files = {"image.png": png_bytes(image), "whole.png": png_bytes(whole)}
-        outcomes.append(Result(record, files))
-    return outcomes
 
 
 def _group(

@@ -7,13 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from likeness.common.errors import LikenessError
-from likeness.common.items import map_items
 from likeness.common.result import Result
-from likeness.common.runtime import Runtime
-from likeness.image.pixels import ITEM
-
-Array = np.ndarray
+from likeness.image.pixels import ITEM, Array
 
 LIGHT = 235  # 8-bit level from which a background pixel counts as white
 
@@ -40,19 +35,6 @@ class Measures:
     pieces: float
     sharpness: float
     lab: tuple[float, float, float]
-
-
-def measure_all(images: Mapping[str, Path], rt: Runtime) -> dict[str, Measures]:
-    """Measures of every image by id, through the item store."""
-    found, failed = map_items(
-        measure_files, images, what="image_quality", rt=rt, batch=16, workers=rt.workers
-    )
-    if failed:
-        raise LikenessError(f"{images[failed[0].id]}: cannot be measured ({failed[0].value})")
-    return {
-        name: Measures(**{**stored.record, "lab": tuple(stored.record["lab"])})
-        for name, stored in found.items()
-    }
 
 
 def measure_files(paths: Sequence[Path]) -> list[Result]:

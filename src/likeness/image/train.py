@@ -6,7 +6,7 @@ and goes on from a checkpoint takes the same steps as one that was not.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from PIL import Image
 from pydantic import Field
 
 from likeness.common import figures
@@ -23,20 +22,21 @@ from likeness.common.checkpoints import Checkpoints
 from likeness.common.closure import code_digest
 from likeness.common.errors import LikenessError
 from likeness.common.io import digest, digest_of, link, write_json
-from likeness.common.items import map_items
+from likeness.common.items import Stored, map_all
 from likeness.common.manifest import read_manifest
 from likeness.common.params import Section
-from likeness.common.precision import MixedPrecision, Precision, check_finite
-from likeness.common.result import Result
+from likeness.common.precision import MixedPrecision, check_finite
 from likeness.common.runtime import Runtime
 from likeness.common.tracking import Tracker, step_timings
 from likeness.image.diffusion import (
     ADAPTER,
     Sampler,
     draw,
+    embed,
+    encode_captions,
+    encode_images,
     load_pipeline,
     release_pipeline,
-    resident_pipeline,
     scale_of,
 )
 from likeness.image.rows import PreparedImage
@@ -78,18 +78,45 @@ class ImageTrain(Section):
     guidance: Annotated[float, Field(ge=0)]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Split:
-    """One split in memory: moments (N, 2, C, h, w) of the latents, captions and their embeddings."""
+    """One split. Its arrays stay in the item store and are read when a step needs them.
+
+    Attributes:
+        rows: the N images.
+        stored_moments: the latents' mean and standard deviation, by the images' ids.
+        stored_embeddings: the text encoder's states, by caption.
+    """
 
     rows: list[PreparedImage]
-    moments: "torch.Tensor"
-    embeddings: "dict[str, torch.Tensor]"
+    stored_moments: Mapping[str, Stored]
+    stored_embeddings: Mapping[str, Stored]
 
     @property
     def side(self) -> int:
-        """Of the latents."""
-        return int(self.moments.shape[-1])
+        """Width and height of the latents."""
+        return int(self.stored_moments[self.rows[0].id].record["shape"][-1])
+
+    def moments(self, rows: Sequence[PreparedImage]) -> "torch.Tensor":
+        """(N, 2, C, h, w) mean and standard deviation of the images' latents, scaled for the UNet."""
+        return _stack(self.stored_moments[row.id] for row in rows)
+
+    def embeddings(self, captions: Sequence[str]) -> "torch.Tensor":
+        """(N, tokens, width) states of the text encoder."""
+        return _stack(self.stored_embeddings[text] for text in captions)
+
+
+def _stack(arrays: Iterable[Stored]) -> "torch.Tensor":
+    import torch
+
+    return torch.stack(
+        [
+            torch.frombuffer(bytearray(one.read("array.f32")), dtype=torch.float32).reshape(
+                one.record["shape"]
+            )
+            for one in arrays
+        ]
+    )
 
 
 def train(
@@ -113,10 +140,7 @@ def train(
             learning rate is so high that the weights become NaN.
     """
     rows = read_manifest(dataset / "manifest.jsonl", PreparedImage)
-    splits = {
-        name: encode_split([row for row in rows if row.split == name], dataset, base, cfg, rt)
-        for name in ("train", "val")
-    }
+    splits = encode_splits(rows, dataset, base, cfg, rt)
     release_pipeline()
     pipeline = load_pipeline(base, rt.device, rt.precision(cfg.mixed_precision))
     scale = scale_of(pipeline.vae)
@@ -148,91 +172,39 @@ def train(
     return metrics
 
 
-def encode_split(
-    rows: list[PreparedImage], dataset: Path, base: Path, cfg: ImageTrain, rt: Runtime
-) -> Split:
-    """Latents and caption embeddings of a split, through the item store."""
-    import torch
-
-    if not rows:
-        raise LikenessError(
-            f"{dataset / 'manifest.jsonl'}: a split is empty; run image_prepare again"
-        )
-    images = {row.id: dataset / row.file_name for row in rows}
-    precision = rt.precision(cfg.mixed_precision)
-    latents, failed = map_items(
-        partial(encode_images, base=base, device=rt.device, precision=precision),
-        images,
+def encode_splits(
+    rows: Sequence[PreparedImage], dataset: Path, base: Path, cfg: ImageTrain, rt: Runtime
+) -> dict[str, Split]:
+    """The train and val splits with their latents and caption embeddings in the item store."""
+    of_split = {name: [row for row in rows if row.split == name] for name in ("train", "val")}
+    for name, members in of_split.items():
+        if not members:
+            raise LikenessError(
+                f"{dataset / 'manifest.jsonl'}: the {name} split is empty; run image_prepare again"
+            )
+    rows = [row for members in of_split.values() for row in members]
+    # All images, then all captions: a GPU holds one precision of the base at a time.
+    moments = map_all(
+        partial(encode_images, base=base, device=rt.device),
+        {row.id: dataset / row.file_name for row in rows},
+        problem=f"cannot be encoded by {base}",
         what="image_latents",
         rt=rt,
     )
-    texts = {text: text for text in ["", *sorted({row.caption for row in rows})]}
-    embedded, lost = map_items(
-        partial(encode_captions, base=base, device=rt.device, precision=precision),
-        texts,
+    embeddings = map_all(
+        partial(
+            encode_captions,
+            base=base,
+            device=rt.device,
+            precision=rt.precision(cfg.mixed_precision),
+        ),
+        {text: text for text in ["", *sorted({row.caption for row in rows})]},
+        problem=f"cannot be encoded by {base}",
         what="image_captions",
         rt=rt,
         batch=64,
     )
-    for problem in (failed + lost)[:1]:
-        raise LikenessError(
-            f"{dataset}: {problem.id}: cannot be encoded by {base} ({problem.value})"
-        )
-
-    def tensor(stored: Any) -> "torch.Tensor":
-        data = np.frombuffer(stored.read("array.f32"), np.float32).copy()
-        return torch.from_numpy(data).reshape(stored.record["shape"])
-
-    return Split(
-        rows=rows,
-        moments=torch.stack([tensor(latents[row.id]) for row in rows]),
-        embeddings={text: tensor(stored) for text, stored in embedded.items()},
-    )
-
-
-def encode_images(
-    paths: Sequence[Path], *, base: Path, device: str, precision: Precision
-) -> list[Result]:
-    """Mean and standard deviation of each image's latents, scaled for the UNet: (2, C, h, w)."""
-    import torch
-
-    vae = resident_pipeline(base, device, precision).vae
-    arrays = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
-    pixels = torch.from_numpy(arrays).to(device, vae.dtype).permute(0, 3, 1, 2) / 127.5 - 1
-    with torch.inference_mode():
-        posterior = vae.encode(pixels).latent_dist
-        shift = getattr(vae.config, "shift_factor", None) or 0.0
-        scale = vae.config.scaling_factor
-        moments = torch.stack([(posterior.mean - shift) * scale, posterior.std * scale], dim=1)
-    return [_array(row) for row in moments]
-
-
-def encode_captions(
-    texts: Sequence[str], *, base: Path, device: str, precision: Precision
-) -> list[Result]:
-    """The text encoder's last hidden state of each caption: (tokens, width)."""
-    import torch
-
-    with torch.inference_mode():
-        states = embed(resident_pipeline(base, device, precision), list(texts))
-    return [_array(row) for row in states]
-
-
-def embed(pipeline: Any, texts: list[str]) -> "torch.Tensor":
-    """(N, tokens, width) hidden states as `StableDiffusionPipeline.encode_prompt` makes them."""
-    tokens = pipeline.tokenizer(
-        texts,
-        padding="max_length",
-        max_length=pipeline.tokenizer.model_max_length,
-        truncation=True,
-        return_tensors="pt",
-    )
-    return pipeline.text_encoder(tokens.input_ids.to(pipeline.device))[0]  # type: ignore[no-any-return]
-
-
-def _array(row: "torch.Tensor") -> Result:
-    data = row.float().cpu().contiguous().numpy()
-    return Result({"shape": list(data.shape)}, {"array.f32": data.tobytes()})
+    return {name: Split(members, moments, embeddings) for name, members in of_split.items()}
 
 
 class Trainer:
@@ -357,11 +329,10 @@ class Trainer:
         self.optimizer.zero_grad()
         if cfg.ema_decay:
             self.ema.step(list(self.parameters.values()))
-        loss, weights = float(torch.stack(losses).sum()), self.parameters.values()
-        check_finite(
-            *(loss, weights), stage="image_train", step=step, learning_rate=cfg.learning_rate
-        )
-        return loss
+        mean = float(torch.stack(losses).sum())
+        weights = self.parameters.values()
+        check_finite(mean, weights, stage="image_train", step=step, learning_rate=cfg.learning_rate)
+        return mean
 
     def _batch(self, step: int, part: int) -> list[int]:
         """Rows of the train split: every epoch is a new order of all of them, its end filled up."""
@@ -378,7 +349,7 @@ class Trainer:
         from diffusers.training_utils import compute_snr
 
         cfg, split, scheduler = self.cfg, self.train_split, self.noise_scheduler
-        mean, deviation = split.moments[rows].unbind(1)
+        mean, deviation = split.moments([split.rows[row] for row in rows]).unbind(1)
         latents = mean + deviation * torch.randn_like(mean)
         noise = torch.randn_like(latents)
         if cfg.noise_offset:
@@ -395,14 +366,13 @@ class Trainer:
         weight = snr.clamp(max=cfg.min_snr_gamma)
         predicts_v = scheduler.config.prediction_type == "v_prediction"
         weight = weight / (snr + 1 if predicts_v else snr)
-        return (error * weight.to(error.device)).mean()
+        weighted: torch.Tensor = error * weight.to(error.device)
+        return weighted.mean()
 
     def _embed(self, split: Split, captions: list[str]) -> "torch.Tensor":
-        import torch
-
         if self.cfg.text_encoder:
             return embed(self.pipeline, captions)
-        return torch.stack([split.embeddings[text] for text in captions])
+        return split.embeddings(captions)
 
     def _error(
         self,
@@ -449,7 +419,7 @@ class Trainer:
         with torch.inference_mode():
             for first in range(0, len(split.rows), size):
                 rows = split.rows[first : first + size]
-                latents = split.moments[first : first + size, 0]
+                latents = split.moments(rows)[:, 0]
                 embeddings = self._embed(split, [row.caption for row in rows])
                 for timestep in steps:
                     seeds = [self.rt.seed_for("val", row.id, timestep) for row in rows]

@@ -93,7 +93,7 @@ def escaped(text: str) -> str:
 
 def html_of(markdown_text: str, drawn: Mapping[str, bytes], sheets: Mapping[str, Sheet]) -> str:
     """One page that needs no other file: the Markdown, figures by title, samples by path."""
-    import markdown  # type: ignore[import-untyped]
+    import markdown
 
     return render(
         Path(__file__).with_name("compare.html"),
