@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -299,24 +300,24 @@ def _tshirts(look: Look) -> list[Shape]:
 def _print(look: Look, design: str) -> list[Shape]:
     """What stands on the chest of a T-shirt."""
     accent = look.accent
-    flat = {"relief": 0.0, "clip": True}
+    printed = partial(Shape, relief=0.0, clip=True)
     if design == "stripes":
         gap = look.between(0.15, 0.24)
         return [
-            Shape(poly([(-0.7, y), (0.7, y)]), accent, width=gap * 0.35, **flat)
+            printed(poly([(-0.7, y), (0.7, y)]), accent, width=gap * 0.35)
             for y in np.arange(-0.55, 0.8, gap)
         ]
     if design == "band":
-        return [Shape(poly([(-0.9, -0.25), (0.9, -0.25)]), accent, width=0.2, **flat)]
+        return [printed(poly([(-0.9, -0.25), (0.9, -0.25)]), accent, width=0.2)]
     if design == "circle":
         ring = tone(accent, 0.7)
         return [
-            Shape(oval(0, -0.3, 0.22, 0.22), accent, **flat),
-            Shape(oval(0, -0.3, 0.15, 0.15), ring, width=0.03, **flat),
+            printed(oval(0, -0.3, 0.22, 0.22), accent),
+            printed(oval(0, -0.3, 0.15, 0.15), ring, width=0.03),
         ]
     if design == "text":
         return [
-            Shape(poly([(x, y), (x + look.between(0.06, 0.14), y)]), accent, width=0.06, **flat)
+            printed(poly([(x, y), (x + look.between(0.06, 0.14), y)]), accent, width=0.06)
             for y in (-0.38, -0.26)
             for x in (-0.26, -0.08, 0.1)
         ]
@@ -324,7 +325,7 @@ def _print(look: Look, design: str) -> list[Shape]:
         angle = np.arange(10) * math.pi / 5 - math.pi / 2
         radius = np.where(np.arange(10) % 2, 0.1, 0.24)
         points = np.stack([radius * np.cos(angle), -0.3 + radius * np.sin(angle)], axis=1)
-        return [Shape(points, accent, **flat)]
+        return [printed(points, accent)]
     return []
 
 
@@ -587,8 +588,8 @@ def _backpacks(look: Look) -> list[Shape]:
     shapes.append(Shape(box(0, -0.24, 0.14, 0.06), look.accent, rounding=0.03, lift=0.2))
     if look.chance(0.5):
         for side in (-1, 1):
-            strap = poly([(side * 0.26, -tall * 0.72), (side * 0.26, pocket_top + 0.25)])
-            shapes.append(Shape(strap, dark, width=0.06, rounding=0.04, lift=0.3))
+            strip = poly([(side * 0.26, -tall * 0.72), (side * 0.26, pocket_top + 0.25)])
+            shapes.append(Shape(strip, dark, width=0.06, rounding=0.04, lift=0.3))
     return shapes
 
 

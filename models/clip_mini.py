@@ -17,9 +17,10 @@ from likeness.common.cli import run
 from likeness.common.io import write_json, write_text
 from likeness.common.runtime import Runtime
 from models.fitting import fit, to_pixels
-from models.render import COLOURS, GENDERS, SEASONS, sample_products
+from models.render import GENDERS, SEASONS, sample_products
 from models.rendered import describe, full_caption, known_types, rendered
 from models.settings import ClipMini, begin, code_key
+from models.shapes import COLOURS
 
 if TYPE_CHECKING:
     import torch
@@ -178,8 +179,9 @@ def measure(cfg: ClipMini, model: Any, tokenizer: Any, rt: Runtime) -> dict[str,
 
 def embed(output: Any) -> "torch.Tensor":
     """The normalised embeddings, (N, width)."""
-    vectors = getattr(output, "pooler_output", output)
-    return vectors / vectors.norm(dim=-1, keepdim=True)
+    vectors: torch.Tensor = getattr(output, "pooler_output", output)
+    lengths: torch.Tensor = vectors.norm(dim=-1, keepdim=True)
+    return vectors / lengths
 
 
 def save(cfg: ClipMini, model: Any, folder: Path, quality: dict[str, float]) -> None:

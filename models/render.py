@@ -51,10 +51,10 @@ def _texture(name: str, scale: int) -> np.ndarray:
     def grain(radius: float) -> np.ndarray:
         noise = Image.fromarray(rng.integers(0, 256, (size, size), dtype=np.uint8))
         blurred = np.asarray(noise.filter(ImageFilter.GaussianBlur(radius * scale)), float)
-        return (blurred - blurred.mean()) / blurred.std()
+        return np.asarray((blurred - blurred.mean()) / blurred.std())
 
     wave = 2 * math.pi
-    tile = {
+    tiles: dict[str, Callable[[], np.ndarray]] = {
         "plain": lambda: 0.008 * grain(1.0),
         "canvas": lambda: 0.035 * np.sin(wave * x / 3) * np.sin(wave * y / 3) + 0.01 * grain(0.6),
         "denim": lambda: 0.05 * np.sin(wave * (x + 2 * y) / 5) + 0.018 * grain(0.6),
@@ -62,12 +62,13 @@ def _texture(name: str, scale: int) -> np.ndarray:
         "mesh": lambda: -0.12 * (np.sin(wave * x / 4) * np.sin(wave * y / 4) > 0.45) + 0.02,
         "leather": lambda: 0.012 * grain(0.6) + 0.012 * grain(5),
         "suede": lambda: 0.03 * grain(0.8) + 0.02 * grain(4),
-    }[name]()
-    return tile.astype(np.float32)
+    }
+    return tiles[name]().astype(np.float32)
 
 
 def _blur(mask: Image.Image, radius: float) -> np.ndarray:
-    return np.asarray(mask.filter(ImageFilter.GaussianBlur(float(radius))), np.float32) / 255
+    blurred = mask.filter(ImageFilter.GaussianBlur(float(radius)))
+    return np.asarray(np.asarray(blurred, np.float32) / 255)
 
 
 def _paint(
@@ -342,9 +343,9 @@ def render_catalog(
         else:
             photo = draw_product(product, seed)
         cells = [str(value) for value in astuple(product)]
-        data = _jpeg(photo, quality)
+        data: bytes | None = _jpeg(photo, quality)
         if flaw:
-            data = _break(flaw, photo, data, quality)
+            data = _break(flaw, photo, _jpeg(photo, quality), quality)
             if flaw == "path_in_id":
                 cells[0] = f"../{product.id}"
             if flaw == "extra_commas":

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -188,7 +188,8 @@ def music(count: int, rate: int, rng: Any) -> Array:
     chords = np.array(CHORDS)[(time // 2).astype(int) % len(CHORDS)].T
     phases = 2 * np.pi * np.cumsum(chords, axis=1) / rate + rng.uniform(0, 6, (3, 1))
     tones = sum(np.sin(overtone * phases) / overtone**2 for overtone in (1, 2, 3, 4))
-    return tones.sum(axis=0) * (1 + 0.3 * np.sin(2 * np.pi * 5 * time)) * np.exp(-(time % 2) / 2)
+    chord: Array = np.asarray(tones).sum(axis=0)
+    return chord * (1 + 0.3 * np.sin(2 * np.pi * 5 * time)) * np.exp(-(time % 2) / 2)
 
 
 def telephone(wave: Array, rate: int) -> Array:
@@ -229,7 +230,7 @@ def write_compressed(path: Path, pcm: Array, rate: int, codec: str, bit_rate: in
         options = {"fflags": "+bitexact"}
         with av.open(str(temporary), "w", options=options) as container:
             layout = "mono" if pcm.shape[1] == 1 else "stereo"
-            stream = container.add_stream(codec, rate=rate, layout=layout)
+            stream = cast("av.AudioStream", container.add_stream(codec, rate=rate, layout=layout))
             stream.bit_rate = bit_rate
             frame = av.AudioFrame.from_ndarray(pcm.reshape(1, -1), format="s16", layout=layout)
             frame.sample_rate = rate

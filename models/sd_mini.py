@@ -80,7 +80,7 @@ def train_vae(cfg: SdMini, rt: Runtime) -> tuple[Any, float]:
             latents = posterior.mean + posterior.std * torch.from_numpy(noise).float()
             decoded = vae.decode(latents).sample
         decoded, mean, logvar = decoded.float(), posterior.mean.float(), posterior.logvar.float()
-        kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
+        kl: torch.Tensor = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
         return likeness_loss(decoded, pixels, cfg.vae) + cfg.vae.kl * kl
 
     key = code_key(train_vae, build_vae, likeness_loss, cfg.vae, cfg.renders)
@@ -252,7 +252,8 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
             predicted = unet(noisy, times, states).sample.float()
         # Min-SNR: without it the nearly clean steps outweigh those that decide the shape.
         weight = (snr[times].clamp(max=cfg.unet.snr_gamma) / snr[times]).view(-1, 1, 1, 1)
-        return (weight * (predicted - noise).square()).mean()
+        weighted: torch.Tensor = weight * (predicted - noise).square()
+        return weighted.mean()
 
     def follow() -> None:
         with torch.no_grad():
@@ -300,8 +301,11 @@ def measure_vae(cfg: SdMini, vae: Any, rt: Runtime) -> dict[str, float]:
         decoded = to_photos(vae.decode(encode(vae, photos, rt)).sample)
     item = np.abs(photos.astype(float) - 255).max(3) > 16
     error = (photos.astype(float) - decoded)[item]
-    labs = [[measure(Image.fromarray(photo)).lab for photo in side] for side in (photos, decoded)]
-    drift = np.linalg.norm(np.subtract(*labs), axis=1)
+    before, after = (
+        np.array([measure(Image.fromarray(photo)).lab for photo in side])
+        for side in (photos, decoded)
+    )
+    drift = np.linalg.norm(before - after, axis=1)
     return {
         "vae_n": len(photos),
         "vae_item_psnr": round(float(10 * np.log10(255**2 / np.mean(error**2))), 2),

@@ -175,7 +175,7 @@ class Vae(Section):
     edges: Annotated[float, Field(ge=0)]
 
 
-class Decoder(Section):
+class DecoderTraining(Section):
     """What the autoencoder's decoder is trained on with, for latents that stay."""
 
     steps: Count
@@ -203,7 +203,7 @@ class SdMini(Section):
     renders: Renders
     vae: Vae
     unet: Unet
-    decoder: Decoder
+    decoder: DecoderTraining
     test_prompts: Count
     test_steps: Count
     test_guidance: Annotated[float, Field(ge=1)]
@@ -285,7 +285,7 @@ class Gpt(Section):
     reference_seconds: Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
-class Decoder(Section):
+class WaveDecoder(Section):
     """The waveform decoder of xtts_mini."""
 
     width: Count
@@ -313,7 +313,7 @@ class XttsMini(Section):
     dvae: Dvae
     speakers: Speakers
     gpt: Gpt
-    decoder: Decoder
+    decoder: WaveDecoder
     inference: Inference
     save_seconds: Count
 

@@ -121,7 +121,7 @@ def tokenizer_of(vocabulary: Path) -> "PreTrainedTokenizerFast":
     from transformers import PreTrainedTokenizerFast
     from transformers.convert_slow_tokenizer import TikTokenConverter
 
-    class Converter(TikTokenConverter):
+    class Converter(TikTokenConverter):  # type: ignore[misc] # transformers is not typed
         @staticmethod
         def load_tiktoken_bpe(path: str) -> dict[bytes, int]:
             """As in tiktoken, whose reader would keep a copy by path in a folder of its own."""

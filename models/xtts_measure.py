@@ -99,7 +99,7 @@ def measure(
     )
     same = test.voices[:, None] == test.voices
 
-    def wer(rows: Sequence[int], waves: Sequence[np.ndarray]) -> float:
+    def wer(rows: np.ndarray, waves: Sequence[np.ndarray]) -> float:
         return round(word_error_rate([test.texts[at] for at in rows], waves, RATE, asr, rt), 4)
 
     return {

@@ -5,8 +5,9 @@
 
 import itertools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,21 +122,21 @@ def train_dvae(cfg: XttsMini, mels: list["torch.Tensor"], rt: Runtime) -> tuple[
         quantized, _, commitment = dvae.codebook(vectors.float().transpose(1, 2))
         with torch.autocast("cpu", torch.bfloat16):
             made = dvae.decoder(quantized.transpose(1, 2))
-        return functional.mse_loss(made.float(), frames) + 0.25 * commitment
+        rebuilt = functional.mse_loss(made.float(), frames)
+        return rebuilt + 0.25 * torch.as_tensor(commitment)
 
-    options = {
-        "lr": cfg.dvae.lr, "decay": 0.0, "seed": cfg.speech.seed,
-        "save_seconds": cfg.save_seconds, "rt": rt,
-    }  # fmt: skip
+    learn = partial(
+        fit, lr=cfg.dvae.lr, decay=0.0, seed=cfg.speech.seed, save_seconds=cfg.save_seconds, rt=rt
+    )
     key = code_key(train_dvae, build_dvae, start_codebook, kmeans, cfg.dvae, cfg.speech)
-    seconds = fit(
+    seconds = learn(
         "dvae plain", {"dvae": dvae}, plain, steps=cfg.dvae.plain_steps,
-        scratch=rt.scratch("xtts_mini_plain", key), **options,
+        scratch=rt.scratch("xtts_mini_plain", key),
     )  # fmt: skip
     start_codebook(dvae, mels, cfg.dvae.batch * cfg.dvae.window // FRAMES)
-    seconds += fit(
+    seconds += learn(
         "dvae", {"dvae": dvae}, coded, steps=cfg.dvae.steps,
-        scratch=rt.scratch("xtts_mini_dvae", key), **options,
+        scratch=rt.scratch("xtts_mini_dvae", key),
     )  # fmt: skip
     return dvae.eval().requires_grad_(False), seconds
 
@@ -233,7 +234,7 @@ def excerpt(
     step = INPUT_RATE / ENCODER_RATE / stretch
     start = rng.uniform(0, max(len(samples) - length * step, 1))
     at = (start + step * np.arange(length)) % (len(samples) - 1)
-    return np.interp(at, np.arange(len(samples)), samples) / 32768
+    return np.asarray(np.interp(at, np.arange(len(samples)), samples) / 32768)
 
 
 def embed_speakers(encoder: Any, corpus: Corpus, rt: Runtime) -> "torch.Tensor":
@@ -307,7 +308,8 @@ def train_gpt(
             [word_numbers(own, tokenizer) for own in tokens],
             [words_said(row, corpus, codes) for row in rows],
         )
-        seconds = rng.uniform(*cfg.gpt.reference_seconds)
+        shortest, longest = cfg.gpt.reference_seconds
+        seconds = rng.uniform(shortest, longest)
         taken = {at for row in rows for at in row}
         clips = [
             reference(
@@ -364,7 +366,7 @@ def spell(
     return list(itertools.chain.from_iterable(parts))
 
 
-def reference(rows: Sequence[int], corpus: Corpus, seconds: float) -> "torch.Tensor":
+def reference(rows: Sequence[int] | np.ndarray, corpus: Corpus, seconds: float) -> "torch.Tensor":
     """So many seconds of speech out of the given utterances, one after the other."""
     length = round(seconds * INPUT_RATE)
     samples = np.concatenate([corpus.inputs[at] for at in rows])
@@ -509,7 +511,7 @@ def train_decoder(
     import torch
 
     torch.manual_seed(cfg.speech.seed)
-    corpus, codes = some(corpus, codes, cfg.decoder.utterances)
+    corpus, codes = first_utterances(corpus, codes, cfg.decoder.utterances)
     latents = latents_of(gpt, tokenizer, corpus, codes, mel_stats, rt)
     embeddings = embed_speakers(decoder.speaker_encoder, corpus, rt)
     by_voice = [np.flatnonzero(corpus.voices == v) for v in range(len(cfg.speech.voices))]
@@ -536,8 +538,8 @@ def train_decoder(
         return distance(made, meant[:, : made.shape[1]])
 
     key = code_key(
-        train_decoder, some, latents_of, spectral_distance, build_decoder, cfg.decoder, cfg.speakers,
-        cfg.gpt, cfg.dvae, cfg.speech,
+        train_decoder, first_utterances, latents_of, spectral_distance, build_decoder, cfg.decoder,
+        cfg.speakers, cfg.gpt, cfg.dvae, cfg.speech,
     )  # fmt: skip
     seconds = fit(
         "decoder", {"decoder": model}, loss, steps=cfg.decoder.steps, lr=cfg.decoder.lr, decay=0.0,
@@ -548,12 +550,12 @@ def train_decoder(
     return seconds
 
 
-def some(
+def first_utterances(
     corpus: Corpus, codes: list["torch.Tensor"], count: int
 ) -> tuple[Corpus, list["torch.Tensor"]]:
     """The first utterances of a corpus, in which its voices take turns, and their codes."""
-    parts = (corpus.texts, corpus.voices, corpus.inputs, corpus.waves, corpus.ends)
-    return Corpus(*(part[:count] for part in parts)), codes[:count]
+    first = {field.name: getattr(corpus, field.name)[:count] for field in fields(Corpus)}
+    return Corpus(**first), codes[:count]
 
 
 def latents_of(
@@ -585,7 +587,7 @@ def latents_of(
     return latents
 
 
-def spectral_distance() -> Any:
+def spectral_distance() -> Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]:
     """A function of two batches of waveforms: how far their spectra are apart.
 
     Differences of log-mels, which is what a listener (and a recogniser) hears, and of short-time

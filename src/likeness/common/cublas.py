@@ -14,7 +14,7 @@ LIBRARY, PACKAGE = "libcublas.so.12", "nvidia-cublas-cu12"
 
 def gpu_problem() -> str:
     """Why CTranslate2 cannot use a GPU, and what to do; empty if it can, with the library loaded."""
-    import ctranslate2  # type: ignore[import-untyped]
+    import ctranslate2
 
     if not ctranslate2.get_cuda_device_count():
         return "CTranslate2 sees no GPU; update NVIDIA's driver"
