@@ -296,7 +296,8 @@ def test_every_metric_is_explained(stage: str) -> None:
 
 def test_a_metric_that_is_explained_badly_is_found() -> None:
     def problems(row: str, *keys: str) -> list[str]:
-        return wrong_metrics(f"# M\n\n## `a_b`\n\n{row}\n", "a_b", list(keys), "")
+        page = f"# M\n\n## `voice_evaluate`\n\n{row}\n"
+        return wrong_metrics(page, "voice_evaluate", list(keys), "")
 
     row = "| `*_wer` | errors | lower | `base_wer` |"
     assert problems(row, "tuned_wer", "base_wer") == []
