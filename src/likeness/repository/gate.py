@@ -191,12 +191,16 @@ def recipe(root: Path, rev: str) -> tuple[Any, ...]:
 
     The locks have them. What a stage made is no source, as its bytes depend on the machine.
     """
-    locks = {lock: yaml.load(read_file(root, rev, lock) or b"", LOADER) or {} for lock in LOCKS}
-    stages = {
-        join(dirname(lock), name): (dirname(lock), stage)
-        for lock, content in locks.items()
-        for name, stage in content.get("stages", {}).items()
-    }
+    stages: dict[str, tuple[str, Any]] = {}
+    for lock in LOCKS:
+        folder = dirname(lock)
+        locked, defined = (
+            (yaml.load(read_file(root, rev, path) or b"", LOADER) or {}).get("stages", {})
+            for path in (lock, lock.replace(".lock", ".yaml"))
+        )
+        for name, stage in locked.items():
+            working = defined.get(name, {}).get("wdir", ".")  # paths in the lock are from there
+            stages[join(folder, name)] = (join(folder, working), stage)
     made = {path for folder, stage in stages.values() for path in _hashes(folder, stage, "outs")}
     steps = {
         name: (
