@@ -24,13 +24,14 @@ from likeness.common.runtime import start  # noqa: E402
 from likeness.image.diffusion import load_pipeline  # noqa: E402
 from likeness.image.rows import PreparedImage  # noqa: E402
 from likeness.image.train import Trainer, encode_splits  # noqa: E402
+from likeness.repository.dvc import open_cache_folder  # noqa: E402
 from likeness.stage import SCHEMA  # noqa: E402
 
 
 def main(steps: int) -> None:
     params = check_params(ROOT / "params.yaml", SCHEMA)
     inputs, base_cfg = params["inputs"], params["base"]
-    rt = start(base_cfg, ROOT)
+    rt = start(base_cfg, open_cache_folder(ROOT))
     cfg = params["image_train"].model_copy(
         update={
             "targets": ["to_q", "to_k", "to_v", "to_out.0"],

@@ -184,7 +184,7 @@ def encoded(job: Job, model: Any, rt: Runtime) -> tuple[list[Utterance], dict[st
 def build(job: Job, folder: Path, **changes: Any) -> Trainer:
     """voice_train's trainer of the model in `folder`, to which its new adapter adds nothing yet."""
     cfg, dataset = job.cfg.model_copy(update=changes), job.folders["dataset"]
-    rt = replace(start(job.runtime, ROOT), cache=job.work / "cache")
+    rt = start(job.runtime, job.work / "cache")
     model = xtts.load_xtts(folder, rt.device)
     rows, examples = encoded(job, model, rt)
     held = [row for row in rows if row.split == job.split]
@@ -207,7 +207,7 @@ def build(job: Job, folder: Path, **changes: Any) -> Trainer:
 def fit(job: Job) -> Path:
     """The base with codes that fit the clips, as voice_train makes it."""
     cfg, base = job.cfg, job.folders["base"]
-    rt = replace(start(job.runtime, ROOT), cache=job.work / "cache")
+    rt = start(job.runtime, job.work / "cache")
     rows, examples = encoded(job, xtts.load_xtts(base, rt.device), rt)
     clips = {row.id: job.folders["dataset"] / row.file_name for row in rows}
     fitted = fit_codes(
@@ -240,7 +240,7 @@ def our_epochs(job: Job) -> Run:
 
 def our_recipe(job: Job) -> Run:
     begun, out = now(), job.work / "ours"
-    rt = replace(start(job.runtime, ROOT), cache=job.work / "empty")
+    rt = start(job.runtime, job.work / "empty")
     written = {"out_dir": out, "plots_dir": out / "plots", "timings_dir": out / "timings"}
     train(job.cfg, **job.folders, **written, rt=rt)
     return Run(now() - begun, [], [], peak())

@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT / "src"))
 from likeness.common.manifest import read_manifest  # noqa: E402
 from likeness.common.params import check_params  # noqa: E402
 from likeness.common.runtime import Runtime, start  # noqa: E402
+from likeness.repository.dvc import open_cache_folder  # noqa: E402
 from likeness.stage import SCHEMA  # noqa: E402
 from likeness.voice.rows import SCRIPT, Recording, Transcript, Word  # noqa: E402
 from likeness.voice.transcribe import (  # noqa: E402
@@ -41,7 +42,7 @@ def main(rounds: int, segments: Path, recordings: Path | None, asr: Path | None)
     inputs, cfg = params["inputs"], params["voice_transcribe"]
     recordings = recordings or ROOT / "data/raw" / inputs.recordings
     asr = asr or ROOT / "models" / inputs.asr
-    rt = start(params["base"], ROOT)
+    rt = start(params["base"], open_cache_folder(ROOT))
     rows = read_manifest(segments / "manifest.jsonl", Recording)
     seconds = sum(row.seconds for row in rows)
     script = read_script(recordings / SCRIPT)

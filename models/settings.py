@@ -342,7 +342,7 @@ def begin(
     sections = check_params(ROOT / "models" / "params.yaml", SCHEMA)
     cfg = next(value for value in sections.values() if isinstance(value, section))
     base = next(value for value in sections.values() if isinstance(value, Base))
-    return args, cfg, start(base, ROOT)
+    return args, cfg, start(base, ROOT / ".dvc" / "likeness")
 
 
 def code_key(*parts: object) -> str:

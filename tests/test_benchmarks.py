@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from likeness.repository.experiments import flat
+from likeness.repository.dvc import flat
 from tests.conftest import ROOT, library_env
 
 FIRST_CONTACT = ROOT / "benchmarks" / "gpu_first_contact"

@@ -256,6 +256,23 @@ def test_an_output_that_git_would_list_is_found(pipeline: Pipeline) -> None:
     assert wrongly_in_git(stage) == ["results", "src/likeness/stage.py"]
 
 
+def test_a_shell_takes_names_of_inputs_as_they_are() -> None:
+    name = "Jane's  voice (2) & co; #1 *é*"
+    inputs = dict.fromkeys(read_yaml(ROOT / "params.yaml")["inputs"], name)
+    SCHEMA["inputs"].model_validate(inputs)
+    for stage in filled(read_yaml(ROOT / "dvc.yaml"), {"inputs": inputs})["stages"].values():
+        command = stage["cmd"].replace("python -m", "printf '%s\\n'", 1)
+        done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[2::2] == list(flags(stage).values())
+
+
+@pytest.mark.parametrize("name", ['a "b"', "a$b", "a`b`", "a\\"])
+def test_a_name_that_no_quotes_hold_is_refused(name: str) -> None:
+    inputs = read_yaml(ROOT / "params.yaml")["inputs"]
+    with pytest.raises(ValueError, match="a name without"):
+        SCHEMA["inputs"].model_validate(inputs | {"catalog": name})
+
+
 def parsed_flags(script: str) -> set[str]:
     """The flags that a stage's script parses: the names in its call of `begin`."""
     for node in ast.walk(ast.parse(script)):
@@ -504,6 +521,26 @@ def test_imports_point_one_way() -> None:
 )
 def test_a_wrong_import_is_found(path: str, text: str, found: list[str]) -> None:
     assert wrong_imports(path, text) == found
+
+
+def reaches_dvc(path: str, text: str) -> bool:
+    """Whether a file of src/likeness uses DVC's own modules, which one file alone may."""
+    own = path == "repository/dvc.py"
+    return not own and any(name.split(".")[0] == "dvc" for name in imported(ast.parse(text)))
+
+
+def test_there_is_one_door_to_dvc() -> None:
+    for path in sorted(SRC.rglob("*.py")):
+        name = path.relative_to(SRC).as_posix()
+        assert not reaches_dvc(name, path.read_text()), name
+
+
+def test_another_door_to_dvc_is_found() -> None:
+    assert reaches_dvc("repository/gate.py", "def f():\n    from dvc.repo import Repo")
+    assert reaches_dvc("common/runtime.py", "import dvc.config")
+    assert not reaches_dvc("repository/dvc.py", "from dvc.repo import Repo")
+    assert not reaches_dvc("repository/gate.py", "from likeness.repository.dvc import flat")
+    assert not reaches_dvc("common/tracking.py", "from dvclive import Live")
 
 
 AMBIENT = {

@@ -351,8 +351,6 @@ def evaluate_full(job: Job) -> None:
 
 def steps(job: Job, precision: str) -> None:
     """The phases of a training one by one: each has a peak of its own."""
-    from dataclasses import replace
-
     from likeness.common.manifest import read_manifest
     from likeness.common.runtime import Base, start
     from likeness.image.diffusion import load_pipeline, release_pipeline
@@ -363,7 +361,7 @@ def steps(job: Job, precision: str) -> None:
     params = job.params("image/sd15", {**SD15, **more})
     cfg = ImageTrain.model_validate(params["image_train"])
     root = job.checkout("sd15")
-    rt = replace(start(Base.model_validate(params["base"]), root), cache=job.work / precision)
+    rt = start(Base.model_validate(params["base"]), job.work / precision)
     dataset, base = root / "data" / "image_prepare", root / "models" / params["inputs"]["diffusion"]
     rows = read_manifest(dataset / "manifest.jsonl", PreparedImage)
     train, val = ([row for row in rows if row.split == split][:16] for split in ("train", "val"))
@@ -390,7 +388,7 @@ def see_dinov2(job: Job) -> None:
     from likeness.image.extract import extract
 
     root = job.checkout("sd15")
-    rt = start(Base.model_validate(job.params("", {})["base"]), root)
+    rt = start(Base.model_validate(job.params("", {})["base"]), root / "cache")
     photos = {path.stem: path for path in sorted((root / "data/image_prepare/val").glob("*.png"))}
     with job.measured(f"features of {len(photos)} photos") as row:
         found = extract(photos, extractor=root / "models" / job.base("dinov2"), rt=rt)
@@ -417,7 +415,7 @@ def embed_wavlm(job: Job) -> None:
     from likeness.voice.speaker import embed_files
 
     root = job.checkout("wavlm_sv")
-    rt = start(Base.model_validate(job.params("", {})["base"]), root)
+    rt = start(Base.model_validate(job.params("", {})["base"]), root / "cache")
     clips = {path.stem: path for path in sorted((root / "data" / "voice_dataset").rglob("*.wav"))}
     with job.measured(f"vectors of {len(clips)} clips") as row:
         vectors = embed_files(clips, encoder=root / "models" / job.base("wavlm_sv"), rt=rt)
@@ -565,12 +563,11 @@ def hears() -> bool:
 def begin() -> None:
     """Do without what a packed folder may lack: DVC and DVCLive, an ear, packages that open files."""
     from likeness import stage
-    from likeness.common import runtime
     from likeness.image import train as image_train
     from likeness.voice import evaluate, listening
     from likeness.voice import train as voice_train
 
-    runtime.cache_folder = stage.cache_folder = lambda root: root / "cache"
+    stage.open_cache_folder = lambda root: root / "cache"
     stage.lease = lambda *_: None  # what measures has started CUDA already, and is alone
     image_train.Tracker = voice_train.Tracker = Curves
     if not hears():

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator
 
 from likeness.common.cli import parse_paths
 from likeness.common.params import Section, load_params
-from likeness.common.runtime import Base, Runtime, cache_folder, start
+from likeness.common.runtime import Base, Runtime, start
 from likeness.image.analyze import ImageAnalyze
 from likeness.image.checks import check_base, check_clip, check_extractor
 from likeness.image.evaluate import ImageEvaluate
@@ -24,6 +26,7 @@ from likeness.image.generate import ImageGenerate
 from likeness.image.prepare import ImagePrepare
 from likeness.image.train import ImageTrain
 from likeness.report import Report
+from likeness.repository.dvc import open_cache_folder
 from likeness.repository.guard import snapshot
 from likeness.repository.lease import lease
 from likeness.voice.clips import VoiceClips
@@ -44,19 +47,29 @@ S = TypeVar("S", bound=Section)
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def _quotable(name: str) -> str:
+    """dvc.yaml has the names in double quotes, in which a shell reads some signs as its own."""
+    if set(name) & set('"$`\\'):
+        raise ValueError('a name without ", $, ` and \\, which a shell does not take as they are')
+    return name
+
+
+Name = Annotated[str, AfterValidator(_quotable)]
+
+
 class Inputs(Section):
     """Folders that dvc.yaml builds its paths from; no stage reads this section."""
 
-    catalog: str
-    diffusion: str
-    clip: str
-    extractor: str
-    recordings: str
-    asr: str
-    speaker: str
-    mos: str
-    tts: str
-    sentences: str
+    catalog: Name
+    diffusion: Name
+    clip: Name
+    extractor: Name
+    recordings: Name
+    asr: Name
+    speaker: Name
+    mos: Name
+    tts: Name
+    sentences: Name
 
 
 SCHEMA: dict[str, type[Section]] = {
@@ -109,15 +122,18 @@ def begin(
     Raises:
         LikenessError: bad params, a wrong or a broken model, or a dep that changed while the stage ran.
     """
-    args = parse_paths(doc, argv, *paths)
-    stage = os.environ.get("DVC_STAGE")
-    before = snapshot(ROOT, stage) if stage else None
     params = ROOT / "params.yaml"
     cfg, base = load_params(params, SCHEMA, section), load_params(params, SCHEMA, Base)
+    args = parse_paths(
+        doc, argv, *paths
+    )  # after the params, whose names the command line is made of
+    address = os.environ.get("DVC_STAGE")
+    before = snapshot(ROOT, address) if address else None
     check_models(section, args)
+    cache = open_cache_folder(ROOT)
     if base.device in ("auto", "cuda"):
-        lease(cache_folder(ROOT), partial(print, file=sys.stderr))
-    yield args, cfg, start(base, ROOT)
+        lease(cache, partial(print, file=sys.stderr))
+    yield args, cfg, start(base, cache)
     if before:
         before.check()
 

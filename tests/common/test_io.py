@@ -91,7 +91,7 @@ def test_errors_of_the_user_are_one_line_and_others_keep_their_traceback() -> No
         raise LikenessError("a.csv: no rows")
 
     def broken(_: object) -> None:
-        raise OSError(errno.EACCES, "no")
+        raise OSError(errno.EIO, "no")
 
     with pytest.raises(SystemExit) as caught:
         cli.run(wrong)

@@ -1,4 +1,4 @@
-"""Where a stage runs, its seeds, and where its caches are."""
+"""Where a stage runs, and its seeds."""
 
 import subprocess
 import sys
@@ -7,47 +7,8 @@ from pathlib import Path
 import pytest
 
 from likeness.common.errors import LikenessError
-from likeness.common.runtime import Base, cache_folder, start
+from likeness.common.runtime import Base, start
 from tests.conftest import library_env, runtime
-
-
-def repository(folder: Path, config: str = "", local: str = "") -> Path:
-    dvc = folder / ".dvc"
-    dvc.mkdir(parents=True)
-    (dvc / "config").write_text(config)
-    if local:
-        (dvc / "config.local").write_text(local)
-    return folder
-
-
-def test_the_cache_lies_beside_dvc_s(tmp_path: Path) -> None:
-    root = repository(tmp_path / "a")
-    assert cache_folder(root) == root / ".dvc" / "likeness"
-
-
-def test_the_cache_follows_the_config_and_its_local_one(tmp_path: Path) -> None:
-    elsewhere = f"[cache]\n    dir = {tmp_path}/shared/cache\n"
-    root = repository(tmp_path / "a", elsewhere)
-    assert cache_folder(root) == tmp_path / "shared" / "likeness"
-    local = f"[cache]\n    dir = {tmp_path}/mine/cache\n"
-    root = repository(tmp_path / "b", elsewhere, local)
-    assert cache_folder(root) == tmp_path / "mine" / "likeness"
-
-
-def test_a_relative_cache_is_relative_to_the_config(tmp_path: Path) -> None:
-    root = repository(tmp_path / "a", "[cache]\n    dir = ../../shared/cache\n")
-    assert cache_folder(root).resolve() == tmp_path / "shared" / "likeness"
-
-
-def test_the_cache_does_not_depend_on_the_working_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = repository(tmp_path / "a")
-    repository(tmp_path / "b")
-    monkeypatch.chdir(tmp_path / "b")
-    assert cache_folder(root) == root / ".dvc" / "likeness"
-    monkeypatch.chdir(root)
-    assert cache_folder(Path(".")) == root / ".dvc" / "likeness"
 
 
 def test_seeds_are_stable_and_distinct(tmp_path: Path) -> None:
@@ -84,12 +45,11 @@ def test_a_device_that_is_not_here_is_one_line(tmp_path: Path) -> None:
     ]
     assert absent, "no machine has both"
     with pytest.raises(LikenessError, match=rf"base\.device: {absent[0]} is not available.*cpu"):
-        start(base(device=absent[0]), repository(tmp_path))
+        start(base(device=absent[0]), tmp_path)
 
 
 def test_start_seeds_every_generator(tmp_path: Path) -> None:
     # In a process of its own: it sets the whole process up.
-    repository(tmp_path)
     script = (
         "import sys, random; from pathlib import Path\n"
         "from likeness.common.runtime import Base, start\n"
@@ -133,7 +93,7 @@ start(Base(seed=1, device="cpu", threads=2, workers=0), Path(sys.argv[1]))
 print(sorted({name for name, _, _ in calls}), {size for _, size, _ in calls}, len(calls))
 """
     done = subprocess.run(
-        [sys.executable, "-c", script, str(repository(tmp_path))],
+        [sys.executable, "-c", script, str(tmp_path)],
         capture_output=True,
         text=True,
         env=library_env(),

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from likeness.common.io import read_json, write_text
-from likeness.repository.space import compose
+from likeness.repository.dvc import compose
 from tests.conftest import ROOT
 from tests.test_contract import filled, outputs
 

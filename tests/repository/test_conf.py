@@ -12,7 +12,7 @@ from dvc.utils.hydra import compose_and_dump
 
 from likeness.common.errors import LikenessError
 from likeness.common.params import check_params
-from likeness.repository.experiments import flat
+from likeness.repository.dvc import flat
 from likeness.repository.fetch import PINS
 from likeness.repository.space import read_space
 from likeness.stage import SCHEMA

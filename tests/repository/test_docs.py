@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from posixpath import join, normpath
 from typing import Any
 
 import pytest
@@ -76,7 +77,8 @@ def made_paths() -> tuple[str, ...]:
     for folder in ("", "models/"):
         for stage in read_yaml(f"{folder}dvc.yaml")["stages"].values():
             outs = [out for key in ("outs", "metrics", "plots") for out in stage.get(key, [])]
-            paths += [folder + (out if isinstance(out, str) else next(iter(out))) for out in outs]
+            written = (out if isinstance(out, str) else next(iter(out)) for out in outs)
+            paths += [normpath(join(folder, stage.get("wdir", ""), path)) for path in written]
     bases = read_yaml("models/hub.yaml")
     return (*paths, *(f"models/{name}{kind}" for name in bases for kind in ("", ".dvc")))
 
@@ -296,7 +298,8 @@ def test_every_metric_is_explained(stage: str) -> None:
 
 def test_a_metric_that_is_explained_badly_is_found() -> None:
     def problems(row: str, *keys: str) -> list[str]:
-        return wrong_metrics(f"# M\n\n## `a_b`\n\n{row}\n", "a_b", list(keys), "")
+        page = f"# M\n\n## `voice_evaluate`\n\n{row}\n"
+        return wrong_metrics(page, "voice_evaluate", list(keys), "")
 
     row = "| `*_wer` | errors | lower | `base_wer` |"
     assert problems(row, "tuned_wer", "base_wer") == []

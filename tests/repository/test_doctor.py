@@ -192,6 +192,14 @@ def test_git() -> None:
     told(doctor.check_git("A", "a@b", paths)[1], "warning", "7 uncommitted", "4.py and 2 more")
 
 
+def test_where_experiments_in_temporary_folders_fail() -> None:
+    assert doctor.check_temporary(Path("/a/b"), shallow=False) == []
+    (found,) = doctor.check_temporary(Path("/a/b"), shallow=True)
+    told(found, "warning", "a shallow clone", "--temp", "git fetch --unshallow")
+    (found,) = doctor.check_temporary(Path("/a/été"), shallow=False)
+    told(found, "warning", "--temp", "/a/été", "likeness search")
+
+
 def put(folder: Path, data: bytes, suffix: str = "") -> str:
     """Store an object as DVC does; its name."""
     md5 = hashlib.md5(data).hexdigest() + suffix
@@ -262,6 +270,18 @@ def test_a_toy_repository_is_read(toy: Path) -> None:
     told(state, "warning", ".dvc/config")
     (disk,) = doctor._disk(toy)
     assert "GiB free for the cache" in disk.text
+
+
+def test_a_shallow_clone_is_told(toy: Path, tmp_path: Path) -> None:
+    identity = ["-c", "user.name=A", "-c", "user.email=a@b"]
+    for message in ("one", "two"):
+        commit = ["git", *identity, "commit", "-q", "--allow-empty", "-m", message]
+        subprocess.run(commit, cwd=toy, check=True)
+    shallow = tmp_path / "shallow"
+    clone = ["git", "clone", "-q", "--depth", "1", toy.as_uri(), str(shallow)]
+    subprocess.run(clone, check=True)
+    assert not any("shallow" in one.text for one in doctor._git(toy))
+    assert any("a shallow clone" in one.text for one in doctor._git(shallow))
 
 
 def test_the_link_of_a_cache_is_the_first_that_works(toy: Path) -> None:

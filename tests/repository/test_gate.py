@@ -62,9 +62,10 @@ stages:
 MODELS = """
 stages:
   tool:
-    cmd: python tool.py > tool
-    deps: [tool.py]
-    outs: [tool]
+    wdir: ..
+    cmd: python models/tool.py > models/tool
+    deps: [models/tool.py]
+    outs: [models/tool]
   base:
     cmd: python base.py > base
     frozen: true
@@ -323,8 +324,8 @@ def test_of_another_recipe_only_what_is_worse_fails(clone: Path) -> None:
         ("requirements.lock", "1", False),
         ("dvc.lock", "stages/image_train.py", False),
         ("dvc.lock", "path: data/raw/numbers\n      hash: md5\n      md5: ", False),
-        ("models/dvc.lock", "path: tool.py\n      hash: md5\n      md5: ", False),
-        ("models/dvc.lock", "path: tool\n      hash: md5\n      md5: ", True),
+        ("models/dvc.lock", "path: models/tool.py\n      hash: md5\n      md5: ", False),
+        ("models/dvc.lock", "path: models/tool\n      hash: md5\n      md5: ", True),
         ("dvc.lock", "path: models/tool\n      hash: md5\n      md5: ", True),
         ("dvc.lock", "path: data/image_train\n      hash: md5\n      md5: ", True),
     ],

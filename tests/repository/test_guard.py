@@ -145,10 +145,10 @@ def test_every_stage_of_this_repository_is_read_in_no_time() -> None:
 
 
 def test_dvc_writes_no_lock_for_a_stage_whose_code_was_edited(root: Path) -> None:
-    def dvc(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def dvc(*words: str, below: str = ".", **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "dvc", *words],
-            cwd=root,
+            cwd=root / below,
             env={
                 **os.environ,
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -165,5 +165,9 @@ def test_dvc_writes_no_lock_for_a_stage_whose_code_was_edited(root: Path) -> Non
     assert done.returncode != 0
     assert "src/common/io.py: changed while voice_train ran; run dvc repro again" in done.stderr
     assert not (root / "dvc.lock").exists()
-    assert dvc("repro").returncode == 0
+    (root / "src/common/io.py").write_text("one")
+    # From another folder DVC calls the stage `../dvc.yaml:voice_train`.
+    done = dvc("repro", "../dvc.yaml:voice_train", below="src", EDIT="1")
+    assert "src/common/io.py: changed while voice_train ran; run dvc repro again" in done.stderr
+    assert dvc("repro", "../dvc.yaml:voice_train", below="src").returncode == 0
     assert "voice_train" in (root / "dvc.lock").read_text()

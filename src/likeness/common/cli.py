@@ -8,6 +8,17 @@ from pathlib import Path
 
 from likeness.common.errors import LikenessError
 
+FULL = "the disk is full; free some space and run the same command again"
+RIGHTS = "this user may not read or write it; ask its owner, and see docs/share.md if it is a cache"
+# What the user can mend, by the system's number of the error.
+ADVICE = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: FULL,
+    errno.EACCES: RIGHTS,
+    errno.EPERM: RIGHTS,
+    errno.EROFS: RIGHTS,
+}
+
 
 def parse_paths(description: str | None, argv: Sequence[str], *names: str) -> argparse.Namespace:
     """One required `--name PATH` flag for each name (`out_dir` is `--out-dir`), as `Path`s."""
@@ -26,7 +37,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in ADVICE:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"error: {where}the disk is full; free some space and run the same command again")
+        sys.exit(f"error: {where}{ADVICE[error.errno]}")

@@ -3,10 +3,10 @@
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from likeness.common.errors import LikenessError
@@ -16,12 +16,14 @@ from likeness.common.errors import LikenessError
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary beside `path` that takes its place when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{token_hex(8)}{path.suffix}")
+    temporary.touch(exist_ok=False)
+    mode = (
+        temporary.stat().st_mode
+    )  # as the umask gives it; some libraries' files are their user's alone
     try:
         yield temporary
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from functools import cache, partial
 from inspect import getfile
 from multiprocessing import get_context
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -194,7 +194,9 @@ def _complete(folder: Path) -> bool:
 def _save(folder: Path, outcome: Result | Rejected) -> None:
     """Write beside and rename, so that a folder in the store is always whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    # Not by tempfile, whose folders no other user of the cache may read.
+    temporary = folder.with_name(f".new-{token_hex(8)}")
+    temporary.mkdir()
     try:
         if isinstance(outcome, Rejected):
             rejected = {
@@ -208,8 +210,11 @@ def _save(folder: Path, outcome: Result | Rejected) -> None:
             for name, data in outcome.files.items():
                 (temporary / name).write_bytes(data)
         (temporary / "record.json").write_text(json.dumps(record, ensure_ascii=False))
-        if not _complete(folder):
+        try:
             os.rename(temporary, folder)
+        except OSError:
+            if not _complete(folder):  # as it is where another run of the same item was quicker
+                raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

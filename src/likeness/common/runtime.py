@@ -1,4 +1,4 @@
-"""Device, threads, seeds, logging and where the caches are: decided here, once per stage."""
+"""Device, threads, seeds and logging: decided here, once per stage."""
 
 import hashlib
 import logging
@@ -76,12 +76,12 @@ class Runtime:
         return path
 
 
-def start(base: Base, root: Path) -> Runtime:
+def start(base: Base, cache: Path) -> Runtime:
     """Set up the process and say where it runs.
 
     Args:
         base: the `base` section of params.yaml.
-        root: the repository's root, which holds `.dvc`.
+        cache: the folder for the item store and scratch (`likeness.repository.dvc`).
 
     Raises:
         LikenessError: the device that was asked for is not here.
@@ -90,7 +90,7 @@ def start(base: Base, root: Path) -> Runtime:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
     workers = base.workers or os.cpu_count() or 1
     device = _start_torch(base)
-    return Runtime(base.seed, device, workers, cache_folder(root), half_of(device))
+    return Runtime(base.seed, device, workers, cache, half_of(device))
 
 
 def half_of(device: str) -> Precision:
@@ -146,16 +146,3 @@ def _choose_kernels() -> None:
         one = torch.ones(1, dtype=kind)
         for name in VECTOR_FUNCTIONS:
             getattr(torch, name)(one)
-
-
-def cache_folder(root: Path) -> Path:
-    """`likeness/` beside the DVC cache that the repository at `root` uses.
-
-    Experiments in temporary folders (`dvc exp run --temp`, `--queue`) are configured by DVC with the
-    main repository's cache, so they share this folder with it.
-    """
-    from dvc.config import Config
-
-    dvc = root.resolve() / ".dvc"
-    cache = Config(dvc_dir=str(dvc)).get("cache", {}).get("dir") or dvc / "cache"
-    return Path(cache).parent / "likeness"

@@ -12,16 +12,16 @@ from likeness.common.errors import LikenessError
 from likeness.common.io import write_text
 from likeness.repository.compare_page import html_of, markdown_of, samples
 from likeness.repository.compare_plots import draw
+from likeness.repository.dvc import run_dvc
 from likeness.repository.experiments import (
     Experiment,
     Ways,
     ranked,
     read_experiments,
-    run_dvc,
     verdict,
     with_estimates,
 )
-from likeness.repository.metrics import HEADLINES, Direction, direction
+from likeness.repository.metrics import Direction, direction, headlines
 
 OUT_DIR = Path("reports/compare")
 
@@ -100,7 +100,7 @@ def choose_metrics(rows: Sequence[Experiment], by: str | None, more: Sequence[st
             stage = name.partition(".")[0] + "."
             near = [other for other in known if other.startswith(stage)] or known
             raise LikenessError(f"{name}: no such metric; there are {', '.join(near) or 'none'}")
-    present = [name for lane in HEADLINES.values() for name in lane if name in known]
+    present = [name for lane in headlines(known) for name in lane]
     if not present and not asked:
         raise LikenessError(f"which metric? --by one of {', '.join(known) or '(there are none)'}")
     values = {name: {row.number(name) for row in rows} - {None} for name in present}
@@ -112,9 +112,9 @@ def choose_ways(metrics: Sequence[str], by: str | None, way: Direction | None) -
     """What the best is chosen by: `by`, or the first headline of each lane that is shown."""
     if way and not by:
         raise LikenessError("--direction: of which metric? name it with --by")
-    firsts = [next((n for n in metrics if n in lane), None) for lane in HEADLINES.values()]
+    firsts = [lane[0] for lane in headlines(metrics) if lane]
     ways: dict[str, Direction] = {}
-    for metric in [by] if by else list(filter(None, firsts)) or metrics[:1]:
+    for metric in [by] if by else firsts or metrics[:1]:
         known = way or direction(metric)
         if known is None:
             raise LikenessError(

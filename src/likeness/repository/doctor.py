@@ -16,6 +16,7 @@ from typing import Literal
 from likeness.common.cublas import gpu_problem
 from likeness.common.errors import some
 from likeness.repository import probes
+from likeness.repository.dvc import dvc_cache, read_config
 from likeness.repository.probes import Machine, Version
 
 PYTHON = (3, 11)
@@ -235,7 +236,7 @@ def check_disk(free: int, link: str) -> Finding:
 
 
 def _disk(root: Path) -> list[Finding]:
-    folder = probes.cache_folder(root)
+    folder = dvc_cache(root)
     there = next(path for path in (folder, *folder.parents) if path.exists())
     return [check_disk(shutil.disk_usage(there).free, probes.cache_link(root))]
 
@@ -259,7 +260,7 @@ def check_remotes(default: str | None, problems: Mapping[str, str]) -> list[Find
 
 
 def _remotes(root: Path) -> list[Finding]:
-    config = probes.dvc_config(root)
+    config = read_config(root)
     problems = {name: probes.ask_remote(root, name) for name in config.get("remote", {})}
     return check_remotes(config.get("core", {}).get("remote"), problems)
 
@@ -280,6 +281,21 @@ def check_git(name: str, email: str, changed: Sequence[str]) -> list[Finding]:
     return [identity, state]
 
 
+def check_temporary(root: Path, shallow: bool) -> list[Finding]:
+    """What DVC's experiments in temporary folders cannot do; in the workspace all of them work."""
+    found = []
+    what = "`dvc exp run` with --temp or --queue"
+    if shallow:
+        advice = "`git fetch --unshallow`, or run them without"
+        text = f"a shallow clone, in which {what} loses its experiment in silence; {advice}"
+        found.append(Finding("git", "warning", text))
+    if not str(root).isascii():
+        advice = "run them without, or by `likeness search`"
+        text = f"{what} fails, as {root} has letters that are not ASCII; {advice}"
+        found.append(Finding("path", "warning", text))
+    return found
+
+
 def _git(root: Path) -> list[Finding]:
     if not probes.ask_git(root, "rev-parse", "--git-dir"):
         advice = "install git and clone the repository with it: experiments are commits"
@@ -288,7 +304,9 @@ def _git(root: Path) -> list[Finding]:
         probes.ask_git(root, "config", f"user.{key}").strip() for key in ("name", "email")
     )
     status = probes.ask_git(root, "status", "--porcelain")
-    return check_git(name, email, [line[3:] for line in status.splitlines()])
+    shallow = probes.ask_git(root, "rev-parse", "--is-shallow-repository").strip() == "true"
+    changed = [line[3:] for line in status.splitlines()]
+    return [*check_git(name, email, changed), *check_temporary(root, shallow)]
 
 
 def check_bundled(folder: Path, promised: Iterable[str]) -> Finding:

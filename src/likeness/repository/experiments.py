@@ -7,14 +7,14 @@ two files have it, turns every number into a float and leaves out errors.
 import json
 import math
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from likeness.common.errors import LikenessError, some
+from likeness.common.errors import some
+from likeness.repository.dvc import flat, run_dvc
 from likeness.repository.metrics import Direction, depends_on_n
 
 WORKSPACE = "workspace"
@@ -195,16 +195,6 @@ def _told_apart(workspace: Experiment, rows: Sequence[Experiment]) -> Experiment
     return replace(workspace, state="not saved")
 
 
-def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Values by dotted key; a list is a value."""
-    if not isinstance(tree, dict):
-        return {prefix: tree} if prefix else {}
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        found |= flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return found
-
-
 def with_estimates(root: Path, row: Experiment, metrics: Sequence[str]) -> Experiment:
     """With intervals where `reports/<stage>/intervals.json` of the revision has them."""
     stages = {metric.partition(".")[0] for metric in metrics}
@@ -233,18 +223,6 @@ def read_file(root: Path, rev: str, path: str) -> bytes | None:
         return (root / path).read_bytes() if (root / path).is_file() else None
     done = subprocess.run(["git", "show", f"{rev}:./{path}"], cwd=root, capture_output=True)
     return done.stdout if done.returncode == 0 else None
-
-
-def run_dvc(root: Path, *command: str) -> str:
-    """What a DVC command prints. Raises `LikenessError` with what it says if it fails."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *command], cwd=root, capture_output=True, encoding="utf-8"
-    )
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-        reason = said[0].removeprefix("ERROR: ") if said else done.stderr.strip()[-200:]
-        raise LikenessError(f"dvc {' '.join(command)}: {reason}")
-    return done.stdout
 
 
 # --- which is better -----------------------------------------------------------------------------

@@ -7,7 +7,6 @@ import errno
 import logging
 import shutil
 import subprocess
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic import Field
 from likeness.common.errors import LikenessError
 from likeness.common.io import atomic_path, digest, read_json, write_json
 from likeness.common.params import Section, check_params
+from likeness.repository.dvc import DVC
 
 PINS = "models/hub.yaml"
 
@@ -245,7 +245,7 @@ def take_config_out(checkpoint: Path) -> None:
 def _dvc(root: Path, *command: str) -> bool:
     """Did a DVC command end well; its progress and its errors are its own, what else it says is ours."""
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", *command],
+        [*DVC, *command],
         cwd=root,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

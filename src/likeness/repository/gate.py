@@ -9,9 +9,8 @@ Each difference is one line, that begins with what it is:
   changed   a number of which neither way is better, or a word, or a key
 
 Another processor sums floats in another order, and a training amplifies that. So a figure of
-reports/<stage>/intervals.json may move by its interval's width, or by 0.02; what a few drawn
-sentences decide (val_wer, val_similarity, val_score) by 0.3; the epoch that they choose is free, and
-its loss may move by 30 %; any other number by 15 %, or by 2 if it is a whole number.
+reports/<stage>/intervals.json may move by its interval's width, or by 0.02; any other number by 15 %,
+or by 2 if it is a whole number. Other tolerances are:
 """
 
 import argparse
@@ -28,16 +27,14 @@ import yaml
 
 from likeness.common.errors import LikenessError, some
 from likeness.common.io import write_text
-from likeness.repository.experiments import WORKSPACE, flat, read_file
+from likeness.repository.dvc import ABSENT, flat, stale_stages
+from likeness.repository.experiments import WORKSPACE, read_file
 from likeness.repository.guard import LOADER
-from likeness.repository.metrics import direction
+from likeness.repository.metrics import direction, exceptions, tolerance
 
 FAILS = ("stale", "differs", "worse")
-FEW = ("val_wer", "val_similarity", "val_score")
-FREE = ("best_epoch", "epochs", "steps")
 LOCKS = ("dvc.lock", "models/dvc.lock")
 ENVIRONMENT = "requirements.lock"
-ABSENT = "–"
 REASONS = 4  # that the line of a stale stage gives
 
 
@@ -57,6 +54,7 @@ class Finding:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = f"{exceptions()}\n\ninf: it may be anything."
     parser.add_argument("--base", default="HEAD", metavar="REV", help="what to compare with (HEAD)")
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="write the findings there too"
@@ -137,7 +135,7 @@ def judge(
     if not (isinstance(old, int | float) and isinstance(new, int | float)):
         values = [ABSENT if value is None else str(value) for value in (old, new)]
         return Finding(kind, name, " → ".join(values))
-    limit = tolerance(name.rpartition(".")[2], old, interval)
+    limit = tolerance(name, old, interval)
     if abs(old - new) <= limit:
         return None
     way = direction(name)
@@ -149,19 +147,6 @@ def judge(
         elif not same:
             kind = "worse"
     return Finding(kind, name, text)
-
-
-def tolerance(key: str, value: float, interval: Mapping[str, float] | None) -> float:
-    """How far from the `value` that a metric has at the revision another one may be."""
-    if interval:
-        return max(interval["high"] - interval["low"], 0.02)
-    if key in FREE:
-        return float("inf")
-    if key in FEW:
-        return 0.3
-    if key == "val_loss":
-        return 0.3 * value
-    return max(0.15 * abs(value), 2 if isinstance(value, int) else 0.02)
 
 
 # --- revisions ------------------------------------------------------------------------------------
@@ -206,12 +191,16 @@ def recipe(root: Path, rev: str) -> tuple[Any, ...]:
 
     The locks have them. What a stage made is no source, as its bytes depend on the machine.
     """
-    locks = {lock: yaml.load(read_file(root, rev, lock) or b"", LOADER) or {} for lock in LOCKS}
-    stages = {
-        join(dirname(lock), name): (dirname(lock), stage)
-        for lock, content in locks.items()
-        for name, stage in content.get("stages", {}).items()
-    }
+    stages: dict[str, tuple[str, Any]] = {}
+    for lock in LOCKS:
+        folder = dirname(lock)
+        locked, defined = (
+            (yaml.load(read_file(root, rev, path) or b"", LOADER) or {}).get("stages", {})
+            for path in (lock, lock.replace(".lock", ".yaml"))
+        )
+        for name, stage in locked.items():
+            working = defined.get(name, {}).get("wdir", ".")  # paths in the lock are from there
+            stages[join(folder, name)] = (join(folder, working), stage)
     made = {path for folder, stage in stages.values() for path in _hashes(folder, stage, "outs")}
     steps = {
         name: (
@@ -233,72 +222,8 @@ def _hashes(folder: str, stage: Mapping[str, Any], kind: str) -> dict[str, str |
 
 
 def stale(root: Path) -> list[Finding]:
-    """The stages that `dvc repro` would run although all data could be pulled, and why.
-
-    `dvc repro --dry --allow-missing` exits with 0 where stages would run (treeverse/dvc#9861), and
-    with an error where a changed stage's inputs are not pulled. So DVC's own plan is walked here.
-    A frozen stage is never stale.
-    """
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo, lock_repo
-    from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
-
-    found = []
-    try:
-        with Repo(str(root)) as repo, lock_repo(repo):
-            graph = get_active_graph(repo.index.graph)
-            for stage in plan_repro(graph, collect_stages(repo, [str(root / "dvc.yaml")])):
-                upstream = graph.successors(stage)
-                reasons = [] if stage.frozen else _reasons(repo, stage, upstream)
-                if reasons:
-                    text = some(reasons, REASONS, "; ")
-                    found.append(Finding("stale", _address(repo, stage), text))
-    except DvcException as error:
-        raise LikenessError(f"{root}: {' '.join(str(error).split())}") from error
-    return found
-
-
-def _reasons(repo: Any, stage: Any, upstream: Iterable[Any]) -> list[str]:
-    """Why a stage's entry in the lock is not true; that data is not here is no reason."""
-    if stage.deps and not any(dep.hash_info for dep in stage.deps):
-        return ["not in dvc.lock"]
-    made = {out.fs_path: out.hash_info for other in upstream for out in other.outs}
-    reasons = ["its command changed"] if stage.changed_stage() else []
-    for dep in stage.deps:
-        state = _state(dep)
-        if isinstance(state, Mapping):
-            reasons += _changed_params(dep)
-        elif state == "deleted" and any(Path(dep.fs_path).is_relative_to(out) for out in made):
-            if made.get(dep.fs_path, dep.hash_info) != dep.hash_info:
-                reasons.append(f"{_path(repo, dep)} is not what dvc.lock says was made")
-        elif state:
-            reasons.append(f"{_path(repo, dep)} {state}")
-    for out in stage.outs:
-        state = _state(out)
-        if state and not (out.use_cache and state in ("deleted", "not in cache")):
-            reasons.append(f"{_path(repo, out)} {state}")
-    return reasons
-
-
-def _address(repo: Any, stage: Any) -> str:
-    """A stage's name as DVC's commands take it in the root, whatever folder this runs in."""
-    file = Path(stage.path).relative_to(repo.root_dir).as_posix()
-    return ":".join([file, *getattr(stage, "name", "").split()]).removeprefix("dvc.yaml:")
-
-
-def _path(repo: Any, entry: Any) -> str:
-    return Path(entry.fs_path).relative_to(repo.root_dir).as_posix()
-
-
-def _state(entry: Any) -> Any:
-    """What changed of a dep or out: None or a word, or a word for each key of a params file."""
-    return next(iter(entry.status().values()), None)
-
-
-def _changed_params(dep: Any) -> list[str]:
-    old, new = flat(dep.hash_info.value or {}), flat(dep.read_params(flatten=False))
+    """The stages whose entry in dvc.lock is not true, and why."""
     return [
-        f"{key} {old.get(key, ABSENT)} → {new.get(key, ABSENT)}"
-        for key in (old | new)
-        if old.get(key) != new.get(key)
+        Finding("stale", stage, some(reasons, REASONS, "; "))
+        for stage, reasons in stale_stages(root).items()
     ]

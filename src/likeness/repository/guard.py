@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from likeness.common.errors import LikenessError, some
-from likeness.repository.experiments import flat
+from likeness.repository.dvc import flat
 
 # Folders too big to be read twice: their files are known by size and time. Of everything else the
 # content counts, so an editor that writes the same text again stops nothing.
@@ -48,12 +48,17 @@ class Snapshot:
         raise LikenessError(f"{some(changed)}: changed while {self.stage} ran; run dvc repro again")
 
 
-def snapshot(root: Path, stage: str) -> Snapshot:
+def snapshot(root: Path, address: str) -> Snapshot:
     """The state of a stage of `root`'s dvc.yaml, to be checked when the stage has done its work.
+
+    Args:
+        address: what DVC calls the stage: its name, and before that the path of dvc.yaml where
+            `dvc repro` was started in another folder, as in `../dvc.yaml:image_train`.
 
     Raises:
         LikenessError: dvc.yaml has no such stage.
     """
+    stage = address.rpartition(":")[2]
     entry = _read_yaml(root / "dvc.yaml").get("stages", {}).get(stage)
     if entry is None:
         raise LikenessError(f"{root / 'dvc.yaml'}: no stage {stage}")

@@ -24,7 +24,7 @@ def lease(cache: Path, log: Callable[[str], None]) -> None:
     second call on, it does nothing.
 
     Args:
-        cache: the folder that jobs share (`likeness.common.runtime.cache_folder`).
+        cache: the folder that jobs share (`likeness.repository.dvc.cache_folder`).
         log: gets a line when it has to wait, and one when that is over.
     """
     devices = visible_devices()

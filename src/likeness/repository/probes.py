@@ -4,13 +4,14 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from likeness.repository.dvc import DVC, read_config
 
 Version = tuple[int, ...]
 
@@ -100,33 +101,20 @@ def ask_git(root: Path, *command: str) -> str:
     return _said("git", *command, cwd=root)
 
 
-def dvc_config(root: Path) -> dict[str, Any]:
-    """DVC's config as it applies in a repository: the user's, the project's and the local one."""
-    from dvc.config import Config
-
-    return dict(Config(str(root / ".dvc")))
-
-
-def cache_folder(root: Path) -> Path:
-    return Path(dvc_config(root).get("cache", {}).get("dir") or root / ".dvc" / "cache")
-
-
 def cache_link(root: Path) -> str:
     """How the cache gives files out: the first of the kinds in the config that works here.
 
     Empty where DVC cannot tell, as there is no cache yet.
     """
-    kinds = dvc_config(root).get("cache", {}).get("type") or ["reflink", "copy"]
-    said = re.search(
-        r"Cache types: ([a-z, ]*)$", _said(sys.executable, "-m", "dvc", "doctor", cwd=root), re.M
-    )
+    kinds = read_config(root)["cache"].get("type") or ["reflink", "copy"]
+    said = re.search(r"Cache types: ([a-z, ]*)$", _said(*DVC, "doctor", cwd=root), re.M)
     working = [*said[1].split(", "), "copy"] if said else []
     return next((kind for kind in kinds if kind in working), "")
 
 
 def ask_remote(root: Path, name: str) -> str:
     """Why DVC cannot list a remote, in one line; empty if it can."""
-    command = [sys.executable, "-m", "dvc", "list-url", f"remote://{name}"]
+    command = [*DVC, "list-url", f"remote://{name}"]
     try:
         done = subprocess.run(
             command, cwd=root, capture_output=True, encoding="utf-8", timeout=SECONDS

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from likeness.common.checkpoints import STATE
-from likeness.common.runtime import cache_folder
+from likeness.repository.dvc import cache_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

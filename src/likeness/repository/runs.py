@@ -25,8 +25,8 @@ import yaml
 from tqdm import tqdm
 
 from likeness.common.errors import LikenessError
-from likeness.repository.experiments import flat, not_run, read_file, read_lock
-from likeness.repository.probes import cache_folder
+from likeness.repository.dvc import flat, share_settings, untracked_inputs
+from likeness.repository.experiments import not_run, read_file, read_lock
 
 MARK = "LIKENESS_SEARCH"  # set, to the clone's path, for all that runs in a clone
 SIGNS = re.compile(r"(error: |ERROR: |[\w.]*(Error|Exception)\b)")
@@ -189,38 +189,18 @@ class Runner:
             ).stdout.strip()
             if found:
                 git(clone, "config", key, found)
-        self._share_caches(clone)
+        share_settings(self.root, clone)
         self._link_inputs(clone, params)
-
-    def _share_caches(self, clone: Path) -> None:
-        """The clone gets the repository's own settings (`.dvc/config.local`) and its cache."""
-        from dvc.config import Config
-
-        config = Config(dvc_dir=str(self.root / ".dvc"))
-        local = config.read("local")
-        local["cache"]["dir"] = str(cache_folder(self.root))
-        with Config(dvc_dir=str(clone / ".dvc")).edit("local") as edited:
-            edited.update(local)
 
     def _link_inputs(self, clone: Path, params: dict[str, Any]) -> None:
         """Link what stages read and neither git nor DVC has: a real base, fetched into the workspace."""
-        from dvc.repo import Repo
-
         path = clone / "params.yaml"
         path.write_text(yaml.safe_dump(params), encoding="utf-8")  # dvc.yaml's paths depend on it
-        with Repo(str(clone)) as repo:
-            made = {out.fs_path for out in repo.index.outs}
-            read = {
-                dep.fs_path
-                for stage in repo.index.stages
-                for dep in stage.deps
-                if dep.protocol == "local"
-            }
+        inputs = untracked_inputs(clone)
         git(clone, "checkout", "--quiet", "params.yaml")
-        for wanted in map(Path, sorted(read)):
+        for wanted in inputs:
             source = self.root / wanted.relative_to(clone)
-            tracked = made & {str(wanted), *map(str, wanted.parents)}
-            if not tracked and not wanted.exists() and source.exists():
+            if not wanted.exists() and source.exists():
                 wanted.parent.mkdir(parents=True, exist_ok=True)
                 wanted.symlink_to(source)
 

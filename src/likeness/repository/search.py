@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from likeness.common.errors import LikenessError
+from likeness.repository.dvc import upstream
 from likeness.repository.experiments import read_file
 from likeness.repository.runs import Run, Runner, experiments, find_done, git
-from likeness.repository.space import Space, read_space, upstream
+from likeness.repository.space import Space, read_space
 
 if TYPE_CHECKING:
     import optuna
