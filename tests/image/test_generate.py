@@ -14,7 +14,7 @@ from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
 from likeness.common.manifest import Rejection, read_manifest
 from likeness.common.runtime import Runtime
-from likeness.image.generate import ImageGenerate, Judge, choose_products, generate
+from likeness.image.generate import ImageGenerate, Inspector, choose_products, generate
 from likeness.image.rows import COLUMNS, PreparedImage, SyntheticImage
 from tests.conftest import SIDE, files_of, prepared, runtime, section, square
 
@@ -240,7 +240,8 @@ def reach(inputs: dict[str, Path], rt: Runtime) -> float:
     """The real distance that the outlier limit is a multiple of."""
     rows = read_manifest(inputs["dataset"] / "manifest.jsonl", PreparedImage)
     cfg = section(ImageGenerate, **{**LOOSE, "outlier_factor": 1.0})
-    return Judge(cfg, inputs["dataset"], rows, inputs["extractor"], rt).limits.outlier
+    rules = Inspector(cfg, inputs["dataset"], rows, inputs["extractor"], rt).rules
+    return next(rule.most for rule in rules if rule.reason == "outlier" and rule.most)
 
 
 def test_rejected_images_are_drawn_again_up_to_the_count(
@@ -317,7 +318,7 @@ def test_rules_judge_drawn_squares(inputs: dict[str, Path], tmp_path: Path, rt: 
         "min_coverage": 0.04,
         "outlier_factor": 1e6,
     }
-    judge = Judge(
+    inspect = Inspector(
         section(ImageGenerate, **{**LOOSE, **changes}),
         inputs["dataset"],
         rows,
@@ -333,13 +334,12 @@ def test_rules_judge_drawn_squares(inputs: dict[str, Path], tmp_path: Path, rt: 
     paths = {name: tmp_path / f"{name}.png" for name in drawn}
     for name, image in drawn.items():
         image.save(paths[name])
-    verdicts, measures, found = judge(paths)
-    assert verdicts.pop("fine") is None
-    assert {name: verdict[0] for name, verdict in verdicts.items() if verdict} == {
-        name: name for name in ("blank", "cut_off", "background")
+    found = inspect(paths)
+    assert {name: broken and broken[0].reason for name, (_, broken) in found.items()} == {
+        "fine": None,
+        **{name: name for name in ("blank", "cut_off", "background")},
     }
-    assert measures["fine"].coverage == pytest.approx(0.25)
-    assert set(found) == set(drawn)
+    assert found["fine"].values["coverage"] == pytest.approx(0.25)
 
 
 def test_a_copy_of_a_train_image_is_found(
@@ -347,16 +347,15 @@ def test_a_copy_of_a_train_image_is_found(
 ) -> None:
     rows = read_manifest(inputs["dataset"] / "manifest.jsonl", PreparedImage)
     cfg = section(ImageGenerate, **{**LOOSE, "copy_factor": 0.5})
-    judge = Judge(cfg, inputs["dataset"], rows, inputs["extractor"], rt)
+    inspect = Inspector(cfg, inputs["dataset"], rows, inputs["extractor"], rt)
     train = next(row for row in rows if row.split == "train")
     test = next(row for row in rows if row.split == "test")
     paths = {row.id: inputs["dataset"] / row.file_name for row in (train, test)}
-    verdicts, _, found = judge(paths)
-    assert found[train.id] == pytest.approx(0, abs=1e-3)
-    verdict = verdicts[train.id]
-    assert verdict is not None
-    assert verdict[0] == "copy"
-    assert verdicts[test.id] is None
+    found = inspect(paths)
+    assert found[train.id].values["train_distance"] == pytest.approx(0, abs=1e-3)
+    assert found[train.id].broken is not None
+    assert found[train.id].broken[0].reason == "copy"
+    assert found[test.id].broken is None
 
 
 def test_an_image_s_json_is_a_row_of_the_catalogue(

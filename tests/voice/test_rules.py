@@ -2,8 +2,9 @@
 
 import pytest
 
+from likeness.common.rules import Rule, first_broken
 from likeness.voice.clips import VoiceClips
-from likeness.voice.rules import REASONS, Rule, cut_rules, first_broken, measured_rules
+from likeness.voice.rules import REASONS, cut_rules, measured_rules
 from tests.conftest import section
 
 CFG = section(

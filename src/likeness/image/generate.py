@@ -6,11 +6,11 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -22,15 +22,16 @@ from likeness.common.io import write_json, write_text
 from likeness.common.items import Stored, map_all
 from likeness.common.manifest import Rejection, count_reasons, read_manifest, write_manifest
 from likeness.common.params import Section
+from likeness.common.rules import Rule, first_broken
 from likeness.common.runtime import Runtime
 from likeness.image.diffusion import Sampler, draw_images
 from likeness.image.extract import extract
 from likeness.image.fidelity import nearest
 from likeness.image.measure import measure_all
-from likeness.image.quality import Measures
 from likeness.image.rows import COLUMNS, PreparedImage, SyntheticImage
 
 REASONS = ("blank", "background", "cut_off", "outlier", "copy")
+MEASURED = ("clean_background", "cut_off", "coverage", "train_distance")
 
 
 class ImageGenerate(Section):
@@ -51,12 +52,11 @@ class ImageGenerate(Section):
     max_rejected_share: Annotated[float, Field(ge=0, le=1)]
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Feature distances to the nearest train image, calibrated on the real val split."""
+class Inspected(NamedTuple):
+    """What was measured on an image, and the rule that it breaks with the bound that it misses."""
 
-    outlier: float
-    copy: float
+    values: dict[str, Any]
+    broken: tuple[Rule, float] | None
 
 
 def generate(
@@ -99,7 +99,7 @@ def generate(
         device=rt.device,
         precision=rt.precision(),
     )
-    judge = Judge(cfg, dataset, rows, extractor, rt)
+    inspect = Inspector(cfg, dataset, rows, extractor, rt)
 
     kept: list[SyntheticImage] = []
     rejected: list[Rejection] = []
@@ -111,15 +111,19 @@ def generate(
         images = _draw(partial(artist, adapter=adapter), jobs, cfg.batch, rt)
         drawn += len(images)
         paths = {name: stored.folder / "image.png" for name, stored in images.items()}
-        verdicts, measures, distances = judge(paths)
-        for name, verdict in verdicts.items():
-            if verdict is not None:
-                reason, value, threshold = verdict
-                identity = f"{name}-{attempt}"
+        inspected = inspect(paths)
+        for name, (values, broken) in inspected.items():
+            if broken is not None:
+                rule, bound = broken
                 rejected.append(
-                    Rejection(id=identity, reason=reason, value=value, threshold=threshold)
+                    Rejection(
+                        id=f"{name}-{attempt}",
+                        reason=rule.reason,
+                        value=round(values[rule.measure], 4),
+                        threshold=round(bound, 4),
+                    )
                 )
-                rejected_paths.append((paths[name], reason))
+                rejected_paths.append((paths[name], rule.reason))
                 continue
             file_name = f"images/{name}.png"
             images[name].link("image.png", out_dir / file_name)
@@ -130,13 +134,10 @@ def generate(
                     prompt=jobs[name]["prompt"],
                     seed=jobs[name]["seed"],
                     attempt=attempt,
-                    clean_background=round(measures[name].clean_background, 4),
-                    cut_off=round(measures[name].cut_off, 4),
-                    coverage=round(measures[name].coverage, 4),
-                    train_distance=round(distances[name], 4),
+                    **{key: round(values[key], 4) for key in MEASURED},
                 )
             )
-        waiting = {name: row for name, row in waiting.items() if verdicts[name] is not None}
+        waiting = {name: row for name, row in waiting.items() if inspected[name].broken}
         if not waiting:
             break
     _check_share(cfg, rejected, drawn)
@@ -203,8 +204,13 @@ def choose_products(
     return {f"{slot:06d}": ordered[picks[at]] for slot, at in enumerate(order)}
 
 
-class Judge:
-    """The measured rules that an image has to meet."""
+class Inspector:
+    """The measured rules that an image has to keep.
+
+    Args:
+        rows: the dataset's. Features of a val photo, which the model has not seen, lie at some
+            distance from the nearest train photo's; `outlier` and `copy` are bounds by that distance.
+    """
 
     def __init__(
         self,
@@ -214,7 +220,7 @@ class Judge:
         extractor: Path,
         rt: Runtime,
     ) -> None:
-        self.cfg, self.extractor, self.rt = cfg, extractor, rt
+        self.extractor, self.rt = extractor, rt
         real = extract(
             {row.id: dataset / row.file_name for row in rows if row.split in ("train", "val")},
             extractor=extractor,
@@ -222,42 +228,23 @@ class Judge:
         )
         self.train = real.take([row.id for row in rows if row.split == "train"]).vectors
         val = real.take([row.id for row in rows if row.split == "val"]).vectors
-        reach = nearest(val, self.train)
-        # A real image that the model has not seen lies this far from the nearest one it has.
-        self.limits = Limits(
-            outlier=cfg.outlier_factor * float(np.quantile(reach, 0.99)),
-            copy=cfg.copy_factor * float(np.quantile(reach, 0.01)),
-        )
+        low, high = np.quantile(nearest(val, self.train), [0.01, 0.99])
+        self.rules = [
+            Rule("blank", "coverage", least=cfg.min_coverage),
+            Rule("cut_off", "cut_off", most=cfg.max_cut_off),
+            Rule("background", "clean_background", least=cfg.min_clean_background),
+            Rule("outlier", "train_distance", most=cfg.outlier_factor * float(high)),
+            Rule("copy", "train_distance", least=cfg.copy_factor * float(low)),
+        ]
 
-    def __call__(
-        self, paths: Mapping[str, Path]
-    ) -> tuple[dict[str, tuple[str, float, float] | None], dict[str, Measures], dict[str, float]]:
-        """By id: the reason, value and limit that reject an image, or None; measures; distances."""
+    def __call__(self, paths: Mapping[str, Path]) -> dict[str, Inspected]:
         measures = measure_all(paths, self.rt)
         features = extract(paths, extractor=self.extractor, rt=self.rt)
-        reach = nearest(features.vectors, self.train)
-        distances = {name: float(reach[at]) for at, name in enumerate(features.ids)}
-        verdicts = {name: self._verdict(measures[name], distances[name]) for name in paths}
-        return verdicts, measures, distances
-
-    def _verdict(self, found: Measures, distance: float) -> tuple[str, float, float] | None:
-        cfg, limits = self.cfg, self.limits
-        rules = (
-            ("blank", found.coverage, cfg.min_coverage, found.coverage < cfg.min_coverage),
-            ("cut_off", found.cut_off, cfg.max_cut_off, found.cut_off > cfg.max_cut_off),
-            (
-                "background",
-                found.clean_background,
-                cfg.min_clean_background,
-                found.clean_background < cfg.min_clean_background,
-            ),
-            ("outlier", distance, limits.outlier, distance > limits.outlier),
-            ("copy", distance, limits.copy, distance < limits.copy),
-        )
-        for reason, value, threshold, failed in rules:
-            if failed:
-                return reason, round(value, 4), round(threshold, 4)
-        return None
+        inspected: dict[str, Inspected] = {}
+        for name, distance in zip(features.ids, nearest(features.vectors, self.train), strict=True):
+            values = {**asdict(measures[name]), "train_distance": float(distance)}
+            inspected[name] = Inspected(values, first_broken(self.rules, values))
+        return inspected
 
 
 def _jobs(

@@ -13,6 +13,7 @@ from likeness.common.errors import LikenessError
 from likeness.common.io import link, write_text
 from likeness.common.items import Stored, map_items
 from likeness.common.manifest import check_rejected_share, count_reasons, write_manifest
+from likeness.common.rules import Rule, first_broken
 from likeness.common.runtime import Runtime
 from likeness.voice.candidates import Candidate, cut_all
 from likeness.voice.cuts import ClipLimits
@@ -22,10 +23,8 @@ from likeness.voice.repetition import repeated_share
 from likeness.voice.rows import Clip, RejectedClip
 from likeness.voice.rules import (
     REASONS,
-    Rule,
     Thresholds,
     cut_rules,
-    first_broken,
     measured_rules,
 )
 from likeness.voice.speaker import centroid

@@ -1,12 +1,11 @@
-"""What a clip must be to be kept. Each rule bounds one measure; the first that is broken counts."""
+"""What a clip must be to be kept."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from likeness.common.params import Section
+from likeness.common.rules import Rule
 from likeness.voice.cuts import ClipLimits
 
 # In the order in which they are looked at: what spoils the measures that follow comes first.
@@ -45,27 +44,6 @@ class Thresholds(Section):
     max_rate_ratio: Annotated[float, Field(ge=1)]
 
 
-@dataclass(frozen=True)
-class Rule:
-    """The bounds of one measure, and the reason that a clip outside them is rejected for."""
-
-    reason: str
-    measure: str
-    least: float | None = None
-    most: float | None = None
-
-    def broken(self, value: float) -> float | None:
-        """The bound that a value misses, or None."""
-        if self.least is not None and value < self.least:
-            return self.least
-        if self.most is not None and value > self.most:
-            return self.most
-        return None
-
-    def bounds(self) -> list[float]:
-        return [bound for bound in (self.least, self.most) if bound is not None]
-
-
 def cut_rules(limits: ClipLimits) -> list[Rule]:
     """What is known once a recording is cut."""
     return [
@@ -96,12 +74,3 @@ def measured_rules(cfg: Thresholds, rate: float) -> list[Rule]:
             most=round(rate * cfg.max_rate_ratio, 3),
         ),
     ]
-
-
-def first_broken(rules: Sequence[Rule], values: Mapping[str, Any]) -> tuple[Rule, float] | None:
-    """The first rule that a clip's values break, and the bound that they miss."""
-    for rule in rules:
-        bound = rule.broken(values[rule.measure])
-        if bound is not None:
-            return rule, bound
-    return None
