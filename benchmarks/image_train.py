@@ -1,7 +1,9 @@
 """Step time of image_train against the step of diffusers' train_text_to_image_lora.py.
 
 That script encodes the batch's images and captions in every step; image_train takes both from the item
-store. Same base, images, batch, rank and layers; the two take turns, so a busy machine slows both.
+store. Same base, images, batch, rank and layers: those of attention, which the script adapts. Then
+image_train with the layers of params.yaml, against itself with peft's branches. The two take turns, so a
+busy machine slows both.
 
     python benchmarks/image_train.py [--steps 20]
 
@@ -12,6 +14,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -23,7 +26,7 @@ from likeness.common.params import check_params  # noqa: E402
 from likeness.common.runtime import start  # noqa: E402
 from likeness.image.diffusion import load_pipeline  # noqa: E402
 from likeness.image.rows import PreparedImage  # noqa: E402
-from likeness.image.train import Trainer, encode_splits  # noqa: E402
+from likeness.image.train import ImageTrain, Trainer, encode_splits  # noqa: E402
 from likeness.repository.dvc import open_cache_folder  # noqa: E402
 from likeness.stage import SCHEMA  # noqa: E402
 
@@ -32,44 +35,47 @@ def main(steps: int) -> None:
     params = check_params(ROOT / "params.yaml", SCHEMA)
     inputs, base_cfg = params["inputs"], params["base"]
     rt = start(base_cfg, open_cache_folder(ROOT))
-    cfg = params["image_train"].model_copy(
-        update={
-            "targets": ["to_q", "to_k", "to_v", "to_out.0"],
-            "accumulation": 1,
-            "text_encoder": False,
-        }
-    )
+    every = params["image_train"].model_copy(update={"accumulation": 1, "text_encoder": False})
+    cfg = every.model_copy(update={"targets": ["to_q", "to_k", "to_v", "to_out.0"]})
     dataset, base = ROOT / "data/image_prepare", ROOT / "models" / inputs.diffusion
     rows = read_manifest(dataset / "manifest.jsonl", PreparedImage)
     started = time.perf_counter()
     splits = encode_splits(rows, dataset, base, cfg, rt)
     caching = time.perf_counter() - started
-    ours = Trainer(
-        cfg,
-        load_pipeline(base, rt.device),
-        splits["train"],
-        splits["val"],
-        Path(tempfile.mkdtemp()),
-        rt,
-    )
+
+    def trainer(cfg: ImageTrain) -> Trainer:
+        pipeline, scratch = load_pipeline(base, rt.device), Path(tempfile.mkdtemp())
+        return Trainer(cfg, pipeline, splits["train"], splits["val"], scratch, rt)
+
+    ours, folded, branches = trainer(cfg), trainer(every), trainer(every)
     theirs = Diffusers(cfg, load_pipeline(base, rt.device), splits["train"].rows, dataset, rt)
-    times: dict[str, list[float]] = {"likeness": [], "diffusers": []}
+    for layer in branches.networks["unet"].modules():
+        vars(layer).pop("forward", None)  # what fold_branches put before peft's
+    print(
+        f"{steps} steps each, batch {cfg.batch}, rank {cfg.rank}, {rt.device}, {inputs.diffusion}"
+    )
+    found = take_turns({"likeness": ours._optimize, "diffusers": theirs.step}, steps)
+    print(f"step ratio: {found['diffusers'] / found['likeness']:.2f}")
+    total = cfg.epochs * ours.steps_per_epoch
+    whole = (found["diffusers"] * total) / (found["likeness"] * total + caching)
+    print(f"ratio over {total} steps, with {caching:.1f} s to fill or read the store: {whole:.2f}")
+    found = take_turns({"likeness": folded._optimize, "peft": branches._optimize}, steps)
+    print(f"step ratio with {len(every.targets)} targets: {found['peft'] / found['likeness']:.2f}")
+
+
+def take_turns(runs: dict[str, Callable[[int], object]], steps: int) -> dict[str, float]:
+    """The median step of each, in seconds."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
     for step in range(1, steps + 3):
-        for name, run in (("likeness", ours._optimize), ("diffusers", theirs.step)):
+        for name, run in runs.items():
             begun = time.perf_counter()
             run(step)
             if step > 2:  # the first steps allocate
                 times[name].append(time.perf_counter() - begun)
     found = {name: median(values) for name, values in times.items()}
-    total = cfg.epochs * ours.steps_per_epoch
-    whole = (found["diffusers"] * total) / (found["likeness"] * total + caching)
-    print(
-        f"{steps} steps each, batch {cfg.batch}, rank {cfg.rank}, {rt.device}, {inputs.diffusion}"
-    )
     for name, seconds in found.items():
         print(f"{name:>10}: {seconds:.3f} s a step (median)")
-    print(f"step ratio: {found['diffusers'] / found['likeness']:.2f}")
-    print(f"ratio over {total} steps, with {caching:.1f} s to fill or read the store: {whole:.2f}")
+    return found
 
 
 class Diffusers:

@@ -26,7 +26,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "image_analyze": {"max_rejected_share": 0.5},
     "image_prepare": {"resolution": SIDE, "near_hash_bits": 90, "max_rejected_share": 0.5},
     "image_train": {
-        "rank": 2,
+        "rank": 4,  # half of the layers are folded
         "alpha": 2,
         "targets": ["to_q", "to_v", "conv1"],
         "epochs": 12,

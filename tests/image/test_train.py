@@ -15,7 +15,7 @@ from likeness.common.precision import MixedPrecision, Precision
 from likeness.common.runtime import Runtime
 from likeness.image.diffusion import ADAPTER, embed, load_adapter, load_pipeline, noise
 from likeness.image.rows import PreparedImage
-from likeness.image.train import ImageTrain, Trainer, encode_splits, train
+from likeness.image.train import ImageTrain, Trainer, encode_splits, fold_branches, train
 from tests.conftest import files_of, runtime, section, write_dataset
 
 STEPS = 6
@@ -134,6 +134,34 @@ def test_the_adapter_loads_and_changes_the_unet(
     load_adapter(pipeline, trained[0] / "adapter")
     assert (prediction(pipeline) - base).abs().max() > 1e-5
     assert all("lora" in key for key in weights(trained[0]))
+
+
+def test_folded_layers_compute_what_peft_s_branches_do(tiny_base: Path) -> None:
+    import torch
+    from peft import LoraConfig
+
+    unet = load_pipeline(tiny_base, "cpu").unet
+    unet.requires_grad_(False)
+    unet.add_adapter(LoraConfig(r=4, lora_alpha=8, target_modules=["to_q", "conv1", "conv2"]))
+    weights = [parameter for parameter in unet.parameters() if parameter.requires_grad]
+    torch.manual_seed(0)
+    for weight in weights:
+        torch.nn.init.normal_(weight, std=0.1)  # peft's begin as zeros
+
+    def step() -> Any:
+        said = unet(noise(1, (2, 4, 8, 8)), torch.tensor([3, 500]), noise(2, (2, 77, 16))).sample
+        return said, torch.autograd.grad(said.square().sum(), weights)
+
+    output, gradients = step()
+    fold_branches(unet)
+    layers = [module for module in unet.modules() if hasattr(module, "lora_A")]
+    folded = ["forward" in vars(layer) for layer in layers]
+    assert any(folded)
+    assert not all(folded)
+    again, others = step()
+    assert torch.allclose(again, output, rtol=1e-4, atol=1e-4)
+    for one, other in zip(gradients, others, strict=True):
+        assert (one - other).norm() < 1e-4 * one.norm()
 
 
 @pytest.mark.parametrize("alpha", [2, 8])
