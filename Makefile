@@ -18,7 +18,11 @@ $(READY): requirements.lock
 
 repro: $(READY) ## reproduce the pipeline: bundled inputs and bases, then every stage that changed
 	dvc pull --quiet --remote bundled $(BUNDLED)
+	$(MAKE) --no-print-directory --jobs 2 image_failures voice_evaluate
 	dvc repro
+
+image_failures voice_evaluate: # each lane to its last stage: side by side, as each has one thread
+	dvc --wait-for-lock repro $@
 
 test: $(READY) ## run the tests, a file of them on each core
 	python -m pytest --numprocesses auto --dist loadfile
@@ -50,4 +54,4 @@ lock: ## pin the environment again after requirements.txt changed
 prune: $(READY) ## delete item results and checkpoints older than DAYS (default 30)
 	likeness prune --days $(or $(DAYS),30)
 
-.PHONY: help repro test test-real-bases lint doctor search-image search-voice bench lock prune
+.PHONY: help repro image_failures voice_evaluate test test-real-bases lint doctor search-image search-voice bench lock prune
