@@ -14,6 +14,7 @@ from likeness.common.errors import LikenessError
 from likeness.common.items import map_items
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
 from likeness.common.runtime import Runtime
+from likeness.common.sampling import evenly
 from likeness.image import prepare as module
 from likeness.image.photos import convert_photos
 from likeness.image.prepare import (
@@ -98,10 +99,10 @@ def test_a_group_of_everything_goes_to_train() -> None:
 
 def test_a_subset_is_stratified(rt: Runtime) -> None:
     rows = strata(Red=200, Blue=60, Grey=40)
-    chosen = module._spread(module._by_stratum(rows, rt), 30)
+    chosen = evenly(module._by_stratum(rows, rt), 30)
     assert Counter(row.baseColour for row in chosen) == {"Red": 20, "Blue": 6, "Grey": 4}
     assert len({row.id for row in chosen}) == 30
-    assert len(module._spread(rows, 1000)) == 300
+    assert len(evenly(rows, 1000)) == 300
 
 
 def test_the_order_in_a_stratum_is_random_but_fixed(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from likeness.common.errors import LikenessError
 from likeness.common.io import write_bytes
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
 from likeness.common.runtime import Runtime
+from likeness.common.sampling import SPLITS
 from likeness.voice.audio import encode, read
 from likeness.voice.dataset import (
-    SPLITS,
     VoiceDataset,
     build_dataset,
     make_units,

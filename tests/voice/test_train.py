@@ -17,7 +17,7 @@ from likeness.voice import trainer as module
 from likeness.voice.audio import read
 from likeness.voice.merge import merge
 from likeness.voice.synthesize import VoiceSynthesize, synthesize
-from likeness.voice.train import VoiceTrain, evenly, train
+from likeness.voice.train import VoiceTrain, train
 from likeness.voice.trainer import Trainer
 from likeness.voice.whisper import check_model
 from likeness.voice.xtts import ADAPTER, read_adapter
@@ -290,12 +290,6 @@ def test_the_validation_loss_is_the_same_when_computed_twice(
     monkeypatch.setattr(Trainer, "_val_loss", twice)
     scripted(monkeypatch, [(0.5, 0.5)] * 2)
     assert run(folders, tmp_path, rt, epochs=1)["val_loss_base"] > 0
-
-
-def test_sentences_are_from_all_over_the_split() -> None:
-    rows = [utterance(at % 8, id=str(at)) for at in range(10)]
-    assert [row.id for row in evenly(rows, 3)] == ["0", "3", "6"]
-    assert len(evenly(rows, 64)) == 10
 
 
 # --- what it leaves -------------------------------------------------------------------------------

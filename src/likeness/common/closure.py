@@ -26,10 +26,10 @@ def import_closure(path: Path, package: Path = PACKAGE) -> list[Path]:
 
 
 @cache
-def code_digest(path: Path) -> str:
+def code_digest(path: Path, package: Path = PACKAGE) -> str:
     """SHA-256 over the contents of a module's import closure."""
     total = hashlib.sha256()
-    for file in import_closure(path):
+    for file in import_closure(path, package):
         total.update(file.read_bytes())
     return total.hexdigest()
 

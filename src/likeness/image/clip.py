@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from likeness.common.errors import LikenessError
+from likeness.common.errors import LikenessError, one_line
 from likeness.common.result import Result
 
 if TYPE_CHECKING:
@@ -57,6 +57,5 @@ def load_clip(clip: Path, device: str) -> Any:
         model = CLIPModel.from_pretrained(clip, dtype=torch.float32, local_files_only=True)
         processor = CLIPProcessor.from_pretrained(clip, local_files_only=True)
     except (OSError, ValueError) as error:
-        why = " ".join(str(error).split())[:200]
-        raise LikenessError(f"{clip}: cannot be loaded as CLIP ({why})") from error
+        raise LikenessError(f"{clip}: cannot be loaded as CLIP ({one_line(error)})") from error
     return model.to(device).eval(), processor

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from likeness.common.errors import LikenessError
+from likeness.common.errors import LikenessError, one_line
 from likeness.common.precision import Precision, dtype_of
 from likeness.common.result import Result
 from likeness.image.pixels import png_bytes
@@ -49,7 +49,7 @@ def load_pipeline(
         )
     except (OSError, ValueError, TypeError) as error:
         raise LikenessError(
-            f"{base}: cannot be loaded as Stable Diffusion ({_line(error)})"
+            f"{base}: cannot be loaded as Stable Diffusion ({one_line(error)})"
         ) from error
     pipeline.set_progress_bar_config(disable=True)
     pipeline.vae.enable_slicing()
@@ -98,11 +98,13 @@ def load_adapter(pipeline: "StableDiffusionPipeline", adapter: Path) -> None:
         with safe_open(path, "pt") as file:
             wanted = len(file.keys())
     except SafetensorError as error:
-        raise LikenessError(f"{path}: not safetensors ({_line(error)}); run image_train") from error
+        raise LikenessError(
+            f"{path}: not safetensors ({one_line(error)}); run image_train"
+        ) from error
     try:
         pipeline.load_lora_weights(adapter, weight_name=ADAPTER)
     except (ValueError, RuntimeError) as error:
-        raise LikenessError(f"{path}: does not fit this base ({_line(error)})") from error
+        raise LikenessError(f"{path}: does not fit this base ({one_line(error)})") from error
     matched = sum(
         "lora_" in name and not parameter.is_meta
         for network in (pipeline.unet, pipeline.text_encoder)
@@ -121,10 +123,6 @@ def fuse_adapter(pipeline: "StableDiffusionPipeline") -> None:
     """
     pipeline.fuse_lora()
     pipeline.unload_lora_weights()
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
 
 
 def scale_of(vae: Any) -> int:

@@ -18,6 +18,7 @@ from likeness.common.items import Stored, map_all
 from likeness.common.manifest import read_manifest, write_manifest
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
+from likeness.common.sampling import evenly
 from likeness.image import fidelity
 from likeness.image.clip import embed_images, embed_texts, load_clip
 from likeness.image.extract import Features, extract
@@ -370,7 +371,7 @@ def _grids(
 
     def spread(images: ImageSet, count: int) -> list[str]:
         names = sorted(images.paths, key=lambda name: images.prompts[name])
-        return [names[at * len(names) // count] for at in range(min(count, len(names)))]
+        return evenly(names, count)
 
     halves = []
     for images, colour in ((real, figures.INK), (tuned, figures.ACCENT)):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from likeness.common.errors import LikenessError
+from likeness.common.errors import LikenessError, one_line
 from likeness.common.result import Result
 
 if TYPE_CHECKING:
@@ -72,8 +72,9 @@ def _efficientnet(weights: Path, config: dict[str, Any], device: str) -> Any:
     try:
         network.load_state_dict(load_file(weights))
     except (SafetensorError, RuntimeError) as error:
-        why = " ".join(str(error).split())[:200]
-        raise LikenessError(f"{weights}: not EfficientNet-Lite0's weights ({why})") from error
+        raise LikenessError(
+            f"{weights}: not EfficientNet-Lite0's weights ({one_line(error)})"
+        ) from error
     # Depthwise convolutions run twice as fast on the CPU with channels last.
     network.to(device, memory_format=torch.channels_last).eval()
     mean, std = (torch.tensor(config[key], device=device).view(3, 1, 1) for key in ("mean", "std"))
@@ -114,8 +115,9 @@ def _torch_fidelity(weights: Path, config: dict[str, Any], device: str) -> Any:
             verbose=False,
         )
     except Exception as error:  # the network's errors have no common base
-        why = " ".join(str(error).split())[:200]
-        raise LikenessError(f"{weights}: not the weights of {config['name']} ({why})") from error
+        raise LikenessError(
+            f"{weights}: not the weights of {config['name']} ({one_line(error)})"
+        ) from error
 
     def run(images: list[Any]) -> "tuple[torch.Tensor, torch.Tensor]":
         pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images]))
@@ -133,8 +135,7 @@ def _dinov2(folder: Path, device: str) -> Any:
         network = Dinov2Model.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
         processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, RuntimeError) as error:
-        why = " ".join(str(error).split())[:200]
-        raise LikenessError(f"{folder}: cannot be loaded as DINOv2 ({why})") from error
+        raise LikenessError(f"{folder}: cannot be loaded as DINOv2 ({one_line(error)})") from error
     network.to(device).eval()
 
     def run(images: list[Any]) -> "tuple[torch.Tensor, torch.Tensor]":

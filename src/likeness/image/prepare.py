@@ -24,6 +24,7 @@ from likeness.common.manifest import (
 )
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
+from likeness.common.sampling import SPLITS, evenly, split_by_share
 from likeness.image.captions import caption
 from likeness.image.catalog import find_images
 from likeness.image.extract import extract
@@ -31,7 +32,6 @@ from likeness.image.photos import convert_photos
 from likeness.image.pixels import Array
 from likeness.image.rows import PreparedImage, Product
 
-SPLITS = ("train", "val", "test")
 REASONS = (
     "not_an_image",
     "unknown_format",
@@ -101,7 +101,7 @@ def prepare(
 
     kept = [rows[name] for name in groups]
     if cfg.subset:
-        kept = _spread(_by_stratum(kept, rt), cfg.subset)
+        kept = evenly(_by_stratum(kept, rt), cfg.subset)
     splits = split_groups(_by_stratum(kept, rt), groups, cfg.train_share, cfg.val_share)
     prepared = [
         PreparedImage(
@@ -247,31 +247,16 @@ def _by_stratum(products: Sequence[Product], rt: Runtime) -> list[Product]:
     )
 
 
-def _spread(ordered: list[Product], count: int) -> list[Product]:
-    """`count` products evenly spaced through an order by stratum: a stratified sample."""
-    count = min(count, len(ordered))
-    return [ordered[at * len(ordered) // count] for at in range(count)]
-
-
 def split_groups(
     ordered: Sequence[Product], groups: dict[str, str], train_share: float, val_share: float
 ) -> dict[str, str]:
-    """The split of each id: shares kept in every stretch of the order, groups kept whole.
+    """The split of each id, for products in order of stratum; groups are kept whole.
 
-    Going through the products in order of stratum, each group goes to the split that is furthest
-    behind its share so far. So large strata are split by the shares to within one image, and strata
-    of one or two images share theirs with their neighbours instead of all falling to one split.
+    So large strata are split by the shares to within one image, and strata of one or two images share
+    theirs with their neighbours instead of all falling to one split.
     """
-    shares = {"train": train_share, "val": val_share, "test": 1 - train_share - val_share}
     sizes = Counter(groups[product.id] for product in ordered)
-    taken = dict.fromkeys(shares, 0)
-    split_of: dict[str, str] = {}
-    for product in ordered:
-        group = groups[product.id]
-        if group not in split_of:
-            total = sum(taken.values()) + sizes[group]
-            split_of[group] = max(shares, key=lambda name: shares[name] * total - taken[name])
-            taken[split_of[group]] += sizes[group]
+    split_of = split_by_share(sizes, train_share, val_share)
     return {product.id: split_of[groups[product.id]] for product in ordered}
 
 

@@ -27,6 +27,7 @@ from likeness.common.manifest import read_manifest
 from likeness.common.params import Section
 from likeness.common.precision import MixedPrecision, check_finite
 from likeness.common.runtime import Runtime
+from likeness.common.sampling import evenly
 from likeness.common.tracking import Tracker, step_timings
 from likeness.image.diffusion import (
     ADAPTER,
@@ -441,8 +442,7 @@ class Trainer:
 
     def _sample(self) -> None:
         """A sheet of fixed captions of the val split with fixed seeds."""
-        rows = self.val_split.rows
-        chosen = [rows[at * len(rows) // self.cfg.samples] for at in range(self.cfg.samples)]
+        chosen = evenly(self.val_split.rows, self.cfg.samples)
         images = draw(
             self.pipeline,
             [row.caption for row in chosen],

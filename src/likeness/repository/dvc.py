@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from likeness.common.errors import LikenessError
+from likeness.common.errors import LikenessError, one_line
 
 DVC = (sys.executable, "-m", "dvc")
 ABSENT = "–"
@@ -278,5 +278,4 @@ def one_line_errors(where: str) -> Iterator[None]:
         yield
     except (DvcException, HydraException, OmegaConfBaseException) as error:
         cause = error.__cause__ if isinstance(error, DvcException) else None
-        reason = " ".join(str(cause or error).split())[:200]
-        raise LikenessError(f"{where}: {reason}") from error
+        raise LikenessError(f"{where}: {one_line(cause or error)}") from error

@@ -14,7 +14,7 @@ from typing import Annotated, Any, cast
 
 from pydantic import Field
 
-from likeness.common.errors import LikenessError
+from likeness.common.errors import LikenessError, one_line
 from likeness.common.io import atomic_path, digest, read_json, write_json
 from likeness.common.params import Section, check_params
 from likeness.repository.dvc import DVC
@@ -210,7 +210,7 @@ def download(base: RealBase, folder: Path) -> None:
     except Exception as error:  # The libraries' errors have no common base: network, look-up, disk.
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
             raise
-        why = " ".join(str(error).split())[:120] or type(error).__name__
+        why = one_line(error)
     if why:
         raise LikenessError(
             f"{name}: cannot fetch {source} ({why}); run this command where it can be reached"

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from likeness.common.errors import LikenessError
+from likeness.common.errors import LikenessError, one_line
 from likeness.repository.dvc import compose, single_overrides
 from likeness.repository.metrics import Direction, direction
 from likeness.repository.runs import Run
@@ -84,8 +84,9 @@ def read_space(root: Path, lane: str, sets: Sequence[str]) -> Space:
     except FileNotFoundError as error:
         raise LikenessError(f"{where}: no such file; it says what is searched") from error
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        why = " ".join(str(error).split())
-        raise LikenessError(f"{where}: expected target, metrics and params ({why})") from error
+        raise LikenessError(
+            f"{where}: expected target, metrics and params ({one_line(error)})"
+        ) from error
     for metric in metrics:
         if direction(metric) is None:
             raise LikenessError(f"{where}: metrics: {metric}: nobody knows which way is better")

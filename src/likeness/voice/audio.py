@@ -15,7 +15,7 @@ def resample(samples: Array, source: int, target: int) -> Array:
     """(N,) samples at `source` Hz as float32 at `target` Hz."""
     import soxr
 
-    return soxr.resample(samples.astype(np.float32), source, target)
+    return np.asarray(soxr.resample(samples.astype(np.float32), source, target))
 
 
 def encode(samples: Array, rate: int, form: Literal["FLAC", "WAV"]) -> bytes:

@@ -11,7 +11,7 @@ from pydantic import Field
 from likeness.common import figures
 from likeness.common.errors import LikenessError
 from likeness.common.io import write_text
-from likeness.common.items import Stored, map_items
+from likeness.common.items import Stored, map_all, map_items
 from likeness.common.manifest import (
     Rejection,
     check_rejected_share,
@@ -21,12 +21,12 @@ from likeness.common.manifest import (
 )
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
+from likeness.common.sampling import SPLITS, split_by_share
 from likeness.voice.augment import augment_clips, convert_clips
 from likeness.voice.languages import check_language
 from likeness.voice.rows import Clip, Utterance
 from likeness.voice.text import normalize, unspoken_reason
 
-SPLITS = ("train", "val", "test")
 REASONS = ("no_text", "unknown_symbols", "error")
 
 
@@ -179,17 +179,12 @@ def _length(clips: Sequence[Clip]) -> float:
 def split_units(
     units: Mapping[str, Sequence[Clip]], train_share: float, val_share: float, rt: Runtime
 ) -> dict[str, str]:
-    """The split of each clip by id: units in a random order, each to the split furthest behind."""
-    shares = {"train": train_share, "val": val_share, "test": 1 - train_share - val_share}
-    taken = dict.fromkeys(shares, 0.0)
-    split_of: dict[str, str] = {}
-    for name in sorted(units, key=lambda name: rt.seed_for("split", name)):
-        size = _length(units[name])
-        total = sum(taken.values()) + size
-        split = max(shares, key=lambda split: shares[split] * total - taken[split])
-        taken[split] += size
-        split_of |= {clip.id: split for clip in units[name]}
-    return split_of
+    """The split of each clip by id: units in a random order, each in one split."""
+    order = sorted(units, key=lambda name: rt.seed_for("split", name))
+    split_of = split_by_share(
+        {name: _length(units[name]) for name in order}, train_share, val_share
+    )
+    return {clip.id: split_of[name] for name in order for clip in units[name]}
 
 
 # --- audio ----------------------------------------------------------------------------------------
@@ -213,11 +208,15 @@ def _augment(
         noise_db=cfg.augment_noise_db,
         gain_db=cfg.augment_gain_db,
     )
-    stored, failed = map_items(
-        vary, items, what="voice_augment", rt=rt, batch=32, workers=rt.workers
+    stored = map_all(
+        vary,
+        items,
+        problem="cannot be varied",
+        what="voice_augment",
+        rt=rt,
+        batch=32,
+        workers=rt.workers,
     )
-    if failed:
-        raise LikenessError(f"{audio[origin[failed[0].id]]}: cannot be varied ({failed[0].value})")
     return {name: (origin[name], found) for name, found in stored.items()}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
-from likeness.common.items import map_items
+from likeness.common.items import map_all
 from likeness.common.runtime import Runtime
 from likeness.common.weights import AGAIN, Shapes, read_folder_shapes, read_shapes
 from likeness.voice.speaker_encoder import WAVLM_RATE, embed_batch, is_ge2e
@@ -27,10 +27,8 @@ def embed_files(clips: Mapping[str, Path], *, encoder: Path, rt: Runtime) -> Arr
     """
     check_encoder(encoder)
     function = partial(embed_batch, encoder=encoder, device=rt.device)
-    found, rejected = map_items(function, clips, what="voice_speaker", rt=rt, batch=8)
-    if rejected:
-        first = rejected[0]
-        raise LikenessError(f"{clips[first.id]}: no speaker vector: {first.value}")
+    problem = "no speaker vector"
+    found = map_all(function, clips, problem=problem, what="voice_speaker", rt=rt, batch=8)
     return np.stack([np.frombuffer(found[name].read("vector.f32"), np.float32) for name in clips])
 
 

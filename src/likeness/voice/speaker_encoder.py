@@ -121,7 +121,8 @@ def _ge2e(folder: Path, config: dict[str, Any], device: str) -> Encoder:
         frames = mel_frames(wave, filters, config["fft"], hop)
         windows = [frames[at // hop : at // hop + config["window"]] for at in starts]
         _, (hidden, _) = network["lstm"](torch.stack(windows))
-        return network["linear"](hidden[-1]).relu()
+        found: torch.Tensor = network["linear"](hidden[-1]).relu()
+        return found
 
     loudness = 10 ** (config["loudness"] / 20)
     return Encoder(config["rate"], config["window"] * hop, config["step"] * hop, loudness, run)
@@ -151,6 +152,7 @@ def _wavlm(folder: Path, device: str) -> Encoder:
     def run(wave: "torch.Tensor", starts: list[int]) -> "torch.Tensor":
         windows = [wave[at : at + WAVLM_WINDOW].cpu().numpy() for at in starts]
         inputs = extractor(windows, sampling_rate=WAVLM_RATE, return_tensors="pt")
-        return network(inputs["input_values"].to(device)).embeddings
+        found: torch.Tensor = network(inputs["input_values"].to(device)).embeddings
+        return found
 
     return Encoder(WAVLM_RATE, WAVLM_WINDOW, WAVLM_STEP, 0.0, run)

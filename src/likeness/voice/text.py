@@ -15,7 +15,7 @@ from likeness.voice.languages import check_language, code
 from likeness.voice.tables import TABLES, Language, Noun
 
 Match = re.Match[str]
-Rule = tuple[re.Pattern[str], Callable[[Match], str]]
+Rewrite = tuple[re.Pattern[str], Callable[[Match], str]]
 
 PLAIN = str.maketrans(
     {
@@ -104,7 +104,7 @@ def _either(options: Iterable[str]) -> str:
     return "|".join(re.escape(one) + (ENDS if one[-1].isalpha() else "") for one in ordered)
 
 
-def _rules(table: Language) -> list[Rule]:
+def _rules(table: Language) -> list[Rewrite]:
     """Patterns and what they become, in the order in which they are applied."""
     speak = _Speaker(table)
     mark, group = re.escape(table.decimal), re.escape(table.thousands)
@@ -126,7 +126,7 @@ def _rules(table: Language) -> list[Rule]:
     roman = r"(?=[IVX])(X{0,3}(?:IX|IV|V?I{0,3}))(?![\w']|\.\w)"
     word = rf"[{SMALL}]+"
 
-    def rule(pattern: str, become: Callable[[Match], str] | str) -> Rule:
+    def rule(pattern: str, become: Callable[[Match], str] | str) -> Rewrite:
         if isinstance(become, str):
             spoken = become
             return re.compile(pattern), lambda match: match.expand(spoken)
@@ -503,7 +503,7 @@ class _Speaker:
 
     # --- Roman numbers ----------------------------------------------------------------------------
 
-    def roman_rules(self, rule: Callable[..., Rule], roman: str) -> list[Rule]:
+    def roman_rules(self, rule: Callable[..., Rewrite], roman: str) -> list[Rewrite]:
         named = rf"(?<!\w)([{CAPITAL}][{SMALL}]+) (?=\w\w|I(?:\s[{SMALL}]|[,.]|$)){roman}"
         rules = [
             rule(
@@ -570,7 +570,7 @@ class _Speaker:
             return match[0]
         return f"{match[1]} {day} de {self.table.months[month - 1]}"
 
-    def month_names(self, rule: Callable[..., Rule]) -> list[Rule]:
+    def month_names(self, rule: Callable[..., Rewrite]) -> list[Rewrite]:
         """English says `May 5` and `5 May` with an ordinal, Portuguese the first of a month alone."""
         months = "|".join(self.table.months)
         if self.table.month_first:
@@ -617,7 +617,7 @@ class _Speaker:
 
     # --- measures and money -----------------------------------------------------------------------
 
-    def feet_rules(self, rule: Callable[..., Rule]) -> list[Rule]:
+    def feet_rules(self, rule: Callable[..., Rewrite]) -> list[Rewrite]:
         if "ft" not in self.table.units:
             return []
         inches = r"(?:\"|''|″|in\b\.?|(?!\w))"

@@ -24,6 +24,7 @@ from likeness.common.manifest import (
 from likeness.common.params import Section
 from likeness.common.precision import Precision
 from likeness.common.runtime import Runtime
+from likeness.common.sampling import evenly
 from likeness.common.tracking import Tracker
 from likeness.voice.audio import read, resample
 from likeness.voice.codes import RATE, release_dvaes
@@ -198,12 +199,6 @@ def train(
     write_manifest(out_dir / "rejected.jsonl", rejected)
     trainer.checkpoints.clear()
     return metrics
-
-
-def evenly(rows: Sequence[Utterance], count: int) -> list[Utterance]:
-    """`count` rows, or all if there are fewer, from all over the list."""
-    count = min(count, len(rows))
-    return [rows[at * len(rows) // count] for at in range(count)]
 
 
 def _centroid(rows: Sequence[Utterance], dataset: Path, speaker: Path, rt: Runtime) -> Array:
