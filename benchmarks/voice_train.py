@@ -52,10 +52,11 @@ from likeness.voice.examples import Example, encode_rows  # noqa: E402
 from likeness.voice.listening import Judge  # noqa: E402
 from likeness.voice.merge import merge  # noqa: E402
 from likeness.voice.own_codes import fit_codes  # noqa: E402
-from likeness.voice.rows import Utterance  # noqa: E402
+from likeness.voice.rows import Utterance, choose_references  # noqa: E402
 from likeness.voice.train import VoiceTrain, _centroid, train  # noqa: E402
 from likeness.voice.trainer import BETAS, Trainer  # noqa: E402
 from likeness.voice.wer import word_errors  # noqa: E402
+from likeness.voice.xtts_files import read_settings  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ def build(job: Job, folder: Path, **changes: Any) -> Trainer:
     model = xtts.load_xtts(folder, rt.device)
     rows, examples = encoded(job, model, rt)
     held = [row for row in rows if row.split == job.split]
-    references = xtts.choose_references(rows, cfg.references)
+    references = choose_references(rows, cfg.references)
     if not held or not references:
         raise LikenessError(f"{dataset}: no usable clip in its train or its {job.split} split")
     speaker = job.folders["speaker"]
@@ -199,7 +200,8 @@ def build(job: Job, folder: Path, **changes: Any) -> Trainer:
     return Trainer(
         cfg, model, [examples[row.id] for row in rows if row.split == "train"],
         [examples[row.id] for row in held], [row.normalized for row in held],
-        [resample(*read(dataset / row.file_name), RATE) for row in references], judge,
+        [resample(*read(dataset / row.file_name), RATE) for row in references],
+        read_settings(folder), judge,
         Path(tempfile.mkdtemp(dir=job.work)), rt,
     )  # fmt: skip
 
@@ -212,7 +214,7 @@ def fit(job: Job) -> Path:
     clips = {row.id: job.folders["dataset"] / row.file_name for row in rows}
     fitted = fit_codes(
         base, [examples[row.id] for row in rows if row.split == "train"], clips,
-        references=[clips[row.id] for row in xtts.choose_references(rows, cfg.references)],
+        references=[clips[row.id] for row in choose_references(rows, cfg.references)],
         rounds=cfg.code_rounds, steps=cfg.code_steps, learning_rate=cfg.code_learning_rate, rt=rt,
     )  # fmt: skip
     folder = Path(shutil.copytree(base, job.work / "fitted" / base.name))
@@ -290,7 +292,7 @@ def theirs(job: Job, epochs: int, whole: bool = False) -> Run:
         "tokenizer_file": str(base / "vocab.json"),
         "mel_norm_file": str(base / "mel_stats.pth"),
         "dvae_checkpoint": str(base / "dvae.pth"),
-        "xtts_checkpoint": str(base / "model.pth"),
+        "xtts_filespoint": str(base / "model.pth"),
     }
     config = GPTTrainerConfig(
         model_args=GPTArgs(**model_args), audio=XttsAudioConfig(**settings["audio"]),

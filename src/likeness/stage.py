@@ -37,7 +37,7 @@ from likeness.voice.synthesize import VoiceSynthesize
 from likeness.voice.train import VoiceTrain
 from likeness.voice.transcribe import VoiceTranscribe
 from likeness.voice.whisper import check_asr
-from likeness.voice.xtts import check_xtts
+from likeness.voice.xtts_files import check_xtts
 
 S = TypeVar("S", bound=Section)
 

@@ -11,7 +11,7 @@ from likeness.common.io import digest, read_json
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
 from likeness.common.precision import Precision, dtype_of
 from likeness.common.runtime import Runtime
-from likeness.voice import codes, listening, own_codes
+from likeness.voice import base_codes, codes, listening
 from likeness.voice import train as train_module
 from likeness.voice import trainer as module
 from likeness.voice.audio import read
@@ -347,7 +347,7 @@ def test_what_found_the_codes_is_forgotten_before_training(
     held: list[int] = []
 
     def look(self: Trainer, tracker: Any) -> None:
-        held.extend(one.cache_info().currsize for one in (own_codes._reader, codes._load_dvae))
+        held.extend([len(base_codes.resident_reader._held), codes._load_dvae.cache_info().currsize])
         raise Killed
 
     monkeypatch.setattr(Trainer, "run", look)

@@ -30,17 +30,12 @@ from likeness.voice.codes import RATE, release_dvaes
 from likeness.voice.examples import REASONS, encode_rows
 from likeness.voice.listening import Judge
 from likeness.voice.own_codes import fit_codes, guide
-from likeness.voice.rows import Utterance
+from likeness.voice.rows import Utterance, choose_references
 from likeness.voice.speaker import embed_files
 from likeness.voice.trainer import Trainer
 from likeness.voice.whisper import check_model
-from likeness.voice.xtts import (
-    DVAE,
-    check_language,
-    choose_decoder,
-    choose_references,
-    load_xtts,
-)
+from likeness.voice.xtts import DVAE, choose_decoder, load_xtts
+from likeness.voice.xtts_files import check_speaks, check_xtts, read_settings
 
 Array = np.ndarray
 
@@ -114,8 +109,9 @@ def train(
         for row in read_manifest(dataset / "manifest.jsonl", Utterance)
         if row.split in ("train", "val")
     ]
+    check_xtts(base)
     model = load_xtts(base, rt.device)
-    check_language(base, cfg.language, "voice_train.language")
+    check_speaks(base, cfg.language, "voice_train.language")
     check_model(asr, cfg.language, "voice_train.language")
     examples, rejected = encode_rows(
         rows,
@@ -174,6 +170,7 @@ def train(
         [examples[row.id] for row in val],
         [row.normalized for row in evenly(val, cfg.sentences)],
         [resample(*read(path), RATE) for path in references],
+        read_settings(base),
         judge,
         rt.scratch("voice_train", digest_of(parts)),
         rt,

@@ -20,6 +20,7 @@ from likeness.voice.audio import encode
 from likeness.voice.codes import HOP, RATE
 from likeness.voice.examples import Example, make_batches
 from likeness.voice.listening import Judge
+from likeness.voice.lora import inject_adapter, plain_adapter
 from likeness.voice.losses import draw_style, next_token_losses, style_latents
 from likeness.voice.xtts import (
     ADAPTER,
@@ -27,9 +28,7 @@ from likeness.voice.xtts import (
     LATENTS,
     VOICE,
     Voice,
-    inject_adapter,
     latents_of,
-    plain_adapter,
     say,
     voice_of,
 )
@@ -55,6 +54,7 @@ class Trainer:
         val_split: list[Example],
         sentences: list[str],
         references: list[Array],
+        settings: dict[str, float],
         judge: Judge,
         scratch: Path,
         rt: Runtime,
@@ -65,7 +65,7 @@ class Trainer:
 
         self.cfg, self.rt, self.model, self.judge = cfg, rt, model, judge
         self.train_split, self.val_split = train_split, val_split
-        self.sentences, self.references = sentences, references
+        self.sentences, self.references, self.settings = sentences, references, settings
         self.embedding = voice_of(model, references).embedding
         self.checkpoints, self.samples = Checkpoints(scratch), scratch / "samples"
         self.accelerator = Accelerator(cpu=rt.device == "cpu", mixed_precision="no")
@@ -253,7 +253,14 @@ class Trainer:
         waves = []
         for number, text in enumerate(self.sentences):
             seed = self.rt.seed_for("sample", number)
-            wave = say(self.model, text, language=self.cfg.language, voice=voice, seed=seed)
+            wave = say(
+                self.model,
+                text,
+                language=self.cfg.language,
+                voice=voice,
+                seed=seed,
+                settings=self.settings,
+            )
             name = f"{self.step // self.steps_per_epoch:03d}-{number}.wav"
             write_bytes(self.samples / name, encode(np.nan_to_num(wave), rate, "WAV"))
             waves.append(wave)
