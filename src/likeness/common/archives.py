@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from likeness.common.errors import AGAIN, LikenessError
+from likeness.common.errors import AGAIN, LikenessError, one_line
 
 
 def read_archive(path: Path, device: str = "cpu") -> Any:
@@ -32,5 +32,5 @@ def read_archive(path: Path, device: str = "cpu") -> Any:
 
 
 def _broken(path: Path, error: Exception) -> LikenessError:
-    why, _, _ = " ".join(str(error).split()).partition(". ")  # PyTorch goes on for a page
+    why, _, _ = one_line(error).partition(". ")  # PyTorch goes on for a page
     return LikenessError(f"{path}: not an archive of PyTorch's ({why}); {AGAIN}")

@@ -24,7 +24,9 @@ HEADLINES = {
 }
 
 # What a result is held against is no result: of it, neither way is better.
-_REFERENCE = re.compile(r"(base|real|floor|other|shuffled|trained_on_real)_.*|.*_base")
+_REFERENCE = re.compile(
+    r"(base|real|floor|other|shuffled|trained_on_real)_.*|.*_(base|without_adapter)"
+)
 _LOWER = re.compile(
     r"(.*_)?(frechet|fid|kernel|kid|wer|cer|loss|failed|with_problems_tuned|rejected_share"
     r"|copy_share|imbalance_(train|val|test)|seconds_per_(step|image|second)|peak_memory_mib)"

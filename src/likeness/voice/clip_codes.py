@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from likeness.common.errors import one_line
 from likeness.common.result import Rejected, Result
 from likeness.voice.audio import SILENT, read, resample
 from likeness.voice.codes import CODE, FFT, RATE, load_dvae, log_mel
@@ -56,7 +57,7 @@ def read_clip(path: Path) -> tuple[Array, float]:
     try:
         samples, rate = read(path)
     except (OSError, soundfile.SoundFileError) as error:
-        raise Rejected("unreadable", " ".join(str(error).split())[:200]) from error
+        raise Rejected("unreadable", one_line(error)) from error
     if samples.ndim != 1:
         raise Rejected("unreadable", "not mono")
     peak = float(np.abs(samples).max(initial=0.0))

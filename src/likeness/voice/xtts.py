@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from likeness.common.archives import read_archive
-from likeness.common.errors import AGAIN, LikenessError
+from likeness.common.errors import AGAIN, LikenessError, one_line
 from likeness.common.io import read_json
 from likeness.voice.codes import RATE, use_griffin_lim
 
@@ -68,7 +68,7 @@ def load_xtts(
         model.init_models()
         model.load_state_dict(read_weights(folder))
     except (OSError, EOFError, ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise LikenessError(f"{folder}: Coqui's Xtts cannot load it ({_short(error)})") from error
+        raise LikenessError(f"{folder}: Coqui's Xtts cannot load it ({one_line(error)})") from error
     model.gpt.init_gpt_for_inference(kv_cache=model.args.kv_cache)
     # Not `model.eval()`, which builds the inference model again and forgets `kv_cache`.
     model.gpt.eval()
@@ -113,10 +113,6 @@ def read_speakers(folder: Path, device: str = "cpu") -> dict[str, Voice]:
     return found
 
 
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
 # --- adapters -------------------------------------------------------------------------------------
 
 
@@ -132,7 +128,9 @@ def read_adapter(path: Path, base: Path) -> Weights:
     try:
         adapter = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise LikenessError(f"{path}: not an adapter ({_short(error)}); run voice_train") from error
+        raise LikenessError(
+            f"{path}: not an adapter ({one_line(error)}); run voice_train"
+        ) from error
     weights = read_weights(base, "meta")
     for name, delta in deltas({name: tensor.to("meta") for name, tensor in adapter.items()}):
         if f"gpt.{name}" not in weights or weights[f"gpt.{name}"].shape != delta.shape:
