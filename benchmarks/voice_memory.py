@@ -25,8 +25,8 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from likeness.voice.codes import FRAMES  # noqa: E402
 from likeness.voice.examples import Example  # noqa: E402
+from likeness.voice.lora import inject_adapter  # noqa: E402
 from likeness.voice.losses import Style, next_token_losses, style_latents  # noqa: E402
-from likeness.voice.xtts import inject_adapter  # noqa: E402
 
 MINI = ROOT / "models" / "xtts_mini"
 TOKENS, CODES, REFERENCE = 100, 250, 129  # of a row, and codes of what it is conditioned on (6 s)

@@ -11,7 +11,7 @@ of references; each measurement is a process of its own, the two in turns.
   stop, against GPTTrainer's loading, epochs, evaluations and checkpoints. GPTTrainer runs
   for `--epochs`; those that it lacks are extrapolated.
 
-What both reach is measured by voice_train's loss and judge: of voice_train in the epoch that it chose
+What both reach is measured by voice_train's loss and listener: of voice_train in the epoch that it chose
 by sentences of val, of GPTTrainer in that of its lowest loss on val. `--split test` measures on clips
 by which neither chose, `--epochs 12` what GPTTrainer reaches in as many epochs as voice_train.
 
@@ -49,13 +49,14 @@ from likeness.voice import xtts  # noqa: E402
 from likeness.voice.audio import read, resample  # noqa: E402
 from likeness.voice.codes import RATE  # noqa: E402
 from likeness.voice.examples import Example, encode_rows  # noqa: E402
-from likeness.voice.listening import Judge  # noqa: E402
+from likeness.voice.listening import Listener  # noqa: E402
 from likeness.voice.merge import merge  # noqa: E402
 from likeness.voice.own_codes import fit_codes  # noqa: E402
-from likeness.voice.rows import Utterance  # noqa: E402
+from likeness.voice.rows import Utterance, choose_references  # noqa: E402
 from likeness.voice.train import VoiceTrain, _centroid, train  # noqa: E402
 from likeness.voice.trainer import BETAS, Trainer  # noqa: E402
 from likeness.voice.wer import word_errors  # noqa: E402
+from likeness.voice.xtts_files import read_settings  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -188,18 +189,16 @@ def build(job: Job, folder: Path, **changes: Any) -> Trainer:
     model = xtts.load_xtts(folder, rt.device)
     rows, examples = encoded(job, model, rt)
     held = [row for row in rows if row.split == job.split]
-    references = xtts.choose_references(rows, cfg.references)
+    references = choose_references(rows, cfg.references)
     if not held or not references:
         raise LikenessError(f"{dataset}: no usable clip in its train or its {job.split} split")
     speaker = job.folders["speaker"]
-    judge = Judge(
-        asr=job.folders["asr"], language=cfg.language, normalizer=cfg.normalizer, speaker=speaker,
-        centroid=_centroid(held, dataset, speaker, rt), device=rt.device,
-    )  # fmt: skip
+    listener = Listener(cfg, job.folders["asr"], speaker, _centroid(held, dataset, speaker, rt), rt)
     return Trainer(
         cfg, model, [examples[row.id] for row in rows if row.split == "train"],
         [examples[row.id] for row in held], [row.normalized for row in held],
-        [resample(*read(dataset / row.file_name), RATE) for row in references], judge,
+        [resample(*read(dataset / row.file_name), RATE) for row in references],
+        read_settings(folder), listener,
         Path(tempfile.mkdtemp(dir=job.work)), rt,
     )  # fmt: skip
 
@@ -212,7 +211,7 @@ def fit(job: Job) -> Path:
     clips = {row.id: job.folders["dataset"] / row.file_name for row in rows}
     fitted = fit_codes(
         base, [examples[row.id] for row in rows if row.split == "train"], clips,
-        references=[clips[row.id] for row in xtts.choose_references(rows, cfg.references)],
+        references=[clips[row.id] for row in choose_references(rows, cfg.references)],
         rounds=cfg.code_rounds, steps=cfg.code_steps, learning_rate=cfg.code_learning_rate, rt=rt,
     )  # fmt: skip
     folder = Path(shutil.copytree(base, job.work / "fitted" / base.name))
@@ -290,7 +289,7 @@ def theirs(job: Job, epochs: int, whole: bool = False) -> Run:
         "tokenizer_file": str(base / "vocab.json"),
         "mel_norm_file": str(base / "mel_stats.pth"),
         "dvae_checkpoint": str(base / "dvae.pth"),
-        "xtts_checkpoint": str(base / "model.pth"),
+        "xtts_filespoint": str(base / "model.pth"),
     }
     config = GPTTrainerConfig(
         model_args=GPTArgs(**model_args), audio=XttsAudioConfig(**settings["audio"]),

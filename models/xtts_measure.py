@@ -34,11 +34,19 @@ def speak(
     """Samples at RATE of each text in the folder's voice of that name, by the folder's settings."""
     from likeness.voice.speech import own_speakers
     from likeness.voice.xtts import say
+    from likeness.voice.xtts_files import read_settings
 
-    own = own_speakers(folder)
+    own, settings = own_speakers(folder), read_settings(folder)
     pairs = zip(texts, voices, strict=True)
     return [
-        say(model, text, language=LANGUAGE, voice=own[voice], seed=rt.seed_for("speak", number))
+        say(
+            model,
+            text,
+            language=LANGUAGE,
+            voice=own[voice],
+            seed=rt.seed_for("speak", number),
+            settings=settings,
+        )
         for number, (text, voice) in enumerate(rt.progress(pairs, "speak", total=len(texts)))
     ]
 

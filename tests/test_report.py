@@ -43,8 +43,19 @@ VOICE_TRAINING = {
     **{"base": "tiny_xtts", "base_id": "tiny_xtts", "base_license": "apache-2.0"},
     **{"rank": 8, "batch": 4, "accumulation": 2, "learning_rate": 0.001},
     **{"trainable_parameters": 1234, "trainable_share": 0.0214, "train_n": 70, "epochs": 12},
-    **{"best_epoch": 9, "val_sentences": 6, "val_wer": 0.125, "val_wer_base": 0.5, "val_n": 8},
-    **{"val_similarity": 0.81, "val_similarity_base": 0.62, "val_loss": 2.5, "val_loss_base": 4.25},
+    **{
+        "best_epoch": 9,
+        "val_sentences": 6,
+        "val_wer": 0.125,
+        "val_wer_without_adapter": 0.5,
+        "val_n": 8,
+    },
+    **{
+        "val_similarity": 0.81,
+        "val_similarity_without_adapter": 0.62,
+        "val_loss": 2.5,
+        "val_loss_without_adapter": 4.25,
+    },
     **{"code_rounds": 2, "code_steps": 250},
 }
 HEARD = {"heard": "a red <hat>", "wer": 0.25, "similarity": 0.81, "dnsmos": 3.14}

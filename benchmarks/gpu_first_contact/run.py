@@ -442,7 +442,7 @@ def hear_clip(job: Job) -> None:
     wave, encoded = resample(samples, rate, RATE), []
     for asked in (job.device, "cpu"):
         with job.measured(f"a clip heard, asked for {asked}") as row:
-            model = load_whisper(folder, hearing_device(asked))
+            model = load_whisper(folder, hearing_device(asked), "default", 1)
             list(model.transcribe(wave, language="en", temperature=0.0)[0])
             mel = model.feature_extractor(wave)[:, :3000]
             found = model.encode(np.pad(mel, ((0, 0), (0, 3000 - mel.shape[1]))))
@@ -572,9 +572,9 @@ def begin() -> None:
     image_train.Tracker = voice_train.Tracker = Curves
     if not hears():
         del stage.MODELS["asr"]
-        listening.hear = lambda *_: ""
+        listening.hear_files = lambda clips, *_, **__: dict.fromkeys(clips, "")
         evaluate.check_model = voice_train.check_model = lambda *_: None
-        evaluate.hear_files = lambda clips, **_: dict.fromkeys(clips, "")
+        evaluate.hear_files = lambda clips, *_, **__: dict.fromkeys(clips, "")
     if here("TTS") and not here("torchcodec"):
         with pretended("torchcodec"):  # Coqui looks for it once
             importlib.import_module("TTS")

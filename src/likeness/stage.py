@@ -39,8 +39,8 @@ from likeness.voice.speaker import check_encoder
 from likeness.voice.synthesize import VoiceSynthesize
 from likeness.voice.train import VoiceTrain
 from likeness.voice.transcribe import VoiceTranscribe
-from likeness.voice.whisper import check_asr
-from likeness.voice.xtts import check_xtts
+from likeness.voice.whisper_files import check_asr
+from likeness.voice.xtts_files import check_xtts
 
 S = TypeVar("S", bound=Section)
 

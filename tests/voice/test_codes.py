@@ -8,6 +8,7 @@ import pytest
 
 from likeness.voice.codes import CODE, FFT, HOP, RATE, griffin_lim, load_dvae, log_mel
 from likeness.voice.xtts import Voice, load_xtts, say, voice_of
+from likeness.voice.xtts_files import read_settings
 from tests.voice.sounds import babble
 from tests.voice.tiny_xtts import build_xtts_folder
 
@@ -26,6 +27,11 @@ def model(folder: Path) -> Any:
 @pytest.fixture
 def voice(model: Any) -> Voice:
     return voice_of(model, [babble(2)])
+
+
+def said(model: Any, base: Path, voice: Voice) -> np.ndarray:
+    settings = read_settings(base)
+    return say(model, "A hat.", language="en", voice=voice, seed=0, settings=settings)
 
 
 def test_references_are_seen_as_when_it_speaks(model: Any) -> None:
@@ -64,7 +70,7 @@ def test_what_the_language_model_says_is_decoded_by_the_dvae(
     dvae, stats = load_dvae(folder, "cpu")
     decode = dvae.decode
     monkeypatch.setattr(dvae, "decode", lambda codes: heard.append(codes) or decode(codes))
-    wave = say(model, "A hat.", language="en", voice=voice, seed=0)
+    wave = said(model, folder, voice)
     (codes,) = heard
     assert int(codes.max()) < dvae.num_tokens
     rate = model.config.audio.output_sample_rate
@@ -81,7 +87,7 @@ def test_saying_nothing_is_silence(folder: Path, model: Any, voice: Voice) -> No
 
     with torch.no_grad():
         model.gpt.mel_head.bias[model.gpt.stop_audio_token] = 100.0
-    wave = say(model, "A hat.", language="en", voice=voice, seed=0)
+    wave = said(model, folder, voice)
     assert len(wave)
     assert not wave.any()
 
@@ -91,7 +97,7 @@ def test_the_stock_loader_passes_over_the_name(folder: Path, tiny_xtts: Path) ->
 
     wave = babble(2)
     named, plain = (
-        say(found, "A hat.", language="en", voice=voice_of(found, [wave]), seed=0)
+        said(found, folder, voice_of(found, [wave]))
         for found in (stock(folder), load_xtts(tiny_xtts, "cpu"))
     )
     assert np.array_equal(named, plain)

@@ -81,7 +81,7 @@ def inputs(tmp_path: Path) -> dict[str, Path]:
 def _listeners(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the models' place: base loses the last word, tuned is heard well, and so is real."""
 
-    def hear(clips: dict[str, Path], **options: Any) -> dict[str, str]:
+    def hear(clips: dict[str, Path], *_: Any, **options: Any) -> dict[str, str]:
         texts = {f"u{at}": text for at, text in enumerate(TEXTS)} | {"list-1": "A new bag."}
         heard = {name: texts[name.split("/")[1].rpartition("-")[0]] for name in clips}
         return {

@@ -8,13 +8,13 @@ import pytest
 
 from likeness.common.errors import LikenessError
 from likeness.common.runtime import Runtime
-from likeness.voice import examples
+from likeness.voice import clip_codes
 from likeness.voice.audio import encode, read
+from likeness.voice.clip_codes import encode_clips
 from likeness.voice.codes import CODE, FRAMES, RATE, build_dvae
 from likeness.voice.examples import (
     REASONS,
     Example,
-    encode_clips,
     encode_rows,
     make_batches,
 )
@@ -88,13 +88,13 @@ def test_a_known_clip_is_not_encoded_again(
     rows = [utterance(at) for at in range(2)]
     first, _ = encoded(rows, tiny_voice, tiny_xtts, model, rt)
     calls: list[Path] = []
-    original = examples._encode
+    original = clip_codes._encode
 
     def record(path: Path, *rest: Any) -> Any:
         calls.append(path)
         return original(path, *rest)
 
-    monkeypatch.setattr(examples, "_encode", record)
+    monkeypatch.setattr(clip_codes, "_encode", record)
     again, _ = encoded([*rows, utterance(2)], tiny_voice, tiny_xtts, model, rt, max_text_tokens=99)
     assert [path.name for path in calls] == ["u2.wav"]
     assert again["u0"].codes.tolist() == first["u0"].codes.tolist()

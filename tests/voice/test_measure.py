@@ -11,23 +11,18 @@ from likeness.common.runtime import Runtime
 from likeness.voice import measure, mos
 from likeness.voice.audio import encode, read
 from likeness.voice.measure import hear_files, rate_files
-from likeness.voice.wer import read_script, word_errors
-from likeness.voice.windows import resample_clips
+from likeness.voice.wer import Hearing, read_script, word_errors
 from tests.conftest import ROOT, runtime
 from tests.voice.sounds import babble, silence, write
 
 DNSMOS = ROOT / "models" / "dnsmos"
 
 
+HEARING = Hearing(language="en", compute_type="default", beam_size=5, normalizer="english")
+
+
 def hear(clips: dict[str, Path], whisper: Path, rt: Runtime) -> dict[str, str]:
-    return hear_files(clips, asr=whisper, language="en", compute_type="default", beam_size=5, rt=rt)
-
-
-def test_whisper_hears_at_its_rate(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.wav", encode(babble(1.0, 24000), 24000, "WAV"))
-    (found,) = resample_clips([path], rate=16000)
-    samples, rate = read(found.files["audio.flac"])
-    assert (len(samples), rate) == (16000, 16000)
+    return hear_files(clips, HEARING, asr=whisper, rt=rt)
 
 
 def test_sentences_of_the_narration_are_heard(
@@ -57,16 +52,11 @@ def test_what_is_heard_as_a_loop_is_nothing(
         words = [["and", 0.0, 0.1, 0.9]]
         return [Result({"words": words, "compression_ratio": one}) for one in ratios]
 
-    monkeypatch.setattr(measure, "transcribe_windows", listen)
+    monkeypatch.setattr(measure, "transcribe_clips", listen)
     clip = write(tmp_path / "a.wav", encode(babble(1.0), 22050, "WAV"))
     found = {
         language: hear_files(
-            {"a": clip},
-            asr=tmp_path,
-            language=language,
-            compute_type="default",
-            beam_size=5,
-            rt=rt,
+            {"a": clip}, HEARING.model_copy(update={"language": language}), asr=tmp_path, rt=rt
         )
         for language in ("en", "loop")
     }

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from likeness.common.archives import read_archive
 from likeness.common.errors import LikenessError
 from likeness.common.io import digest
-from likeness.voice.archives import read_archive, write_archive
 from likeness.voice.merge import main, merge
-from likeness.voice.speech import SETTINGS, read_settings, speak
+from likeness.voice.packing import write_archive
+from likeness.voice.speech import speak
 from likeness.voice.xtts import FILES, SPEAKERS, load_xtts, read_speakers, read_weights
+from likeness.voice.xtts_files import read_settings
 from tests.conftest import files_of
 from tests.voice.tiny_xtts import build_voice_folder, build_xtts_folder
 
@@ -38,7 +40,7 @@ def said(base: Path, adapter: Path | None, dvae: Path | None, clip: Path) -> lis
     found = speak(
         [{"text": "The red hat is warm.", "seed": seed, "speaker": ""} for seed in (1, 2)],
         base=base, adapter=adapter, dvae=dvae, references=[clip], language="en",
-        settings=read_settings(base / "config.json", dict.fromkeys(SETTINGS)), device="cpu",
+        settings=read_settings(base), device="cpu",
     )  # fmt: skip
     return [one.files["audio.wav"] for one in found]  # type: ignore[union-attr]
 

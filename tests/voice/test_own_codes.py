@@ -8,10 +8,13 @@ import pytest
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import digest
+from likeness.voice import base_codes
 from likeness.voice import own_codes as module
-from likeness.voice.codes import FFT, FRAMES, build_dvae, load_dvae, log_mel, stock_state
-from likeness.voice.examples import Example, encode_rows, read_clip
-from likeness.voice.own_codes import fit_codes, guide, guided_codes, pair_up, read_aloud
+from likeness.voice.base_codes import dvae_mel, guided_codes
+from likeness.voice.clip_codes import read_clip
+from likeness.voice.codes import FFT, FRAMES, build_dvae, load_dvae, log_mel
+from likeness.voice.examples import Example, encode_rows
+from likeness.voice.own_codes import fit_codes, guide, pair_up, read_aloud, stock_state
 from likeness.voice.xtts import load_xtts, voice_of
 from tests.conftest import runtime
 from tests.voice.tiny_xtts import utterance
@@ -83,7 +86,7 @@ def test_codes_fit_the_voice_better_and_the_base_stays(
     assert torch.equal(small.codebook.embed, load_dvae(tiny_xtts, "cpu")[0].codebook.embed)
     readings = read_aloud(examples[5:], **reader)
     known, stats = load_dvae(tiny_xtts, "cpu")
-    unheard = pair_up(known, readings, {"u5": module._mel(clips["u5"], stats)})
+    unheard = pair_up(known, readings, {"u5": dvae_mel(clips["u5"], stats)})
 
     def error(dvae: Any) -> float:
         with torch.inference_mode():
@@ -118,7 +121,7 @@ def test_a_killed_fit_ends_as_one_that_was_not_and_reads_nothing_again(
     with pytest.raises(KeyboardInterrupt):
         fit(tiny_xtts, examples, clips, tmp_path / "killed", 2, 2)
     monkeypatch.setattr(module, "_learn", learn)
-    monkeypatch.setattr(module, "_reader", refuse)
+    monkeypatch.setattr(base_codes, "resident_reader", refuse)
     resumed = fit(tiny_xtts, examples, clips, tmp_path / "killed", 2, 2)
     assert digest(resumed) == digest(whole)
     monkeypatch.setattr(module, "_learn", refuse)
@@ -171,7 +174,7 @@ def test_the_decoder_has_the_voice_s_levels(
 
     known, stats = load_dvae(tiny_xtts, "cpu")
     dvae, _ = load_dvae(tiny_xtts, "cpu", fit(tiny_xtts, examples, clips, tmp_path, steps=1))
-    mels = {one.id: module._mel(clips[one.id], stats) for one in examples[:5]}
+    mels = {one.id: dvae_mel(clips[one.id], stats) for one in examples[:5]}
     codes = pair_up(known, read_aloud(examples[:5], **reader), mels).codes
     said, heard = dvae.decode(codes[None])[0][0].detach(), torch.cat([*mels.values()], dim=1)
     torch.testing.assert_close(said.mean(dim=1), heard.mean(dim=1), atol=1e-3, rtol=0)
@@ -187,11 +190,11 @@ def test_the_decoder_goes_only_part_of_the_way(
 ) -> None:
     import torch
 
-    share = module.LEARNT
+    share = module.KEPT_SHARE
     part, _ = load_dvae(
         tiny_xtts, "cpu", fit(tiny_xtts, examples, clips, tmp_path / "part", steps=5)
     )
-    monkeypatch.setattr(module, "LEARNT", 1.0)
+    monkeypatch.setattr(module, "KEPT_SHARE", 1.0)
     whole, _ = load_dvae(
         tiny_xtts, "cpu", fit(tiny_xtts, examples, clips, tmp_path / "whole", steps=5)
     )
@@ -223,7 +226,7 @@ def test_a_text_is_read_several_times_and_known_ones_not_again(
         assert all(0 <= int(code) < dvae.num_tokens for one in readings for code in one)
     monkeypatch.setattr(module, "SHORTEST", 10_000)
     assert read_aloud(examples[:2], **reader) == {"u0": [], "u1": []}
-    monkeypatch.setattr(module, "_reader", refuse)
+    monkeypatch.setattr(base_codes, "resident_reader", refuse)
     read_aloud(examples[:2], **reader)
     with pytest.raises(LikenessError, match=r"cannot read the text of clip u2 "):
         read_aloud(examples[:3], **reader)
@@ -304,7 +307,7 @@ def test_known_clips_are_not_guided_again(
     first = guide(examples[:2], clips, **options)
     assert [one.id for one in first] == ["u0", "u1"]
     assert [one.tokens for one in first] == [one.tokens for one in examples[:2]]
-    monkeypatch.delattr(module, "guided_codes")
+    monkeypatch.delattr(base_codes, "guided_codes")
     again = guide(examples[:2], clips, **options)
     assert [one.codes.tolist() for one in again] == [one.codes.tolist() for one in first]
     with pytest.raises(LikenessError, match=r"u2\.wav: no codes can be found"):

@@ -1,38 +1,12 @@
-"""Settings that are the base's, and texts that a tokenizer takes."""
+"""Texts that a tokenizer takes."""
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from likeness.common.errors import LikenessError
-from likeness.common.io import write_json
 from likeness.common.result import Rejected
-from likeness.voice.speech import SETTINGS, check_text, read_settings
-
-OWN = {"temperature": 0.75, "top_k": 50, "top_p": 0.85, "repetition_penalty": 5}
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    write_json(tmp_path / "config.json", {**OWN, "length_penalty": 1.0})
-    return tmp_path / "config.json"
-
-
-def test_settings_are_the_base_s_unless_given(config: Path) -> None:
-    nothing: dict[str, float | None] = dict.fromkeys(SETTINGS)
-    assert read_settings(config, nothing) == OWN
-    assert read_settings(config, {**nothing, "temperature": 0.2})["temperature"] == 0.2
-    found = read_settings(config, nothing)
-    assert isinstance(found["repetition_penalty"], float), "transformers refuses 5"
-    assert isinstance(found["top_k"], int)
-
-
-def test_a_config_without_a_setting_is_one_line(tmp_path: Path) -> None:
-    write_json(tmp_path / "config.json", {"temperature": 0.75})
-    with pytest.raises(LikenessError, match=r"no top_k; set voice_synthesize\.top_k"):
-        read_settings(tmp_path / "config.json", dict.fromkeys(SETTINGS))
+from likeness.voice.speech import check_text
 
 
 def model() -> Any:

@@ -11,10 +11,12 @@ import soundfile
 from likeness.common.errors import LikenessError
 from likeness.common.io import digest, read_json, write_json
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
+from likeness.common.resident import OneAtATime
 from likeness.common.runtime import Runtime
 from likeness.voice import speech
 from likeness.voice.rows import Pair, Speech
 from likeness.voice.synthesize import VoiceSynthesize, make_pairs, read_list, synthesize
+from likeness.voice.xtts import load_xtts
 from tests.conftest import files_of, runtime, section
 from tests.voice.tiny_xtts import (
     TEXTS,
@@ -204,7 +206,7 @@ def test_one_model_is_held_at_a_time(
 ) -> None:
     """Two XTTS-v2 are more than some GPUs have room for, and none is needed where all is known."""
     models: list[Any] = []
-    load = speech.load_xtts
+    load = load_xtts
 
     def counted(*args: Any, **options: Any) -> Any:
         assert not any(model() for model in models), "the one before is still there"
@@ -212,8 +214,7 @@ def test_one_model_is_held_at_a_time(
         models.append(weakref.ref(model))
         return model
 
-    monkeypatch.setattr(speech, "load_xtts", counted)
-    monkeypatch.setattr(speech, "_held", {})
+    monkeypatch.setattr(speech, "resident_xtts", OneAtATime(counted))
     run(folders, tmp_path / "a", rt, others=2)
     assert len(models) == 2, "the base says all it has to before the tuned one is loaded"
     run(folders, tmp_path / "b", rt, others=2)
@@ -224,13 +225,18 @@ def test_the_adapter_and_fitted_codes_are_what_the_tuned_voice_depends_on(
     folders: dict[str, Path], tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[tuple[bool, bool]] = []
-    speak_one = speech._speak_one
+    asked: dict[str, Any] = {}
+    speak_one, resident_xtts = speech._speak_one, speech.resident_xtts
+
+    def recorded(*args: Any, **options: Any) -> Any:
+        asked.update(options)
+        return resident_xtts(*args, **options)
 
     def counted(*args: Any) -> Any:
-        (key,) = speech._held
-        said.append((key[1] is not None, key[2] is not None))
+        said.append((asked["adapter"] is not None, asked["dvae"] is not None))
         return speak_one(*args)
 
+    monkeypatch.setattr(speech, "resident_xtts", recorded)
     monkeypatch.setattr(speech, "_speak_one", counted)
     run(folders, tmp_path / "a", rt)
     assert said == [(False, False)] * 3 + [(True, False)] * 3
@@ -303,7 +309,7 @@ def test_a_base_that_cannot_speak_is_found_before_anything_is_said(
 ) -> None:
     import torch
 
-    monkeypatch.setattr(speech, "load_xtts", None)  # not even loaded
+    monkeypatch.setattr(speech, "resident_xtts", None)  # not even loaded
     base = tmp_path / "base"
     shutil.copytree(folders["base"], base)
     (base / "model.pth").write_bytes((base / "model.pth").read_bytes()[:1000])

@@ -11,7 +11,7 @@ from likeness.common.io import digest, read_json
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
 from likeness.common.precision import Precision, dtype_of
 from likeness.common.runtime import Runtime
-from likeness.voice import codes, listening, own_codes
+from likeness.voice import base_codes, codes, listening
 from likeness.voice import train as train_module
 from likeness.voice import trainer as module
 from likeness.voice.audio import read
@@ -19,7 +19,7 @@ from likeness.voice.merge import merge
 from likeness.voice.synthesize import VoiceSynthesize, synthesize
 from likeness.voice.train import VoiceTrain, train
 from likeness.voice.trainer import Trainer
-from likeness.voice.whisper import check_model
+from likeness.voice.whisper_files import check_model
 from likeness.voice.xtts import ADAPTER, read_adapter
 from tests.conftest import bundled_model, files_of, runtime, section
 from tests.voice.tiny_xtts import utterance
@@ -57,7 +57,7 @@ def folders(
 
 def without_whisper(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("likeness.voice.train.check_model", lambda *_: None)
-    patch.setattr(listening, "hear", lambda *_: "a hat")
+    patch.setattr(listening, "hear_files", lambda clips, *_, **__: dict.fromkeys(clips, "a hat"))
 
 
 @pytest.fixture(autouse=True)
@@ -138,7 +138,7 @@ def test_metrics_and_curves(trained: tuple[Path, dict[str, Any]]) -> None:
     out, metrics = trained
     assert (metrics["steps"], metrics["epochs"]) == (STEPS, 3)
     assert metrics["best_epoch"] in (0, 1, 2, 3)
-    assert metrics["val_score"] >= metrics["val_score_base"]
+    assert metrics["val_score"] >= metrics["val_score_without_adapter"]
     assert metrics["val_wer"] == pytest.approx(0.8, abs=0.2)
     assert (metrics["train_n"], metrics["val_n"], metrics["val_sentences"]) == (5, 2, 2)
     assert 0 < metrics["trainable_share"] < 1
@@ -170,7 +170,7 @@ def test_training_lowers_the_validation_loss(
     metrics = run(folders, tmp_path, rt, epochs=8, evaluate_every=8, dropout=0.0)
     rows = (tmp_path / "plots/plots/metrics/val/loss.tsv").read_text().split()
     assert metrics["epochs"] == 8
-    assert float(rows[-1]) < 0.98 * metrics["val_loss_base"]
+    assert float(rows[-1]) < 0.98 * metrics["val_loss_without_adapter"]
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_the_best_epoch_is_the_one_that_is_heard_best_and_not_of_the_lowest_loss
     metrics = run(folders, tmp_path, rt)
     assert (metrics["best_epoch"], metrics["val_loss"]) == (1, 4.0)
     assert (metrics["val_wer"], metrics["val_similarity"]) == (0.1, 0.6)
-    assert (metrics["val_score"], metrics["val_score_base"]) == (0.5, 0.0)
+    assert (metrics["val_score"], metrics["val_score_without_adapter"]) == (0.5, 0.0)
     adapter = read_adapter(tmp_path / "data" / ADAPTER, folders["base"])
     for name, tensor in kept[1].items():
         scale = 2.0 if ".lora_B." in name else 1.0
@@ -289,7 +289,7 @@ def test_the_validation_loss_is_the_same_when_computed_twice(
 
     monkeypatch.setattr(Trainer, "_val_loss", twice)
     scripted(monkeypatch, [(0.5, 0.5)] * 2)
-    assert run(folders, tmp_path, rt, epochs=1)["val_loss_base"] > 0
+    assert run(folders, tmp_path, rt, epochs=1)["val_loss_without_adapter"] > 0
 
 
 # --- what it leaves -------------------------------------------------------------------------------
@@ -341,7 +341,7 @@ def test_what_found_the_codes_is_forgotten_before_training(
     held: list[int] = []
 
     def look(self: Trainer, tracker: Any) -> None:
-        held.extend(one.cache_info().currsize for one in (own_codes._reader, codes._load_dvae))
+        held.extend([len(base_codes.resident_reader._held), codes._load_dvae.cache_info().currsize])
         raise Killed
 
     monkeypatch.setattr(Trainer, "run", look)
@@ -437,7 +437,7 @@ def test_what_auto_is_on_a_gpu_learns_and_goes_on_after_a_kill(
     metrics = run(folders, tmp_path / "whole", runtime(tmp_path / "a", half=half))
     assert set(kinds) == {dtype_of(half)}
     assert (metrics["best_epoch"], metrics["steps"]) == (3, STEPS)
-    assert all(np.isfinite(metrics[name]) for name in ("val_loss", "val_loss_base"))
+    assert all(np.isfinite(metrics[name]) for name in ("val_loss", "val_loss_without_adapter"))
     if half == "fp16":  # a step without the first, at half the scale from then on
         assert scales[1:] == [scales[0] / 2] * (len(scales) - 1)
     adapter = read_adapter(tmp_path / "whole" / "data" / ADAPTER, folders["base"])

@@ -14,10 +14,9 @@ import pytest
 from likeness.common.errors import LikenessError
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
 from likeness.common.runtime import Runtime
-from likeness.voice import hear
 from likeness.voice import transcribe as module
+from likeness.voice import whisper as whisper_module
 from likeness.voice.audio import encode, read
-from likeness.voice.hear import detect_languages, transcribe_windows, whole_words
 from likeness.voice.rows import Recording, Region, Transcript
 from likeness.voice.segment import VoiceSegment, segment
 from likeness.voice.transcribe import (
@@ -30,7 +29,13 @@ from likeness.voice.transcribe import (
     transcribe,
 )
 from likeness.voice.wer import Sentence, WordErrors
-from likeness.voice.whisper import RATE, load_whisper
+from likeness.voice.whisper import (
+    RATE,
+    detect_languages,
+    load_whisper,
+    transcribe_clips,
+    whole_words,
+)
 from likeness.voice.windows import cut_windows
 from likeness.voice.words import Word
 from tests.conftest import files_of, runtime, section
@@ -212,7 +217,7 @@ def test_a_recording_s_language_is_the_likeliest_over_its_windows(
             found = heard[len(samples) // RATE]
             return (*found[0], found)
 
-    monkeypatch.setattr(hear, "load_whisper", lambda *_, **__: Model())
+    monkeypatch.setattr(whisper_module, "load_whisper", lambda *_, **__: Model())
     paths = [
         write(tmp_path / f"{at}.flac", encode(silence(at, RATE), RATE, "FLAC")) for at in heard
     ]
@@ -317,11 +322,11 @@ def test_a_gpu_gets_one_caller_and_results_of_its_own(
     rt = replace(runtime(tmp_path / "cache", workers=3), device="cuda")
     loaded: list[tuple[str, int]] = []
 
-    def load(asr: Path, device: str, compute_type: str, workers: int) -> Any:
-        loaded.append((device, workers))
-        return load_whisper(asr, "cpu", compute_type, workers)
+    def load(asr: Path, device: str, compute_type: str, threads: int) -> Any:
+        loaded.append((device, threads))
+        return load_whisper(asr, "cpu", compute_type, threads)
 
-    monkeypatch.setattr(hear, "load_whisper", load)
+    monkeypatch.setattr(whisper_module, "load_whisper", load)
     for heard in ("cpu", "cuda", "cpu"):  # where CTranslate2 can run, whatever torch uses
         monkeypatch.setattr(module, "hearing_device", lambda _, heard=heard: heard)
         run(segments, whisper, tmp_path / heard, rt, parallel=0)
@@ -335,7 +340,7 @@ def test_company_changes_nothing(segments: Path, whisper: Path, tmp_path: Path) 
         write(path, encode(babble(4.0 + seed, RATE, seed), RATE, "FLAC"))
         jobs.append({"audio": path, "language": "en"})
     listen = partial(
-        transcribe_windows, asr=whisper, device="cpu", compute_type="default", beam_size=5
+        transcribe_clips, asr=whisper, device="cpu", compute_type="default", beam_size=5
     )
     together = listen([*jobs, jobs[-1], jobs[-1]])
     assert [one.record for one in together[3:]] == [together[2].record] * 2
@@ -376,7 +381,7 @@ def test_what_is_not_speech_is_kept_with_its_scores(whisper: Path, tmp_path: Pat
     paths = [
         write(tmp_path / f"{name}.flac", encode(x, RATE, "FLAC")) for name, x in sounds.items()
     ]
-    found = transcribe_windows(
+    found = transcribe_clips(
         [{"audio": path, "language": "en"} for path in paths],
         asr=whisper,
         device="cpu",

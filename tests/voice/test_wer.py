@@ -11,9 +11,9 @@ from likeness.voice.wer import (
     character_errors,
     pooled_rate,
     read_script,
-    understood,
     word_errors,
 )
+from likeness.voice.whisper import understood
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,8 @@ def ratio(text: str) -> float:
     ],
 )
 def test_a_loop_is_not_understood(text: str, kept: bool) -> None:
-    assert understood(text, ratio(text)) == (text if kept else "")
+    record = {"words": [[text]], "compression_ratio": ratio(text)}
+    assert understood(record) == (text if kept else "")
 
 
 def test_a_rate_is_pooled_not_averaged() -> None:

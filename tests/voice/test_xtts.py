@@ -9,27 +9,25 @@ import pytest
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import digest, read_json, write_json
-from likeness.voice import xtts as module
+from likeness.voice import xtts, xtts_files
 from likeness.voice.audio import read
 from likeness.voice.codes import RATE
+from likeness.voice.lora import inject_adapter, plain_adapter
+from likeness.voice.rows import choose_references
 from likeness.voice.xtts import (
     ADAPTER,
     FILES,
     SPEAKERS,
     apply_adapter,
-    check_language,
-    check_xtts,
-    choose_references,
     deltas,
-    inject_adapter,
     load_xtts,
-    plain_adapter,
     read_adapter,
     read_speakers,
     read_weights,
     say,
     voice_of,
 )
+from likeness.voice.xtts_files import check_speaks, check_xtts, read_settings
 from tests.conftest import bundled_model
 from tests.voice.sounds import babble
 from tests.voice.tiny_xtts import build_xtts_folder, utterance
@@ -117,9 +115,9 @@ def test_a_pickled_config_is_one_line_and_the_file_stays(tiny_xtts: Path, tmp_pa
 
 
 def test_a_language_that_it_does_not_speak_is_named(tiny_xtts: Path) -> None:
-    check_language(tiny_xtts, "en", "voice_train.language")
+    check_speaks(tiny_xtts, "en", "voice_train.language")
     with pytest.raises(LikenessError, match=r"voice_train\.language: pt: this base speaks en"):
-        check_language(tiny_xtts, "pt", "voice_train.language")
+        check_speaks(tiny_xtts, "pt", "voice_train.language")
 
 
 def test_speakers_are_read_by_xtts_v2_s_name_and_by_coqui_s(
@@ -145,11 +143,9 @@ def test_a_folder_without_speakers_has_none(tmp_path: Path) -> None:
 
 
 def refused(folder: Path, match: str) -> None:
-    """Both the check alone and the loading say so, in one line."""
-    for look in (check_xtts, lambda folder: load_xtts(folder, "cpu")):
-        with pytest.raises(LikenessError, match=match) as error:
-            look(folder)
-        assert "\n" not in str(error.value)
+    with pytest.raises(LikenessError, match=match) as error:
+        check_xtts(folder)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -164,7 +160,7 @@ def test_a_file_that_is_cut_short_is_named(tiny_xtts: Path, tmp_path: Path, name
     folder = copy_of(tiny_xtts, tmp_path)
     path = folder / name
     path.write_bytes(path.read_bytes()[:-100])
-    refused(folder, f"{name}: not an archive of PyTorch's .*; fetch the base again")
+    refused(folder, f"{name}: not an archive of PyTorch's .*; run its stage")
 
 
 @pytest.mark.parametrize(
@@ -177,7 +173,7 @@ def test_a_file_that_is_cut_short_is_named(tiny_xtts: Path, tmp_path: Path, name
         (
             "model_args.gpt_n_model_channels",
             32,
-            r"model.pth: gpt.text_embedding.weight is \[\d+, 64\], where .* ask for \[\d+, 32\]",
+            r"model.pth: gpt.text_embedding.weight is \[\d+, 64\], where .* asks for \[\d+, 32\]",
         ),
         ("model_args.gpt_layers", 3, r"model.pth: gpt.gpt.h.2.mlp.c_fc.weight is missing"),
         ("model_args.gpt_num_audio_tokens", 1026, r"gpt.mel_embedding.weight is \[2050, 64\]"),
@@ -243,7 +239,7 @@ def test_mel_stats_of_other_bands_are_one_line(tiny_xtts: Path, tmp_path: Path) 
 
     folder = copy_of(tiny_xtts, tmp_path)
     torch.save(torch.ones(100), folder / "mel_stats.pth")
-    refused(folder, r"mel_stats.pth: mel_stats is \[100\], where .* ask for \[80\]")
+    refused(folder, r"mel_stats.pth: mel_stats is \[100\], where .* asks for \[80\]")
 
 
 @pytest.mark.parametrize(
@@ -251,7 +247,7 @@ def test_mel_stats_of_other_bands_are_one_line(tiny_xtts: Path, tmp_path: Path) 
     [
         ({"gpt_cond_latent": None}, "ann: no gpt_cond_latent or no speaker_embedding"),
         ({"speaker_embedding": None}, "ann: no gpt_cond_latent or no speaker_embedding"),
-        ({"gpt_cond_latent": 128}, r"ann is \[1, 32, 128\], where .* ask for \[1, 32, 64\]"),
+        ({"gpt_cond_latent": 128}, r"ann is \[1, 32, 128\], where .* asks for \[1, 32, 64\]"),
     ],
 )
 def test_speakers_that_cannot_be_spoken_in_are_one_line(
@@ -266,21 +262,22 @@ def test_speakers_that_cannot_be_spoken_in_are_one_line(
         if width:
             stored["ann"][name] = torch.zeros(1, 32, width)
     torch.save(stored, folder / SPEAKERS)
-    refused(folder, f"{SPEAKERS}: {match}.*; fetch the base again")
+    refused(folder, f"{SPEAKERS}: {match}.*; run its stage")
 
 
 def test_the_check_reads_no_weights(tiny_xtts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[tuple[str, str]] = []
-    original = module.read_archive
+    original = xtts.read_archive
 
     def record(path: Path, device: str = "cpu") -> Any:
         read.append((path.name, device))
         return original(path, device)
 
-    monkeypatch.setattr(module, "read_archive", record)
+    for module in (xtts, xtts_files):
+        monkeypatch.setattr(module, "read_archive", record)
     check_xtts(tiny_xtts)
     files = ["model.pth", "dvae.pth", "mel_stats.pth", SPEAKERS]
-    assert read == [(name, "meta") for name in files]
+    assert sorted(read) == sorted((name, "meta") for name in files)
 
 
 def test_the_bundled_base_is_whole(tmp_path: Path) -> None:
@@ -407,8 +404,32 @@ def test_the_voice_is_what_stock_xtts_takes(
     assert torch.equal(voice.embedding, embedding)
 
 
-def test_the_config_s_settings_are_used_and_not_the_signature_s(
-    model: Any, monkeypatch: pytest.MonkeyPatch
+OWN = {"temperature": 0.75, "top_k": 50, "top_p": 0.85, "repetition_penalty": 5}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A base's folder; the penalty is a whole number, as XTTS-v2's config may hold it."""
+    write_json(tmp_path / "config.json", {**OWN, "length_penalty": 1.0})
+    return tmp_path
+
+
+def test_settings_are_the_base_s_unless_given(config: Path) -> None:
+    found = read_settings(config)
+    assert found == OWN
+    assert read_settings(config, {"temperature": 0.2, "top_k": None}) == {**OWN, "temperature": 0.2}
+    assert isinstance(found["repetition_penalty"], float), "transformers refuses 5"
+    assert isinstance(found["top_k"], int)
+
+
+def test_a_config_without_a_setting_is_one_line(tmp_path: Path) -> None:
+    write_json(tmp_path / "config.json", {"temperature": 0.75})
+    with pytest.raises(LikenessError, match=r"config\.json: no top_k; add it"):
+        read_settings(tmp_path)
+
+
+def test_the_settings_are_used_and_not_the_signature_s(
+    model: Any, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: dict[str, Any] = {}
     generate = model.gpt.generate
@@ -418,26 +439,27 @@ def test_the_config_s_settings_are_used_and_not_the_signature_s(
         return generate(**options)
 
     monkeypatch.setattr(model.gpt, "generate", record)
-    model.config.repetition_penalty = 2  # a whole number, as XTTS-v2's config may hold
-    say(model, "A hat.", language="en", voice=voice_of(model, [babble(2)]), seed=0)
-    for name in ("temperature", "top_k", "top_p", "repetition_penalty", "length_penalty"):
-        assert given[name] == model.config[name]
-    assert isinstance(given["repetition_penalty"], float), "transformers refuses whole numbers"
+    spoken(model, config, "A hat.")
+    assert {name: given[name] for name in OWN} == OWN
 
 
-def test_a_seed_says_the_same_again(model: Any) -> None:
-    voice = voice_of(model, [babble(2)])
+def spoken(model: Any, base: Path, text: str, seed: int = 0) -> np.ndarray:
+    voice, settings = voice_of(model, [babble(2)]), read_settings(base)
+    return say(model, text, language="en", voice=voice, seed=seed, settings=settings)
+
+
+def test_a_seed_says_the_same_again(model: Any, tiny_xtts: Path) -> None:
     one, again, other = (
-        say(model, "The red hat is warm.", language="en", voice=voice, seed=seed)
-        for seed in (3, 3, 4)
+        spoken(model, tiny_xtts, "The red hat is warm.", seed) for seed in (3, 3, 4)
     )
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
 
 
 def test_speech_does_not_go_on_for_ever(tmp_path: Path) -> None:
-    endless = load_xtts(build_xtts_folder(tmp_path / "endless", stop=-100), "cpu")
-    wave = say(endless, "A hat.", language="en", voice=voice_of(endless, [babble(2)]), seed=0)
+    base = build_xtts_folder(tmp_path / "endless", stop=-100)
+    endless = load_xtts(base, "cpu")
+    wave = spoken(endless, base, "A hat.")
     assert len(wave) / endless.config.audio.output_sample_rate < 3
     assert np.isfinite(wave).all()
 

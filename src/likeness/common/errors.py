@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+AGAIN = "run its stage of models/dvc.yaml, or `likeness fetch` it, again"  # for a broken model
+
 
 class LikenessError(Exception):
     """A failure that its reader can mend: which file, key or id, what was found, what to do.

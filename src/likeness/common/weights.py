@@ -1,15 +1,19 @@
 """Files of weights, looked at without reading them: are they whole, and of which shapes."""
 
 import json
-import zipfile
+from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from likeness.common.archives import read_archive
+from likeness.common.errors import AGAIN as AGAIN
 from likeness.common.errors import LikenessError
 
-Shapes = dict[str, tuple[int, ...]]
+if TYPE_CHECKING:
+    import torch
 
-AGAIN = "run its stage of models/dvc.yaml, or `likeness fetch` it, again"
-PICKLED = b"\x80\x02"  # how torch.save began before it wrote zip archives
+Shapes = dict[str, tuple[int, ...]]
 
 
 def read_shapes(path: Path) -> Shapes:
@@ -38,33 +42,55 @@ def read_shapes(path: Path) -> Shapes:
 def read_folder_shapes(folder: Path) -> Shapes:
     """The shapes of all tensors of a folder, which libraries split over files as they like.
 
-    Of files by `torch.save`, where there is nothing else, no shape is told.
-
     Raises:
         LikenessError: there are no weights, or a file is not whole.
     """
     found = sorted(folder.glob("*.safetensors"))
     if found:
         return {name: shape for path in found for name, shape in read_shapes(path).items()}
-    pickled = sorted(folder.glob("*.bin"))
-    for path in pickled:
-        check_pickled(path)
-    if not pickled:
-        raise LikenessError(f"{folder}: no weights (*.safetensors, *.bin) here; {AGAIN}")
-    return {}
+    stored = sorted(folder.glob("*pytorch_model*.bin"))  # other files by torch.save lie beside them
+    if not stored:
+        raise LikenessError(
+            f"{folder}: no weights (*.safetensors, *pytorch_model*.bin) here; {AGAIN}"
+        )
+    tensors = {name: one for path in stored for name, one in read_archive(path, "meta").items()}
+    return shapes_of(tensors)
 
 
 def check_pickled(path: Path) -> None:
-    """Raise `LikenessError` unless a file is what `torch.save` writes, and whole.
+    read_archive(path, "meta")
 
-    Of an old one, which is no zip archive, the beginning alone is looked at.
+
+def shapes_of(tensors: "Mapping[str, torch.Tensor]") -> Shapes:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def check_shapes(
+    where: Path,
+    found: Shapes,
+    wanted: Mapping[str, tuple[int | None, ...]],
+    source: str = "config.json",
+) -> None:
+    """Raise `LikenessError` at the first tensor that is missing or has another shape than is wanted.
+
+    Args:
+        where: file or folder that the weights were found in.
+        found: names may stand below others, as `text_model.` does in front of a text encoder's.
+        wanted: by name; None stands for any length.
+        source: what asks for these shapes.
     """
-    if not path.is_file():
-        raise LikenessError(f"{path}: no such file; {AGAIN}")
-    with path.open("rb") as file:
-        old = file.read(2) == PICKLED
-    if not (old or zipfile.is_zipfile(path)):  # the archive's directory stands at its end
-        raise LikenessError(f"{path}: not weights by torch.save, or cut off; {AGAIN}")
+    for name, sizes in wanted.items():
+        here = name if name in found else next((n for n in found if n.endswith(f".{name}")), None)
+        shape = None if here is None else list(found[here])
+        asked = ["any" if size is None else size for size in sizes]
+        if (
+            shape is None
+            or ["any" if size is None else length for size, length in zip_longest(sizes, shape)]
+            != asked
+        ):
+            raise LikenessError(
+                f"{where}: {name} is {shape or 'missing'}, where {source} asks for {asked}; {AGAIN}"
+            )
 
 
 def _check_size(path: Path, size: int) -> None:

@@ -7,9 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from likeness.common.errors import LikenessError
+from likeness.common.archives import read_archive
+from likeness.common.errors import AGAIN, LikenessError
 from likeness.common.io import read_json
-from likeness.voice.archives import read_archive
 
 if TYPE_CHECKING:
     import torch
@@ -45,12 +45,12 @@ def _load_dvae(path: Path, base: Path, device: str) -> tuple[Any, "torch.Tensor"
     try:
         dvae = build_dvae(codes, _used(state["encoder.0.0.weight"]), _used(state["codebook.embed"]))
         dvae.load_state_dict(
-            {name: state[name][_corner(tensor)] for name, tensor in dvae.state_dict().items()}
+            {name: state[name][corner(tensor)] for name, tensor in dvae.state_dict().items()}
         )
     except KeyError as error:
         raise LikenessError(
             f"{path}: no {error.args[0]}; it must hold the encoder, the decoder and the codebook of "
-            "XTTS's DVAE: fetch the base again"
+            f"XTTS's DVAE; {AGAIN}"
         ) from error
     stats = read_archive(base / "mel_stats.pth")
     return dvae.eval().requires_grad_(False).to(device), stats.to(device)
@@ -73,24 +73,12 @@ def build_dvae(codes: int, hidden: int = CHANNELS, codebook: int = CHANNELS) -> 
     return dvae
 
 
-def stock_state(dvae: Any) -> "dict[str, torch.Tensor]":
-    """The weights of a DVAE in the size that Coqui's trainer builds; what it lacks is zeros."""
-    import torch
-
-    state = build_dvae(dvae.num_tokens).state_dict()
-    for name, own in dvae.state_dict().items():
-        wide = torch.zeros_like(state[name])
-        wide[_corner(own)] = own.cpu()
-        state[name] = wide
-    return state
-
-
 def _used(weight: "torch.Tensor") -> int:
     """How many rows there are up to the last one that is not zeros."""
     return int(weight.flatten(1).any(dim=1).nonzero().max()) + 1
 
 
-def _corner(tensor: "torch.Tensor") -> tuple[slice, ...]:
+def corner(tensor: "torch.Tensor") -> tuple[slice, ...]:
     return tuple(slice(size) for size in tensor.shape)
 
 

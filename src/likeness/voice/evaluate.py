@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -13,14 +13,13 @@ from likeness.common.errors import LikenessError
 from likeness.common.estimates import Estimate, difference, ratio, rounded
 from likeness.common.io import write_bytes, write_json, write_text
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
-from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.voice.measure import hear_files, rate_files
 from likeness.voice.rows import EvaluatedSpeech, Speech, Utterance
 from likeness.voice.samples import encode_mp3
 from likeness.voice.speaker import centroid_similarities, embed_files
-from likeness.voice.wer import Normalizer, character_errors, word_errors
-from likeness.voice.whisper import check_model
+from likeness.voice.wer import Hearing, character_errors, word_errors
+from likeness.voice.whisper_files import check_model
 
 Array = np.ndarray
 
@@ -28,11 +27,7 @@ FIGURES = ("wer", "cer", "similarity", "dnsmos", "duration_ratio")
 COLOURS = {"base": figures.QUIET, "tuned": figures.ACCENT, "real": figures.INK}
 
 
-class VoiceEvaluate(Section):
-    language: str
-    beam_size: Annotated[int, Field(ge=1, le=20)]
-    compute_type: Literal["default", "int8", "int8_float16", "float16", "bfloat16", "float32"]
-    normalizer: Normalizer
+class VoiceEvaluate(Hearing):
     rounds: Annotated[int, Field(ge=10, le=100000)]
     max_duration_ratio: Annotated[float, Field(gt=1)]
     worst: Annotated[int, Field(ge=0)]
@@ -40,8 +35,8 @@ class VoiceEvaluate(Section):
 
 
 @dataclass(frozen=True)
-class Clip:
-    """One clip to measure: `voice/sentence-take` is its id."""
+class ComparedClip:
+    """A clip to measure, be it real, of the base or tuned: `voice/sentence-take` is its id."""
 
     voice: str
     sentence: str
@@ -85,14 +80,14 @@ def evaluate(
     spoken = read_manifest(synthesized / "manifest.jsonl", Speech)
     check_pairs(dataset, test, synthesized, spoken)
     clips = {
-        f"real/{row.id}-0": Clip(
+        f"real/{row.id}-0": ComparedClip(
             "real", row.id, "test", 0, dataset / row.file_name, row.normalized, row.seconds
         )
         for row in test
     }
     for row in spoken:
         path = synthesized / row.file_name
-        clips[row.id] = Clip(
+        clips[row.id] = ComparedClip(
             row.voice, row.sentence, row.source, row.take, path, row.text, row.seconds
         )
     table = measure(cfg, clips, asr=asr, speaker=speaker, mos=mos, rt=rt)
@@ -166,7 +161,7 @@ def check_pairs(
 
 def measure(
     cfg: VoiceEvaluate,
-    clips: Mapping[str, Clip],
+    clips: Mapping[str, ComparedClip],
     *,
     asr: Path,
     speaker: Path,
@@ -175,14 +170,7 @@ def measure(
 ) -> list[EvaluatedSpeech]:
     """A row for every clip."""
     paths = {name: clip.path for name, clip in clips.items()}
-    heard = hear_files(
-        paths,
-        asr=asr,
-        language=cfg.language,
-        compute_type=cfg.compute_type,
-        beam_size=cfg.beam_size,
-        rt=rt,
-    )
+    heard = hear_files(paths, cfg, asr=asr, rt=rt)
     scores = rate_files(paths, mos=mos, rt=rt)
     vectors = embed_files(paths, encoder=speaker, rt=rt)
     real = [at for at, clip in enumerate(clips.values()) if clip.voice == "real"]

@@ -15,18 +15,14 @@ import numpy as np
 
 from likeness.common.items import Stored, map_items
 from likeness.common.manifest import Rejection
-from likeness.common.result import Rejected, Result
 from likeness.common.runtime import Runtime
-from likeness.voice.audio import SILENT, read, resample
-from likeness.voice.codes import CODE, FFT, FRAMES, RATE, load_dvae, log_mel
+from likeness.voice.clip_codes import CODES, encode_clips
+from likeness.voice.codes import CODE, FRAMES, RATE
 from likeness.voice.rows import Utterance
 
 if TYPE_CHECKING:
     import torch
 
-Array = np.ndarray
-
-CODES = "codes.i16"
 MIN_SECONDS = 0.5  # Coqui's own limit: a shorter clip has too little to be conditioned on
 REASONS = (
     "unreadable", "silent", "too_short", "too_long", "no_text", "text_too_long", "unknown_letters",
@@ -82,41 +78,36 @@ def encode_rows(
     most = min(max_text_tokens, model.args.gpt_max_text_tokens - 1)
     examples: dict[str, Example] = {}
     for row in rows:
-        if row.id in stored:
-            seconds = stored[row.id].record["seconds"]
-            tokens, unfit = _tokens(model.tokenizer, row.normalized, language, most)
-            if not MIN_SECONDS <= seconds <= limit:
-                reason = "too_short" if seconds < MIN_SECONDS else "too_long"
-                unfit = Rejected(reason, seconds, MIN_SECONDS if seconds < MIN_SECONDS else limit)
-            if unfit is None:
-                examples[row.id] = _example(row.id, tokens, stored[row.id])
-            else:
-                rejected.append(
-                    Rejection(
-                        id=row.id,
-                        reason=unfit.reason,
-                        value=unfit.value,
-                        threshold=unfit.threshold,
-                    )
-                )
+        if row.id not in stored:
+            continue
+        seconds = stored[row.id].record["seconds"]
+        found = _tokens(row, model.tokenizer, language, most)
+        if not MIN_SECONDS <= seconds <= limit:
+            reason, bound = (
+                ("too_short", MIN_SECONDS) if seconds < MIN_SECONDS else ("too_long", limit)
+            )
+            found = Rejection(id=row.id, reason=reason, value=seconds, threshold=bound)
+        if isinstance(found, Rejection):
+            rejected.append(found)
+        else:
+            examples[row.id] = _example(row.id, found, stored[row.id])
     return examples, rejected
 
 
-def _tokens(
-    tokenizer: Any, text: str, language: str, most: int
-) -> tuple[list[int], Rejected | None]:
-    """The tokens of a text, and why it cannot be learned from, or None if it can."""
+def _tokens(row: Utterance, tokenizer: Any, language: str, most: int) -> list[int] | Rejection:
+    """The tokens of a row's text, or why it cannot be learnt from."""
+    text = row.normalized
     if not any(letter.isalnum() for letter in text):
-        return [], Rejected("no_text", text)
+        return Rejection(id=row.id, reason="no_text", value=text)
     try:
-        tokens = tokenizer.encode(text.strip().lower(), language)
+        tokens: list[int] = tokenizer.encode(text.strip().lower(), language)
     except Exception as error:  # Coqui spells numbers out by rules of many languages
-        return [], Rejected("error", f"{type(error).__name__}: {error}")
+        return Rejection(id=row.id, reason="error", value=f"{type(error).__name__}: {error}")
     if len(tokens) > most:
-        return tokens, Rejected("text_too_long", len(tokens), most)
+        return Rejection(id=row.id, reason="text_too_long", value=len(tokens), threshold=most)
     if tokenizer.tokenizer.token_to_id("[UNK]") in tokens:
-        return tokens, Rejected("unknown_letters", text)
-    return tokens, None
+        return Rejection(id=row.id, reason="unknown_letters", value=text)
+    return tokens
 
 
 def _example(name: str, tokens: list[int], stored: Stored) -> Example:
@@ -127,67 +118,11 @@ def _example(name: str, tokens: list[int], stored: Stored) -> Example:
     return Example(name, tokens, codes, torch.from_numpy(mel.copy()))
 
 
-def pack_codes(codes: "torch.Tensor") -> dict[str, bytes]:
-    """Codes (C,) as the file of a `Result`."""
-    return {CODES: codes.cpu().numpy().astype(np.int16).tobytes()}
-
-
 def read_codes(stored: Stored) -> "torch.Tensor":
     """The codes (C,) of `pack_codes`."""
     import torch
 
     return torch.from_numpy(np.frombuffer(stored.read(CODES), np.int16).astype(np.int64))
-
-
-# --- audio ----------------------------------------------------------------------------------------
-
-
-def encode_clips(paths: Sequence[Path], *, base: Path, device: str) -> list[Result | Rejected]:
-    """`codes.i16` (C,) and `mel.f16` (80, FRAMES * C) of each mono clip, and its length in seconds."""
-    return [_encode(path, base, device) for path in paths]
-
-
-def _encode(path: Path, base: Path, device: str) -> Result | Rejected:
-    import torch
-
-    try:
-        wave, seconds = read_clip(path)
-    except Rejected as rejected:
-        return rejected
-    dvae, stats = load_dvae(base, device)
-    batch = torch.from_numpy(wave)[None].to(device)
-    with torch.inference_mode():
-        # Coqui's two mels: one with windows as long as their FFT for the codes, one for references.
-        codes = dvae.get_codebook_indices(log_mel(batch, FFT, stats))[0]
-        mel = log_mel(batch, 2 * FFT, stats)[0]
-    return Result(
-        {"seconds": seconds},
-        {
-            **pack_codes(codes),
-            "mel.f16": mel.cpu().numpy().astype(np.float16).tobytes(),
-        },
-    )
-
-
-def read_clip(path: Path) -> tuple[Array, float]:
-    """A mono clip at `RATE`, filled up with silence to whole codes; and its length in seconds.
-
-    Raises:
-        Rejected: it cannot be read, or nothing is heard.
-    """
-    import soundfile
-
-    try:
-        samples, rate = read(path)
-    except (OSError, soundfile.SoundFileError) as error:
-        raise Rejected("unreadable", " ".join(str(error).split())[:200]) from error
-    if samples.ndim != 1:
-        raise Rejected("unreadable", "not mono")
-    peak = float(np.abs(samples).max(initial=0.0))
-    if peak <= SILENT:
-        raise Rejected("silent", peak)
-    wave = resample(samples, rate, RATE)
-    return np.pad(wave, (0, -len(wave) % CODE)), round(len(samples) / rate, 4)
 
 
 # --- batches --------------------------------------------------------------------------------------

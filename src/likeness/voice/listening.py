@@ -1,4 +1,7 @@
-"""What becomes of a few sentences that a model says: what is heard in them, and whose voice it is."""
+"""What becomes of a few sentences that a model says: what is heard in them, and whose voice it is.
+
+They are measured by the very functions that voice_evaluate measures its clips by.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,56 +9,47 @@ from pathlib import Path
 
 import numpy as np
 
-from likeness.voice.audio import SILENT, resample
-from likeness.voice.speaker_encoder import embed
-from likeness.voice.wer import Normalizer, understood, word_errors
-from likeness.voice.whisper import RATE, hearing_device, load_whisper
+from likeness.common.runtime import Runtime
+from likeness.voice.audio import SILENT, read
+from likeness.voice.measure import hear_files
+from likeness.voice.speaker import embed_files
+from likeness.voice.wer import Hearing, word_errors
 
 Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Whom to ask.
+class Listener:
+    """Who listens, and for whom.
 
     Attributes:
-        asr: folder of a faster-whisper model; `language` is what it is told.
+        cfg: how sentences are heard; `asr` is the folder of a Whisper.
         speaker: folder of a speaker encoder; `centroid` (D,) is the unit vector of the voice that
             is wanted.
     """
 
+    cfg: Hearing
     asr: Path
-    language: str
-    normalizer: Normalizer
     speaker: Path
     centroid: Array
-    device: str
+    rt: Runtime
 
-    def listen(
-        self, waves: Sequence[Array], rate: int, texts: Sequence[str]
-    ) -> tuple[float, float]:
-        """Word error rate over all waves, and their mean cosine to the voice.
+    def listen(self, clips: Sequence[Path], texts: Sequence[str]) -> tuple[float, float]:
+        """Word error rate over all clips, and their mean cosine to the voice.
 
-        Nothing is heard in a silent or broken wave, and nobody speaks in it: cosine 0.
+        Nothing is heard in a silent clip, and nobody speaks in it: cosine 0.
         """
-        errors, words, cosines = 0, 0, []
-        for wave, text in zip(waves, texts, strict=True):
-            audible = bool(np.isfinite(wave).all()) and np.abs(wave).max(initial=0.0) > SILENT
-            heard = hear(wave, rate, self.asr, self.language, self.device) if audible else ""
-            found = word_errors(text, heard, self.normalizer)
-            errors, words = errors + found.errors, words + found.words
-            cosines.append(
-                float(embed(wave, rate, self.speaker, self.device) @ self.centroid)
-                if audible
-                else 0.0
-            )
-        return errors / max(words, 1), float(np.mean(cosines))
-
-
-def hear(wave: Array, rate: int, asr: Path, language: str, device: str) -> str:
-    """The text that a Whisper understands of (N,) samples of up to 30 seconds."""
-    segments, _ = load_whisper(asr, hearing_device(device)).transcribe(
-        resample(wave, rate, RATE), language=language, temperature=0.0
-    )
-    heard = (understood(segment.text.strip(), segment.compression_ratio) for segment in segments)
-    return " ".join(text for text in heard if text)
+        audible = {
+            path.name: path for path in clips if np.abs(read(path)[0]).max(initial=0.0) > SILENT
+        }
+        heard = hear_files(audible, self.cfg, asr=self.asr, rt=self.rt)
+        found = [
+            word_errors(text, heard.get(path.name, ""), self.cfg.normalizer)
+            for path, text in zip(clips, texts, strict=True)
+        ]
+        cosines = 0.0
+        if audible:
+            vectors = embed_files(audible, encoder=self.speaker, rt=self.rt)
+            cosines = float((vectors @ self.centroid).sum())
+        errors, words = sum(one.errors for one in found), sum(one.words for one in found)
+        return errors / max(words, 1), cosines / len(clips)

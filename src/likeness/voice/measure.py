@@ -8,64 +8,40 @@ from likeness.common.errors import LikenessError
 from likeness.common.items import Stored, map_items
 from likeness.common.manifest import Rejection
 from likeness.common.runtime import Runtime
-from likeness.voice.hear import WINDOWS, transcribe_windows
 from likeness.voice.mos import rate_clips
-from likeness.voice.wer import understood
-from likeness.voice.whisper import RATE, callers, hearing_device
-from likeness.voice.windows import resample_clips
+from likeness.voice.wer import Hearing
+from likeness.voice.whisper import (
+    CLIPS,
+    callers,
+    hearing_device,
+    transcribe_clips,
+    understood,
+)
 
 
 def hear_files(
-    clips: Mapping[str, Path],
-    *,
-    asr: Path,
-    language: str,
-    compute_type: str,
-    beam_size: int,
-    rt: Runtime,
+    clips: Mapping[str, Path], cfg: Hearing, *, asr: Path, rt: Runtime
 ) -> dict[str, str]:
     """The text that a Whisper understands of each mono clip of up to 30 seconds, by id.
 
     It is empty where nothing is understood.
     """
-    stored = _measured(
-        clips,
-        map_items(
-            partial(resample_clips, rate=RATE),
-            clips,
-            what="voice_hear",
-            rt=rt,
-            workers=rt.workers,
-        ),
-    )
     device = hearing_device(rt.device)
     listen = partial(
-        transcribe_windows,
+        transcribe_clips,
         asr=asr,
         device=device,
-        compute_type=compute_type,
-        beam_size=beam_size,
+        compute_type=cfg.compute_type,
+        beam_size=cfg.beam_size,
     )
-    jobs = {
-        name: {"audio": item.folder / "audio.flac", "language": language}
-        for name, item in stored.items()
-    }
-    heard = _measured(
-        clips,
-        map_items(
-            listen,
-            jobs,
-            what="voice_transcribe",
-            rt=rt,
-            batch=WINDOWS * callers(device, rt.workers),
-        ),
+    outcome = map_items(
+        listen,
+        {name: {"audio": path, "language": cfg.language} for name, path in clips.items()},
+        what="voice_transcribe",
+        rt=rt,
+        batch=CLIPS * callers(device, rt.workers),
     )
-    return {
-        name: understood(
-            " ".join(word[0] for word in item.record["words"]), item.record["compression_ratio"]
-        )
-        for name, item in heard.items()
-    }
+    return {name: understood(item.record) for name, item in _measured(clips, outcome).items()}
 
 
 def rate_files(clips: Mapping[str, Path], *, mos: Path, rt: Runtime) -> dict[str, float]:

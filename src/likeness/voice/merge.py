@@ -9,7 +9,7 @@ from pathlib import Path
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
-from likeness.voice.archives import write_archive
+from likeness.voice.packing import write_archive
 from likeness.voice.xtts import (
     ADAPTER,
     DVAE,
@@ -19,12 +19,12 @@ from likeness.voice.xtts import (
     SPEAKERS,
     VOICE,
     Voice,
-    check_xtts,
     deltas,
     read_adapter,
     read_speakers,
     read_weights,
 )
+from likeness.voice.xtts_files import check_xtts
 
 SPEAKER = "tuned"  # the learnt voice's name among the speakers
 

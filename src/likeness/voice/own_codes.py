@@ -17,7 +17,7 @@ encoder learns to hear the codes, and `guide` finds each clip's own.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,27 +27,30 @@ from likeness.common.closure import code_digest
 from likeness.common.errors import LikenessError
 from likeness.common.io import digest, digest_of
 from likeness.common.items import map_items
-from likeness.common.result import Result
 from likeness.common.runtime import Runtime
 from likeness.voice.align import align, features, level, stretched
-from likeness.voice.archives import write_archive
-from likeness.voice.audio import read, resample
-from likeness.voice.codes import FFT, FRAMES, RATE, build_dvae, load_dvae, log_mel, stock_state
-from likeness.voice.examples import Example, pack_codes, read_clip, read_codes
-from likeness.voice.xtts import DVAE, load_xtts, sampling, voice_of
+from likeness.voice.base_codes import (
+    dvae_mel,
+    guide_clips,
+    read_texts,
+    resident_reader,
+)
+from likeness.voice.codes import FRAMES, build_dvae, corner, load_dvae
+from likeness.voice.examples import Example, read_codes
+from likeness.voice.packing import write_archive
+from likeness.voice.xtts import DVAE
+from likeness.voice.xtts_files import read_settings
 
 if TYPE_CHECKING:
     import torch
 
-READINGS = 6  # of a text; the one nearest to the clip is learnt from
 TEMPERATURE = 0.5  # of the readings, so that they differ
 SHORTEST = 8  # codes of a reading that is compared with a clip
 TRUSTED = 0.6  # share of the frames, those best aligned, that the decoder learns from
-LAST = 3  # modules of the decoder that learn: both upsamplings, and the layer that says mels
-LEARNT = 0.5  # share of what they learnt that they keep; with all of it, 6 % more words are lost
+TRAINED_MODULES = 3  # the last ones of the decoder: both upsamplings, and the layer that says mels
+KEPT_SHARE = 0.5  # of what they learnt; with all of it, 6 % more words are lost
 BATCH = 24  # windows of a step
 WINDOW = 32  # codes of a window, 1.5 s
-SOUND = 0.5  # weight of a code's distance beside its log-probability
 
 
 def fit_codes(
@@ -89,7 +92,7 @@ def fit_codes(
     if fitted.is_file():
         return fitted
     dvae, stats = load_dvae(base, rt.device)
-    mels = {one.id: _mel(clips[one.id], stats) for one in examples}
+    mels = {one.id: dvae_mel(clips[one.id], stats) for one in examples}
     readings = read_aloud(examples, base=base, references=references, rt=rt)
     for number in range(1, rounds + 1):
         pairs = pair_up(dvae, readings, mels)
@@ -101,7 +104,7 @@ def fit_codes(
         dvae = _copy(base, rt.device)
         what = f"voice_train: codes, round {number} of {rounds}"
         _learn_to_say(dvae, pairs, steps, learning_rate, what, rt)
-    _go_back(dvae, base, 1 - LEARNT)
+    _pull_back(dvae, base, 1 - KEPT_SHARE)
     _match_levels(dvae, pairs.codes, torch.cat(list(mels.values()), dim=1))
     _learn_to_hear(dvae, pairs, steps, learning_rate, "voice_train: codes, encoder", rt)
     write_archive(fitted, stock_state(dvae), like=base / DVAE)
@@ -131,7 +134,13 @@ def read_aloud(
 ) -> "dict[str, list[torch.Tensor]]":
     """Codes (C,) of `READINGS` readings of each example's text by the base, without those too short."""
     stored, failed = map_items(
-        partial(read_texts, base=base, references=tuple(references), device=rt.device),
+        partial(
+            read_texts,
+            base=base,
+            references=tuple(references),
+            settings=read_settings(base, {"temperature": TEMPERATURE}),
+            device=rt.device,
+        ),
         {one.id: {"tokens": one.tokens, "seed": rt.seed_for("read", one.id)} for one in examples},
         what="voice_readings",
         rt=rt,
@@ -142,36 +151,6 @@ def read_aloud(
         )
     readings = {name: read_codes(one).split(one.record["lengths"]) for name, one in stored.items()}
     return {name: [one for one in all_ if len(one) >= SHORTEST] for name, all_ in readings.items()}
-
-
-def read_texts(
-    payloads: Sequence[dict[str, Any]], *, base: Path, references: tuple[Path, ...], device: str
-) -> list[Result]:
-    """`codes.i16` of each payload's `tokens`, the readings one after the other, and their `lengths`."""
-    import torch
-
-    model, latents = _reader(base, references, device)
-    settings = {**sampling(model), "temperature": TEMPERATURE}
-    gpt, results = model.gpt, []
-    for one in payloads:
-        torch.manual_seed(one["seed"])
-        with torch.inference_mode():
-            said = gpt.generate(
-                cond_latents=latents,
-                text_inputs=torch.tensor([one["tokens"]], device=device),
-                do_sample=True,
-                num_beams=1,
-                num_return_sequences=READINGS,
-                output_attentions=False,
-                **settings,
-            )
-        ended = (said == gpt.stop_audio_token).int().cummax(dim=1).values.bool()
-        spoken = ~ended & (said < gpt.start_audio_token)
-        readings = [row[kept] for row, kept in zip(said, spoken, strict=True)]
-        results.append(
-            Result({"lengths": list(map(len, readings))}, pack_codes(torch.cat(readings)))
-        )
-    return results
 
 
 def pair_up(
@@ -235,85 +214,10 @@ def guide(
         what="voice_guided_codes",
         rt=rt,
     )
-    _reader.cache_clear()  # it has read all, and the trained model needs the memory
+    resident_reader.release()  # it has read all, and the trained model needs the memory
     if failed:  # clips out of which `encode_rows` made examples
         raise LikenessError(f"{clips[failed[0].id]}: no codes can be found ({failed[0].value})")
     return [replace(one, codes=read_codes(stored[one.id])) for one in examples]
-
-
-def guide_clips(
-    payloads: Sequence[dict[str, Any]],
-    *,
-    base: Path,
-    dvae: Path,
-    references: tuple[Path, ...],
-    device: str,
-) -> list[Result]:
-    """`codes.i16` (C,) of each payload's `clip`, which says its `tokens`."""
-    model, latents = _reader(base, references, device)
-    fitted, stats = load_dvae(base, device, dvae)
-    found = (
-        guided_codes(model.gpt, latents, one["tokens"], fitted, _mel(one["clip"], stats))
-        for one in payloads
-    )
-    return [Result({}, pack_codes(codes)) for codes in found]
-
-
-def guided_codes(
-    gpt: Any, latents: "torch.Tensor", tokens: Sequence[int], dvae: Any, mel: "torch.Tensor"
-) -> "torch.Tensor":
-    """The codes (C,) of a clip, as its sound and its text have them.
-
-    From the first place to the last, the code is taken whose log-probability after the codes before
-    it, less its distance to the encoder's vector, is highest: the language model is fused with the
-    recogniser as in "shallow fusion" (Gulcehre et al. 2015, arXiv 1503.03535). Distances count in
-    units of what the nearest codes have on average.
-
-    Args:
-        gpt: Coqui's, with its inference model.
-        latents: (1, 32, D) that it is conditioned on.
-        tokens: of the text.
-        dvae: whose encoder hears the clip.
-        mel: (80, FRAMES * C) of the clip.
-    """
-    import torch
-
-    with torch.inference_mode():
-        vectors, book = dvae.encoder(mel[None])[0].T, dvae.codebook.embed
-        distances = (
-            vectors.square().sum(1, keepdim=True) - 2 * vectors @ book + book.square().sum(0)
-        )
-        distances = SOUND * distances / distances.min(dim=1).values.mean().clamp(min=1e-6)
-        text = torch.tensor([[gpt.start_text_token, *tokens, gpt.stop_text_token]]).to(mel.device)
-        prefix = gpt.text_embedding(text) + gpt.text_pos_embedding(text)
-        code = torch.tensor(gpt.start_audio_token, device=mel.device)
-        codes, past = [], None
-        for place, distance in enumerate(distances):
-            said = gpt.mel_embedding(code[None, None])
-            said = said + gpt.mel_pos_embedding.get_fixed_embedding(place, mel.device)
-            heard = torch.cat([latents, prefix, said], dim=1) if past is None else said
-            made = gpt.gpt(inputs_embeds=heard, past_key_values=past, use_cache=True)
-            past = made.past_key_values
-            logits = gpt.mel_head(gpt.final_norm(made.last_hidden_state[0, -1]))
-            code = (logits[: dvae.num_tokens].log_softmax(dim=-1) - distance).argmax()
-            codes.append(code)
-        return torch.stack(codes).clone()
-
-
-def _mel(clip: Path, stats: "torch.Tensor") -> "torch.Tensor":
-    """What the DVAE sees of a clip, (80, FRAMES * C)."""
-    import torch
-
-    wave = torch.from_numpy(read_clip(clip)[0])[None]
-    return log_mel(wave.to(stats.device), FFT, stats)[0]
-
-
-@cache
-def _reader(base: Path, references: tuple[Path, ...], device: str) -> tuple[Any, "torch.Tensor"]:
-    """A base, and what its language model is conditioned on."""
-    model = load_xtts(base, device)
-    voice = voice_of(model, [resample(*read(path), RATE) for path in references])
-    return model, voice.latents
 
 
 # --- training -------------------------------------------------------------------------------------
@@ -325,7 +229,7 @@ def _learn_to_say(
     """Let the last modules of a DVAE's decoder say codes as the voice does; absolute differences."""
     import torch
 
-    early, last = dvae.decoder[:-LAST], dvae.decoder[-LAST:]
+    early, last = dvae.decoder[:-TRAINED_MODULES], dvae.decoder[-TRAINED_MODULES:]
     with torch.no_grad():
         inner = early(dvae.codebook.embed.T[pairs.codes].T[None])[0]
     scale = inner.shape[1] // len(pairs.codes)  # upsampled so far
@@ -338,8 +242,8 @@ def _learn_to_say(
     _learn(last, loss, len(pairs.codes), steps, learning_rate, what, rt)
 
 
-def _go_back(dvae: Any, base: Path, share: float) -> None:
-    """Bring a decoder's weights nearer to those of the base's, by a share of the way."""
+def _pull_back(dvae: Any, base: Path, share: float) -> None:
+    """Move a decoder's weights back to those of the base's, by a share of the way."""
     import torch
 
     before, _ = load_dvae(base, dvae.codebook.embed.device.type)
@@ -417,3 +321,15 @@ def _copy(base: Path, device: str) -> Any:
     dvae = build_dvae(loaded.num_tokens, hidden, codebook)
     dvae.load_state_dict(loaded.state_dict())
     return dvae.to(device)
+
+
+def stock_state(dvae: Any) -> "dict[str, torch.Tensor]":
+    """The weights of a DVAE in the size that Coqui's trainer builds; what it lacks is zeros."""
+    import torch
+
+    state = build_dvae(dvae.num_tokens).state_dict()
+    for name, own in dvae.state_dict().items():
+        wide = torch.zeros_like(state[name])
+        wide[corner(own)] = own.cpu()
+        state[name] = wide
+    return state

@@ -1,5 +1,7 @@
 """The rows of the lane's manifests, from the recordings to the dataset. All times are in seconds."""
 
+from collections.abc import Sequence
+
 from likeness.common.manifest import Rejection, Row
 from likeness.voice.words import Word
 
@@ -144,6 +146,12 @@ class Utterance(Row):
     seconds: float
     split: str
     augmented_from: str
+
+
+def choose_references(rows: Sequence[Utterance], count: int) -> list[Utterance]:
+    """The longest recorded train clips: the model hears most of the voice in them."""
+    train = [row for row in rows if row.split == "train" and not row.augmented_from]
+    return sorted(train, key=lambda row: (-row.seconds, row.id))[:count]
 
 
 class Speech(Row):

@@ -1,6 +1,5 @@
 """Sentences spoken by a base or a tuned one: stock inference, one at a time, each with its own seed."""
 
-import gc
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -8,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from likeness.common.errors import LikenessError
-from likeness.common.io import read_json
+from likeness.common.resident import OneAtATime
 from likeness.common.result import Rejected, Result
 from likeness.voice.audio import SILENT, encode, read, resample
 from likeness.voice.codes import RATE
-from likeness.voice.xtts import Voice, load_xtts, read_speakers, voice_of
+from likeness.voice.xtts import Voice, load_xtts, read_speakers, say, voice_of
 
 if TYPE_CHECKING:
     import torch
 
-SETTINGS = ("temperature", "top_k", "top_p", "repetition_penalty")
+resident_xtts = OneAtATime(load_xtts)
 
 
 def speak(
@@ -43,9 +41,9 @@ def speak(
         adapter: that voice_train wrote; None speaks as the base does.
         dvae: that voice_train fitted; None is the base's.
         references: mono clips of the voice to speak in.
-        settings: of `Xtts.inference`.
+        settings: as `read_settings` gives them.
     """
-    model = _load(base, adapter, dvae, device)
+    model = resident_xtts(base, device, adapter=adapter, dvae=dvae)
     results: list[Result | Rejected] = []
     for payload in payloads:
         if payload["speaker"]:
@@ -63,8 +61,6 @@ def _speak_one(
     model: Any, payload: dict[str, Any], voice: Voice, language: str, settings: dict[str, float]
 ) -> Result:
     """One sentence. Raises `Rejected` if it cannot be said."""
-    import torch
-
     text = payload["text"]
     check_text(model, text, language)
     generate = model.gpt.generate
@@ -77,8 +73,9 @@ def _speak_one(
 
     model.gpt.generate = stopping  # `inference` tells nobody whether the model stopped by itself
     try:
-        torch.manual_seed(payload["seed"])
-        wave = model.inference(text, language, voice.latents, voice.embedding, **settings)["wav"]
+        wave = say(
+            model, text, language=language, voice=voice, seed=payload["seed"], settings=settings
+        )
     finally:
         del model.gpt.generate
     peak = float(np.abs(wave).max()) if np.isfinite(wave).all() else 0.0
@@ -101,33 +98,6 @@ def check_text(model: Any, text: str, language: str) -> None:
         raise Rejected("too_long", f"{tokens} tokens", model.args.gpt_max_text_tokens)
 
 
-def read_settings(config: Path, given: dict[str, float | None]) -> dict[str, float]:
-    """Of `Xtts.inference`: the given ones, and those of a base's config where None is given.
-
-    The defaults in the signature are no one's: its repetition penalty is 10.
-    """
-    own = read_json(config)
-    found = {name: own.get(name) if given[name] is None else given[name] for name in SETTINGS}
-    for name, value in found.items():
-        if value is None:
-            raise LikenessError(f"{config}: no {name}; set voice_synthesize.{name} in params.yaml")
-    # Whole numbers in a config are floats to transformers, but for top_k.
-    return {name: int(value) if name == "top_k" else float(value) for name, value in found.items()}
-
-
-_held: dict[tuple[Path | str | None, ...], Any] = {}
-
-
-def _load(base: Path, adapter: Path | None, dvae: Path | None, device: str) -> Any:
-    """The model, loaded once. Only the last one is held: a GPU may have no room for two."""
-    key = base, adapter, dvae, device
-    if key not in _held:
-        _held.clear()
-        gc.collect()  # a model's parts point at each other
-        _held[key] = load_xtts(base, device, adapter=adapter, dvae=dvae)
-    return _held[key]
-
-
 @cache
 def own_speakers(base: Path) -> dict[str, Voice]:
     """`read_speakers`, read once."""
@@ -139,4 +109,4 @@ def _referred(
     base: Path, adapter: Path | None, dvae: Path | None, references: tuple[Path, ...], device: str
 ) -> Voice:
     clips = [resample(*read(path), RATE) for path in references]
-    return voice_of(_load(base, adapter, dvae, device), clips)
+    return voice_of(resident_xtts(base, device, adapter=adapter, dvae=dvae), clips)

@@ -22,11 +22,12 @@ from likeness.common.manifest import (
 )
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
-from likeness.voice import xtts
 from likeness.voice.languages import check_language
-from likeness.voice.rows import Pair, Speech, Utterance
-from likeness.voice.speech import SETTINGS, own_speakers, read_settings, speak
+from likeness.voice.rows import Pair, Speech, Utterance, choose_references
+from likeness.voice.speech import own_speakers, speak
 from likeness.voice.text import normalize, unknown_symbols
+from likeness.voice.xtts import ADAPTER, DVAE, read_adapter
+from likeness.voice.xtts_files import SETTINGS, check_speaks, check_xtts, read_settings
 
 REASONS = ("empty", "unknown_symbols", "too_long", "endless", "silent", "error")
 
@@ -73,9 +74,9 @@ def synthesize(
     """
     check_language(cfg.language)
     # What is broken is one error, not one for each sentence.
-    xtts.check_xtts(base)
-    xtts.check_language(base, cfg.language, "voice_synthesize.language")
-    xtts.read_adapter(adapter / xtts.ADAPTER, base)
+    check_xtts(base)
+    check_speaks(base, cfg.language, "voice_synthesize.language")
+    read_adapter(adapter / ADAPTER, base)
     rows = read_manifest(dataset / "manifest.jsonl", Utterance)
     test = [row for row in rows if row.split == "test"]
     if not test:
@@ -90,12 +91,12 @@ def synthesize(
     ]
     unspoken = {row.id for row in rejected}
     sentences |= {name: (text, "list") for name, text in listed.items() if name not in unspoken}
-    settings = read_settings(base / "config.json", {name: getattr(cfg, name) for name in SETTINGS})
+    settings = read_settings(base, {name: getattr(cfg, name) for name in SETTINGS})
     say = partial(speak, base=base, language=cfg.language, settings=settings, device=rt.device)
-    fitted = adapter / xtts.DVAE
+    fitted = adapter / DVAE
     untuned: dict[str, Path | None] = {"adapter": None, "dvae": None}
-    tuned = {"adapter": adapter / xtts.ADAPTER, "dvae": fitted if fitted.is_file() else None}
-    own_voice = [dataset / row.file_name for row in xtts.choose_references(rows, cfg.references)]
+    tuned = {"adapter": adapter / ADAPTER, "dvae": fitted if fitted.is_file() else None}
+    own_voice = [dataset / row.file_name for row in choose_references(rows, cfg.references)]
 
     started = time.monotonic()
     spoken: list[Speech] = []

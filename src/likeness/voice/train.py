@@ -21,7 +21,6 @@ from likeness.common.manifest import (
     read_manifest,
     write_manifest,
 )
-from likeness.common.params import Section
 from likeness.common.precision import Precision
 from likeness.common.runtime import Runtime
 from likeness.common.sampling import evenly
@@ -29,25 +28,20 @@ from likeness.common.tracking import Tracker
 from likeness.voice.audio import read, resample
 from likeness.voice.codes import RATE, release_dvaes
 from likeness.voice.examples import REASONS, encode_rows
-from likeness.voice.listening import Judge
+from likeness.voice.listening import Listener
 from likeness.voice.own_codes import fit_codes, guide
-from likeness.voice.rows import Utterance
+from likeness.voice.rows import Utterance, choose_references
 from likeness.voice.speaker import embed_files
 from likeness.voice.trainer import Trainer
-from likeness.voice.whisper import check_model
-from likeness.voice.xtts import (
-    DVAE,
-    check_language,
-    choose_decoder,
-    choose_references,
-    load_xtts,
-)
+from likeness.voice.wer import Hearing
+from likeness.voice.whisper_files import check_model
+from likeness.voice.xtts import DVAE, choose_decoder, load_xtts
+from likeness.voice.xtts_files import check_speaks, check_xtts, read_settings
 
 Array = np.ndarray
 
 
-class VoiceTrain(Section):
-    language: str
+class VoiceTrain(Hearing):
     code_rounds: Annotated[int, Field(ge=0, le=10)]
     code_steps: Annotated[int, Field(ge=1)]
     code_learning_rate: Annotated[float, Field(gt=0, le=1)]
@@ -75,7 +69,6 @@ class VoiceTrain(Section):
     evaluate_every: Annotated[int, Field(ge=1)]
     sentences: Annotated[int, Field(ge=1, le=64)]
     references: Annotated[int, Field(ge=1, le=20)]
-    normalizer: Literal["english", "basic"]
     wer_weight: Annotated[float, Field(ge=0)]
     patience: Annotated[int, Field(ge=0)]
     max_rejected_share: Annotated[float, Field(ge=0, le=1)]
@@ -115,8 +108,9 @@ def train(
         for row in read_manifest(dataset / "manifest.jsonl", Utterance)
         if row.split in ("train", "val")
     ]
+    check_xtts(base)
     model = load_xtts(base, rt.device)
-    check_language(base, cfg.language, "voice_train.language")
+    check_speaks(base, cfg.language, "voice_train.language")
     check_model(asr, cfg.language, "voice_train.language")
     examples, rejected = encode_rows(
         rows,
@@ -154,13 +148,8 @@ def train(
         )
         examples = {one.id: one for one in found}
     release_dvaes()  # all codes are known
-    judge = Judge(
-        asr=asr,
-        language=cfg.language,
-        normalizer=cfg.normalizer,
-        speaker=speaker,
-        centroid=_centroid(val, dataset, speaker, rt),
-        device=rt.device,
+    listener = Listener(
+        cfg=cfg, asr=asr, speaker=speaker, centroid=_centroid(val, dataset, speaker, rt), rt=rt
     )
     parts = (
         cfg.model_dump_json(),
@@ -175,7 +164,8 @@ def train(
         [examples[row.id] for row in val],
         [row.normalized for row in evenly(val, cfg.sentences)],
         [resample(*read(path), RATE) for path in references],
-        judge,
+        read_settings(base),
+        listener,
         rt.scratch("voice_train", digest_of(parts)),
         rt,
     )

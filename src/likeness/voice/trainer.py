@@ -19,7 +19,8 @@ from likeness.common.tracking import Tracker, step_timings
 from likeness.voice.audio import encode
 from likeness.voice.codes import HOP, RATE
 from likeness.voice.examples import Example, make_batches
-from likeness.voice.listening import Judge
+from likeness.voice.listening import Listener
+from likeness.voice.lora import inject_adapter, plain_adapter
 from likeness.voice.losses import draw_style, next_token_losses, style_latents
 from likeness.voice.xtts import (
     ADAPTER,
@@ -27,9 +28,7 @@ from likeness.voice.xtts import (
     LATENTS,
     VOICE,
     Voice,
-    inject_adapter,
     latents_of,
-    plain_adapter,
     say,
     voice_of,
 )
@@ -55,7 +54,8 @@ class Trainer:
         val_split: list[Example],
         sentences: list[str],
         references: list[Array],
-        judge: Judge,
+        settings: dict[str, float],
+        listener: Listener,
         scratch: Path,
         rt: Runtime,
     ) -> None:
@@ -63,9 +63,9 @@ class Trainer:
         from accelerate import Accelerator
         from transformers import get_scheduler
 
-        self.cfg, self.rt, self.model, self.judge = cfg, rt, model, judge
+        self.cfg, self.rt, self.model, self.listener = cfg, rt, model, listener
         self.train_split, self.val_split = train_split, val_split
-        self.sentences, self.references = sentences, references
+        self.sentences, self.references, self.settings = sentences, references, settings
         self.embedding = voice_of(model, references).embedding
         self.checkpoints, self.samples = Checkpoints(scratch), scratch / "samples"
         self.accelerator = Accelerator(cpu=rt.device == "cpu", mixed_precision="no")
@@ -112,7 +112,7 @@ class Trainer:
         for step, values in self.history:
             tracker.log(step, values)
         if not self.history:
-            self._evaluate(tracker)  # the base: what epochs are compared with
+            self._evaluate(tracker)  # no adapter yet: what epochs are compared with
             self.checkpoints.save(self._state())
         steps = range(self.step + 1, self.steps + 1)
         for step in self.rt.progress(steps, "voice_train: steps", len(steps)):
@@ -133,16 +133,19 @@ class Trainer:
                 self.checkpoints.save(self._state())
 
     def metrics(self) -> dict[str, Any]:
-        """Of the best epoch, and of the base by the same measures."""
+        """Of the best epoch, and of the base with its fitted codes before the adapter learnt."""
         trainable = sum(parameter.numel() for parameter in self.parameters.values())
-        base = self.history[0][1]
+        first = self.history[0][1]
         measured = {
-            name: (self.best[name], base[f"val/{name}"])
+            name: (self.best[name], first[f"val/{name}"])
             for name in ("score", "wer", "similarity", "loss")
         }
         return {
             **{f"val_{name}": round(best, 6) for name, (best, _) in measured.items()},
-            **{f"val_{name}_base": round(before, 6) for name, (_, before) in measured.items()},
+            **{
+                f"val_{name}_without_adapter": round(before, 6)
+                for name, (_, before) in measured.items()
+            },
             "val_n": len(self.val_split),
             "val_sentences": len(self.sentences),
             "train_n": len(self.train_split),
@@ -250,14 +253,22 @@ class Trainer:
     def _listen(self, voice: Voice) -> tuple[float, float]:
         """Word error rate and similarity of the sentences, which are kept as samples."""
         rate = self.model.config.audio.output_sample_rate
-        waves = []
+        paths = []
         for number, text in enumerate(self.sentences):
             seed = self.rt.seed_for("sample", number)
-            wave = say(self.model, text, language=self.cfg.language, voice=voice, seed=seed)
-            name = f"{self.step // self.steps_per_epoch:03d}-{number}.wav"
-            write_bytes(self.samples / name, encode(np.nan_to_num(wave), rate, "WAV"))
-            waves.append(wave)
-        return self.judge.listen(waves, rate, self.sentences)
+            wave = say(
+                self.model,
+                text,
+                language=self.cfg.language,
+                voice=voice,
+                seed=seed,
+                settings=self.settings,
+            )
+            wave = wave if np.isfinite(wave).all() else np.zeros_like(wave)
+            path = self.samples / f"{self.step // self.steps_per_epoch:03d}-{number}.wav"
+            write_bytes(path, encode(wave, rate, "WAV"))
+            paths.append(path)
+        return self.listener.listen(paths, self.sentences)
 
     def _log(self, tracker: Tracker, values: dict[str, float]) -> None:
         self.history.append((self.step, values))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -21,12 +21,11 @@ from likeness.common.manifest import (
     read_manifest,
     write_manifest,
 )
-from likeness.common.params import Section
 from likeness.common.runtime import Runtime
-from likeness.voice.hear import WINDOWS, detect_languages, transcribe_windows
 from likeness.voice.languages import check_language
 from likeness.voice.rows import SCRIPT, Recording, Region, Transcript
 from likeness.voice.wer import (
+    Hearing,
     Normalizer,
     Sentence,
     WordErrors,
@@ -34,7 +33,15 @@ from likeness.voice.wer import (
     read_script,
     word_errors,
 )
-from likeness.voice.whisper import RATE, callers, check_model, hearing_device
+from likeness.voice.whisper import (
+    CLIPS,
+    RATE,
+    callers,
+    detect_languages,
+    hearing_device,
+    transcribe_clips,
+)
+from likeness.voice.whisper_files import check_model
 from likeness.voice.windows import cut_windows
 from likeness.voice.words import Word
 
@@ -53,14 +60,11 @@ class Piece:
     end: float
 
 
-class VoiceTranscribe(Section):
+class VoiceTranscribe(Hearing):
     language: Annotated[str, Field(pattern=r"^(auto|[a-z]{2,3})$")]
     window_seconds: Annotated[float, Field(ge=5, le=30)]
     padding_seconds: Annotated[float, Field(ge=0, le=0.5)]
-    beam_size: Annotated[int, Field(ge=1, le=20)]
     parallel: Annotated[int, Field(ge=0)]
-    compute_type: Literal["default", "int8", "int8_float16", "float16", "bfloat16", "float32"]
-    normalizer: Normalizer
     rounds: Annotated[int, Field(ge=10, le=10000)]
     max_rejected_share: Annotated[float, Field(ge=0, le=1)]
 
@@ -112,7 +116,7 @@ def transcribe(
             windows[window[0].region.id] = window
             jobs[window[0].region.id] = {"audio": path, "language": languages[name][0]}
     listen = partial(
-        transcribe_windows,
+        transcribe_clips,
         asr=asr,
         device=device,
         compute_type=cfg.compute_type,
@@ -123,7 +127,7 @@ def transcribe(
         jobs,
         what="voice_transcribe",
         rt=rt,
-        batch=WINDOWS * (cfg.parallel or callers(device, rt.workers)),
+        batch=CLIPS * (cfg.parallel or callers(device, rt.workers)),
     )
     wall = time.monotonic() - started
     transcripts = [

@@ -4,18 +4,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from likeness.common.estimates import Estimate, ratio
 from likeness.common.io import read_jsonl
 from likeness.common.manifest import checked
+from likeness.common.params import Section
 
 Normalizer = Literal["english", "basic"]
 
-LOOP = 2.4  # a text that zlib makes smaller by more is a loop; Whisper's own limit
+
+class Hearing(Section):
+    """How clips are heard, alike in each stage that counts word errors."""
+
+    language: str
+    beam_size: Annotated[int, Field(ge=1, le=20)]
+    compute_type: Literal["default", "int8", "int8_float16", "float16", "bfloat16", "float32"]
+    normalizer: Normalizer
 
 
 class Sentence(BaseModel):
@@ -49,17 +57,6 @@ def read_script(path: Path) -> list[Sentence]:
         checked(Sentence, value, f"{path}:{number}")
         for number, value in enumerate(read_jsonl(path), start=1)
     ]
-
-
-def understood(text: str, compression_ratio: float) -> str:
-    """What counts as heard in a clip: nothing, where the recogniser fell into a loop.
-
-    From speech that it does not understand, Whisper may write the same words until its window is full:
-    one clip would have hundreds of errors, and decide the rate of all. Whisper itself throws such a text
-    away and draws another (Radford et al. 2022, arXiv 2212.04356, 4.5); what is drawn differs from run to
-    run, so here none of the clip's words is understood, and none is made up.
-    """
-    return "" if compression_ratio > LOOP else text
 
 
 def word_errors(reference: str, hypothesis: str, normalizer: Normalizer) -> WordErrors:

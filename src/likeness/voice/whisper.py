@@ -1,7 +1,12 @@
-"""Whisper by CTranslate2: what its folder has to hold, where it runs, and how it is loaded."""
+"""The one ear of the lane: Whisper by CTranslate2, where it runs, and what it hears in a clip.
 
-import struct
+Transcripts, the choice of the best epoch and the measured error rates all come from
+`transcribe_clips`: they differ in their clips, and in nothing else.
+"""
+
 import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,14 +14,12 @@ from typing import Any
 from tqdm import tqdm
 
 from likeness.common.cublas import gpu_problem
-from likeness.common.errors import LikenessError
-from likeness.common.io import read_json
-from likeness.common.weights import AGAIN
+from likeness.common.result import Result
+from likeness.voice.audio import encode, read, resample
 
 RATE = 16000  # Hz, what it hears
-FILES = ("config.json", "model.bin", "tokenizer.json")
-VOCABULARIES = ("vocabulary.json", "vocabulary.txt")
-BANDS = 80  # of the spectrum, where no preprocessor_config.json says otherwise
+CLIPS = 4  # for each thread in a call, so that a slow one holds up no other
+LOOP = 2.4  # a text that zlib makes smaller by more is a loop; Whisper's own limit
 
 
 @cache
@@ -34,114 +37,127 @@ def callers(device: str, workers: int) -> int:
 
 
 @cache
-def load_whisper(asr: Path, device: str, compute_type: str = "default", workers: int = 0) -> Any:
-    """The model.
+def load_whisper(asr: Path, device: str, compute_type: str, threads: int) -> Any:
+    """The model in a folder that `check_asr` has found whole.
 
     Args:
         device: as `hearing_device` says.
-        workers: threads that call it at a time, with one thread of work each; 0 is a single caller
-            with as many threads as CTranslate2 takes.
+        threads: that call it at a time, each of which computes by itself.
     """
     from faster_whisper import WhisperModel
 
-    check_asr(asr)
     return WhisperModel(
         str(asr),
         device=device,
         compute_type=compute_type,
-        cpu_threads=1 if workers else 0,
-        num_workers=max(1, workers),
+        cpu_threads=1,
+        num_workers=threads,
         local_files_only=True,
     )
 
 
-def check_model(asr: Path, language: str, key: str) -> None:
-    """Raise `LikenessError` unless `asr` is a Whisper that knows the language.
+def detect_languages(
+    payloads: Sequence[Sequence[Path]], *, asr: Path, device: str, compute_type: str
+) -> list[Result]:
+    """The language with the highest mean probability over a recording's windows."""
+    model = load_whisper(asr, device, compute_type, 1)
+    results: list[Result] = []
+    for paths in payloads:
+        if not model.model.is_multilingual:
+            results.append(Result({"language": "en", "probability": 1.0}))
+            continue
+        total: dict[str, float] = {}
+        for path in paths:
+            _, _, probabilities = model.detect_language(read(path)[0])
+            for language, probability in probabilities:
+                total[language] = total.get(language, 0.0) + probability / len(paths)
+        best = max(total, key=lambda language: total[language])
+        results.append(Result({"language": best, "probability": round(total[best], 4)}))
+    return results
 
-    Checked first, as faster-whisper takes English for another language where the model knows no other.
+
+def transcribe_clips(
+    payloads: Sequence[dict[str, Any]],
+    *,
+    asr: Path,
+    device: str,
+    compute_type: str,
+    beam_size: int,
+) -> list[Result]:
+    """The words of each payload's `audio`, a mono file of up to 30 seconds, in its `language`.
+
+    A record holds `words`, as `whole_words` gives them, and Whisper's scores. Clips are decoded side by
+    side by threads that share the model, not as one batch: there CTranslate2 gives a clip other last
+    digits, and sometimes another comma, with other company. Temperature is 0 and stays there, as what is
+    decoded by chance differs from run to run. Clips that loop or are not speech carry their scores, by
+    which voice_clips rejects them.
 
     Args:
-        key: of params.yaml, that holds the language.
+        asr: folder that `check_asr` has found whole.
+        device: as `hearing_device` says.
+        beam_size: hypotheses kept while decoding.
     """
-    check_asr(asr)
-    english_only = not read_json(asr / "config.json").get("lang_ids", True)
-    added = read_json(asr / "tokenizer.json").get("added_tokens", [])
-    known = {token["content"] for token in added}
-    if language not in ("auto", "en") and (english_only or f"<|{language}|>" not in known):
-        what = "English only" if english_only else "no such language"
-        raise LikenessError(
-            f"params.yaml: {key}: {language}: {asr} knows {what}; name another "
-            "language, or a multilingual model in inputs.asr"
-        )
+    threads = -(-len(payloads) // CLIPS)
+    model = load_whisper(asr, device, compute_type, threads)
+    # A batch that was filled up holds its last clip several times.
+    distinct = list(dict.fromkeys((one["audio"], one["language"]) for one in payloads))
+    with ThreadPoolExecutor(threads) as pool:
+        records = pool.map(lambda one: _hear(model, *one, beam_size), distinct)
+        found = dict(zip(distinct, records, strict=True))
+    return [Result(found[one["audio"], one["language"]]) for one in payloads]
 
 
-def check_asr(asr: Path) -> None:
-    """Raise `LikenessError` unless a folder holds a whole Whisper as CTranslate2's converter writes it.
+def _hear(model: Any, audio: Path, language: str, beam_size: int) -> dict[str, Any]:
+    from faster_whisper import BatchedInferencePipeline
 
-    No weights are read. faster-whisper itself looks for a missing tokenizer on a hub, and gives a
-    model another spectrum than it was made for where preprocessor_config.json is missing.
+    # In 16 bits, as recordings are cut: what is said a second time is heard as it was the first time.
+    samples, _ = read(encode(resample(*read(audio), RATE), RATE, "WAV"))
+    # Of faster-whisper's two decoders the one that takes a clip as it is: the other looks on its own
+    # for pieces in it, and decodes what is left after the last word once more.
+    segments, _ = BatchedInferencePipeline(model).transcribe(
+        samples,
+        language=language,
+        beam_size=beam_size,
+        temperature=0.0,
+        word_timestamps=True,
+        clip_timestamps=[{"start": 0.0, "end": len(samples) / RATE}],
+        batch_size=1,
+    )
+    (segment,) = segments
+    return {
+        "words": whole_words(segment.words),
+        "avg_logprob": round(segment.avg_logprob, 4),
+        "no_speech_prob": round(segment.no_speech_prob, 4),
+        "compression_ratio": round(segment.compression_ratio, 3),
+    }
+
+
+def whole_words(words: Sequence[Any]) -> list[list[Any]]:
+    """Text, start, end and probability of faster-whisper's words, what it splits put together.
+
+    It makes two words of "pre-paid", " pre" and "-paid", and of "1,000"; a space before tells where a
+    word really begins. Languages without spaces keep their words, as those begin with a letter.
     """
-    missing = [name for name in FILES if not (asr / name).is_file()]
-    if not any((asr / name).is_file() for name in VOCABULARIES):
-        missing.append(" or ".join(VOCABULARIES))
-    if missing:
-        raise LikenessError(
-            f"{asr}: not a faster-whisper model ({', '.join(missing)} missing); inputs.asr names a "
-            "folder under models/ that CTranslate2's converter wrote, with its tokenizer.json"
-        )
-    try:
-        shapes = _shapes(asr / "model.bin")
-        heard, known = shapes["encoder/conv1/weight"][1], shapes["decoder/embeddings/weight"][0]
-    except (struct.error, ValueError, KeyError, IndexError) as error:
-        raise LikenessError(
-            f"{asr}: model.bin is no Whisper by CTranslate2, or is cut off; set inputs.asr to "
-            f"another folder under models/, or {AGAIN}"
-        ) from error
-    bands, words = _bands(asr), _words(asr)
-    if (bands, words) != (heard, known):
-        raise LikenessError(
-            f"{asr}: model.bin hears {heard} bands and knows {known} tokens, the files beside it say "
-            f"{bands} and {words} (preprocessor_config.json, vocabulary); take all files of one model"
-        )
+    whole: list[list[Any]] = []
+    for word in words:
+        text = word.word.strip()
+        if whole and text and not word.word.startswith(" ") and not text[0].isalnum():
+            before = whole[-1]
+            sure = (before[3] + float(word.probability)) / 2
+            whole[-1] = [before[0] + text, before[1], word.end, sure]
+        elif text:
+            whole.append([text, word.start, word.end, float(word.probability)])
+    return whole
 
 
-def _bands(asr: Path) -> int:
-    path = asr / "preprocessor_config.json"
-    return int(read_json(path).get("feature_size", BANDS)) if path.is_file() else BANDS
+def understood(record: Mapping[str, Any]) -> str:
+    """The text of what `transcribe_clips` gives: nothing, where the recogniser fell into a loop.
 
-
-def _words(asr: Path) -> int:
-    path = next(asr / name for name in VOCABULARIES if (asr / name).is_file())
-    if path.suffix == ".json":
-        return len(read_json(path))
-    return len(path.read_text(encoding="utf-8").rstrip("\n").split("\n"))
-
-
-def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each tensor, from the headers between them.
-
-    Raises:
-        ValueError, struct.error: the file is of another kind, or ends too early.
+    From speech that it does not understand, Whisper may write the same words until its window is full:
+    one clip would have hundreds of errors, and decide the rate of all. Whisper itself throws such a text
+    away and draws another (Radford et al. 2022, arXiv 2212.04356, 4.5); what is drawn differs from run to
+    run, so here none of the clip's words is understood, and none is made up.
     """
-    with path.open("rb") as file:
-
-        def take(form: str) -> tuple[Any, ...]:
-            return struct.unpack(f"<{form}", file.read(struct.calcsize(f"<{form}")))
-
-        def text() -> str:
-            (taken,) = take(f"{take('H')[0]}s")
-            return bytes(taken).rstrip(b"\0").decode()
-
-        take("I")  # version of the format
-        if text() != "WhisperSpec":
-            raise ValueError("another kind of model")
-        _, count = take("II")
-        shapes: dict[str, tuple[int, ...]] = {}
-        for _ in range(count):
-            name = text()
-            shapes[name] = take(f"{take('B')[0]}I")
-            _, size = take("BI")
-            file.seek(size, 1)
-        for _ in range(take("I")[0]):  # other names of tensors, to the very end
-            text(), text()
-    return shapes
+    if record["compression_ratio"] > LOOP:
+        return ""
+    return " ".join(word[0] for word in record["words"])

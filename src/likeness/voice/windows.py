@@ -1,7 +1,6 @@
-"""What Whisper hears: stretches of a recording, or clips, as files at its rate."""
+"""What Whisper hears of a recording: stretches of it as files at its rate."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,11 +26,3 @@ def cut_windows(payloads: Sequence[dict[str, Any]], *, rate: int) -> list[Result
 
 def _join(samples: Array, rate: int, spans: Sequence[tuple[float, float]]) -> Array:
     return np.concatenate([samples[round(s * rate) : round(e * rate)] for s, e in spans])
-
-
-def resample_clips(paths: Sequence[Path], *, rate: int) -> list[Result]:
-    """`audio.flac` of each clip at `rate` Hz."""
-    return [
-        Result({}, {"audio.flac": encode(resample(*read(path), rate), rate, "FLAC")})
-        for path in paths
-    ]

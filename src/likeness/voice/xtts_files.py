@@ -1,0 +1,94 @@
+"""What a base's folder says before its weights are read: is it whole, what does it speak, and how."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from likeness.common.archives import read_archive
+from likeness.common.errors import AGAIN, LikenessError
+from likeness.common.io import read_json
+from likeness.common.weights import check_shapes, shapes_of
+from likeness.voice.codes import build_dvae
+from likeness.voice.xtts import DVAE, FILES, SPEAKERS, read_speakers, read_weights
+
+SETTINGS = ("temperature", "top_k", "top_p", "repetition_penalty")  # by which codes are drawn
+DECODERS = ("hifigan", "griffin_lim")  # that a config can name; XTTS-v2's names none
+
+
+def check_xtts(folder: Path) -> None:
+    """Raise `LikenessError` unless a folder holds an XTTS whose files fit each other.
+
+    No weight is read, so this takes a second, where a stage would find out in its first hour.
+    """
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise LikenessError(
+            f"{folder}: not an XTTS ({', '.join(missing)} missing); inputs.tts names a folder under "
+            "models/ with the files of XTTS-v2"
+        )
+    blocks, width, codes, tokens = _check_config(folder)
+    gpt = {
+        "gpt.text_embedding.weight": (tokens, width),
+        "gpt.text_head.weight": (tokens, width),
+        "gpt.mel_embedding.weight": (codes, width),
+        "gpt.mel_head.weight": (codes, width),
+        f"gpt.gpt.h.{blocks - 1}.mlp.c_fc.weight": (width, 4 * width),
+    }
+    latents = {name: one.latents for name, one in read_speakers(folder, "meta").items()}
+    stats = {"mel_stats": read_archive(folder / "mel_stats.pth", "meta")}
+    for name, tensors, wanted in (
+        ("model.pth", read_weights(folder, "meta"), gpt),
+        (DVAE, read_archive(folder / DVAE, "meta"), shapes_of(build_dvae(codes - 2).state_dict())),
+        ("mel_stats.pth", stats, {"mel_stats": (80,)}),
+        (SPEAKERS, latents, dict.fromkeys(latents, (1, 32, width))),
+    ):
+        check_shapes(folder / name, shapes_of(tensors), wanted, "config.json and vocab.json")
+
+
+def _check_config(folder: Path) -> tuple[int, int, int, int]:
+    """The GPT's blocks, width and codes in a config, and the number of the tokenizer's tokens."""
+    path = folder / "config.json"
+    config, vocab = read_json(path), read_json(folder / "vocab.json")
+    try:
+        args, kind, languages = config["model_args"], config["model"], config["languages"]
+        blocks, width = int(args["gpt_layers"]), int(args["gpt_n_model_channels"])
+        codes, version_2 = int(args["gpt_num_audio_tokens"]), args["gpt_use_perceiver_resampler"]
+        ids = [*vocab["model"]["vocab"].values(), *(one["id"] for one in vocab["added_tokens"])]
+        tokens = max(ids) + 1
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise LikenessError(
+            f"{folder}: config.json or vocab.json is not an XTTS's ({error!r}); {AGAIN}"
+        ) from error
+    if kind != "xtts":
+        raise LikenessError(f"{path}: model: {kind}: must be xtts; inputs.tts names another folder")
+    if not version_2:
+        raise LikenessError(f"{folder}: an XTTS of version 1; only version 2 is supported")
+    if not languages:
+        raise LikenessError(f"{path}: languages: must name at least one that the base speaks")
+    decoder = config.get("decoder", DECODERS[0])
+    if decoder not in DECODERS:
+        known = " or ".join(DECODERS)
+        raise LikenessError(f"{path}: decoder: {decoder}: must be {known}")
+    return blocks, width, codes, tokens
+
+
+def check_speaks(folder: Path, language: str, key: str) -> None:
+    """Raise `LikenessError` unless a base speaks the language; `key` names the param."""
+    languages = read_json(folder / "config.json")["languages"]
+    if language not in languages:
+        known = ", ".join(languages)
+        raise LikenessError(f"params.yaml: {key}: {language}: this base speaks {known}")
+
+
+def read_settings(base: Path, given: Mapping[str, float | None] | None = None) -> dict[str, float]:
+    """The settings by which codes are drawn: the given ones, else those of the base's config.
+
+    `Xtts.inference` has defaults of its own, which no config has: its repetition penalty is 10.
+    """
+    path = base / "config.json"
+    own, asked = read_json(path), given or {}
+    found = {name: own.get(name) if asked.get(name) is None else asked[name] for name in SETTINGS}
+    for name, value in found.items():
+        if value is None:
+            raise LikenessError(f"{path}: no {name}; add it as XTTS-v2's config.json has it")
+    # Whole numbers in a config are floats to transformers, but for top_k.
+    return {name: int(value) if name == "top_k" else float(value) for name, value in found.items()}
