@@ -122,6 +122,16 @@ def test_a_palette_s_colour_profile_becomes_srgb(tmp_path: Path) -> None:
     assert apart(open_rgb(saved(tmp_path, data)), wanted) < 3
 
 
+@pytest.mark.parametrize("profiled", [False, True])
+def test_cielab_keeps_its_colours_whatever_its_profile(tmp_path: Path, profiled: bool) -> None:
+    wanted = Image.new("RGB", (16, 16), (200, 60, 60))
+    srgb, lab = (ImageCms.createProfile(name) for name in ("sRGB", "LAB"))
+    stored = ImageCms.profileToProfile(wanted, srgb, lab, outputMode="LAB")
+    swapped = swap_red_and_blue(ImageCms.ImageCmsProfile(srgb).tobytes())
+    data = encoded(stored, "TIFF", icc_profile=swapped if profiled else None)
+    assert apart(open_rgb(saved(tmp_path, data)), wanted) < 3
+
+
 def test_a_colour_profile_becomes_srgb(tmp_path: Path) -> None:
     lab = ImageCms.createProfile("LAB")
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))

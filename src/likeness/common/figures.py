@@ -1,6 +1,6 @@
 """Figures in one style, and sheets of images. Written as PNG with the same bytes for the same input."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,27 +61,35 @@ def bars(axes: Any, counts: Mapping[str, float], title: str, most: int = 15) -> 
 
 def contact_sheet(
     path: Path,
-    images: Sequence[Image.Image],
+    images: Iterable[Image.Image],
     *,
     columns: int,
     size: int,
     labels: Sequence[str] = (),
 ) -> None:
-    """Write a grid of square cells of `size` pixels, with a line of text under each if given."""
+    """Write a grid of square cells of `size` pixels, with a line of text under each if given.
+
+    Images are made small one by one, so large ones are not in memory together if `images` makes them.
+    """
     text = 14 if labels else 0
     gap = 4
-    rows = -(-len(images) // columns)
+    cells = [_fitted(image, size) for image in images]
+    rows = -(-len(cells) // columns)
     step_x, step_y = size + gap, size + text + gap
     sheet = Image.new("RGB", (columns * step_x + gap, rows * step_y + gap), PAPER)
     draw = ImageDraw.Draw(sheet)
-    for number, image in enumerate(images):
+    for number, cell in enumerate(cells):
         x, y = gap + number % columns * step_x, gap + number // columns * step_y
-        # Small images are enlarged by whole pixels, so that a sheet shows what the model made.
-        scale = size / max(image.size)
-        sampling = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
-        fitted = image.resize((round(image.width * scale), round(image.height * scale)), sampling)
-        sheet.paste(fitted, (x + (size - fitted.width) // 2, y + (size - fitted.height) // 2))
+        sheet.paste(cell, (x + (size - cell.width) // 2, y + (size - cell.height) // 2))
         if labels:
             draw.text((x, y + size), labels[number][: size // 6], fill=INK, font_size=10)
     with atomic_path(path) as temporary:
         sheet.save(temporary)
+
+
+def _fitted(image: Image.Image, size: int) -> Image.Image:
+    """The image with a longer side of `size` pixels."""
+    scale = size / max(image.size)
+    # Small images are enlarged by whole pixels, so that a sheet shows what the model made.
+    sampling = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
+    return image.resize((round(image.width * scale), round(image.height * scale)), sampling)

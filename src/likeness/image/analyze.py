@@ -1,6 +1,8 @@
 """Look at a catalogue before anything is made of it: what is there, what is missing, in which shares."""
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -135,15 +137,18 @@ def _draw(
         wide, high = [[size[side] for size in common] for side in (0, 1)]
         axis.scatter(wide, high, s=[8 + 2 * n**0.5 for n in common.values()], color=figures.ACCENT)
         axis.set(xlabel="width, pixels", ylabel="height, pixels", title="Image sizes")
-    images: list[Image.Image] = []
     # Evenly spaced through the catalogue, so that the sheet is not one season's or one brand's.
-    for path in paths[:: max(1, len(paths) // 100)]:
+    images = _readable(paths[:: max(1, len(paths) // 100)])
+    figures.contact_sheet(plots_dir / "samples.png", islice(images, 100), columns=10, size=96)
+
+
+def _readable(paths: Iterable[Path]) -> Iterator[Image.Image]:
+    for path in paths:
         try:
             with Image.open(path) as image:
-                images.append(image.convert("RGB"))
+                yield image.convert("RGB")
         except UNREADABLE:
             continue  # image_prepare says what is wrong with it
-    figures.contact_sheet(plots_dir / "samples.png", images[:100], columns=10, size=96)
 
 
 def _report(

@@ -132,7 +132,7 @@ def _alpha(source: Image.Image) -> Image.Image:
 
 def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     colours = _eight_bits(image)
-    if profile:
+    if profile and image.mode != "LAB":  # CIELAB colours are the same under every profile.
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             target = ImageCms.createProfile("sRGB")
