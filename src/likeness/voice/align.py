@@ -62,4 +62,5 @@ def stretched(mel: Array, places: Array) -> Array:
     before = np.floor(places).astype(int)
     after = (before + 1).clip(max=mel.shape[1] - 1)
     share = (places - before).astype(mel.dtype)
-    return mel[:, before] * (1 - share) + mel[:, after] * share
+    between: Array = mel[:, before] * (1 - share) + mel[:, after] * share
+    return between

@@ -235,7 +235,7 @@ def _learn_to_say(
     scale = inner.shape[1] // len(pairs.codes)  # upsampled so far
 
     def loss(starts: Sequence[int]) -> "torch.Tensor":
-        made = last(_windows(inner, starts, scale))
+        made: torch.Tensor = last(_windows(inner, starts, scale))
         trusted = _windows(pairs.trusted[None], starts, FRAMES)
         return ((made - _windows(pairs.mels, starts, FRAMES)).abs() * trusted).mean()
 
@@ -327,7 +327,7 @@ def stock_state(dvae: Any) -> "dict[str, torch.Tensor]":
     """The weights of a DVAE in the size that Coqui's trainer builds; what it lacks is zeros."""
     import torch
 
-    state = build_dvae(dvae.num_tokens).state_dict()
+    state: dict[str, torch.Tensor] = build_dvae(dvae.num_tokens).state_dict()
     for name, own in dvae.state_dict().items():
         wide = torch.zeros_like(state[name])
         wide[corner(own)] = own.cpu()

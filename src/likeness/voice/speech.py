@@ -66,7 +66,7 @@ def _speak_one(
     generate = model.gpt.generate
 
     def stopping(**options: Any) -> "torch.Tensor":
-        codes = generate(**options)
+        codes: torch.Tensor = generate(**options)
         if model.gpt.stop_audio_token not in codes[0].tolist():
             raise Rejected("endless", codes.shape[1], model.gpt.max_gen_mel_tokens)
         return codes

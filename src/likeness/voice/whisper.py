@@ -102,7 +102,7 @@ def transcribe_clips(
     # A batch that was filled up holds its last clip several times.
     distinct = list(dict.fromkeys((one["audio"], one["language"]) for one in payloads))
     with ThreadPoolExecutor(threads) as pool:
-        records = pool.map(lambda one: _hear(model, *one, beam_size), distinct)
+        records = pool.map(lambda one: _hear(model, one[0], one[1], beam_size), distinct)
         found = dict(zip(distinct, records, strict=True))
     return [Result(found[one["audio"], one["language"]]) for one in payloads]
 

@@ -86,9 +86,11 @@ def read_settings(base: Path, given: Mapping[str, float | None] | None = None) -
     """
     path = base / "config.json"
     own, asked = read_json(path), given or {}
-    found = {name: own.get(name) if asked.get(name) is None else asked[name] for name in SETTINGS}
-    for name, value in found.items():
+    settings: dict[str, float] = {}
+    for name in SETTINGS:
+        value = own.get(name) if asked.get(name) is None else asked[name]
         if value is None:
             raise LikenessError(f"{path}: no {name}; add it as XTTS-v2's config.json has it")
-    # Whole numbers in a config are floats to transformers, but for top_k.
-    return {name: int(value) if name == "top_k" else float(value) for name, value in found.items()}
+        # Whole numbers in a config are floats to transformers, but for top_k.
+        settings[name] = int(value) if name == "top_k" else float(value)
+    return settings
