@@ -39,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--write", action="store_true", help="write the lists of code in dvc.yaml (test_contract)"
     )
+    parser.addoption("--kills", type=int, default=4, help="how often test_kill kills (default 4)")
 
 
 def library_env() -> dict[str, str]:

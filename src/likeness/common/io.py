@@ -59,10 +59,9 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     try:
         # Not splitlines(): it also splits at separators that JSON strings may hold.
         lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+        return [json.loads(line) for line in lines if line]
     except FileNotFoundError as error:
         raise LikenessError(f"{path}: no such file; run the stage that writes it") from error
-    try:
-        return [json.loads(line) for line in lines if line]
     except ValueError as error:
         raise LikenessError(f"{path}: not JSON lines ({error})") from error
 

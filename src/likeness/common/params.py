@@ -43,7 +43,8 @@ def check_params(path: Path, schema: Mapping[str, type[Section]]) -> dict[str, S
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise LikenessError(f"{path}: no such file; run from the repository's root") from error
-    except yaml.YAMLError as error:
+    # A ValueError: not UTF-8, or a date that no calendar has.
+    except (yaml.YAMLError, ValueError) as error:
         raise LikenessError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(values, dict):
         raise LikenessError(f"{path}: expected sections, found {type(values).__name__}")
