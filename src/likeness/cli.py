@@ -10,22 +10,23 @@ from pathlib import Path
 from likeness.common.cli import run
 from likeness.common.errors import LikenessError
 
-# Each is a module of likeness.repository, or of the lane that LANES names, with `add_arguments(parser)`
-# and `main(args, root) -> int`, imported when it is asked for; its docstring is its help.
+# Each command is a module of likeness.repository, or of the lane that LANES names. It has
+# `add_arguments(parser)` and `main(args, root) -> int`, its docstring is its help, and it is imported
+# only when it is called.
 COMMANDS = {
     "compare": "a table and plots of all experiments, and which is best",
     "doctor": "is this machine ready for the pipeline",
-    "fetch": "real base models into models/, from your remote or their hub, tracked by DVC",
+    "fetch": "download real base models to models/, from your remote or their hub, and track them by DVC",
     "gate": "are the reproduced metrics as good as a revision's, and is dvc.lock up to date",
     "merge": "the base with the learnt voice inside, as Coqui's Xtts loads it",
     "prune": "delete old results of items and checkpoints of killed trainings",
-    "search": "queue and run a search over params, and bring it to its end",
+    "search": "run a search over params, and continue one that was interrupted",
 }
 LANES = {"merge": "voice"}
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run one command; exits with what it returns."""
+    """Run one command; the process exits with the code that it returns."""
     parser = argparse.ArgumentParser(prog="likeness", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
@@ -53,5 +54,5 @@ def entry() -> None:
     try:
         run(main)
         sys.stdout.flush()
-    except BrokenPipeError:  # what reads along, as `head`, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

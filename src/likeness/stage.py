@@ -1,7 +1,7 @@
 """How every stage begins: path flags, the whole params file checked, the runtime started.
 
-It knows every stage's section, so it is no dep of any stage: it can stop a stage, never change what
-the stage writes.
+It knows the section of every stage, so it is a dependency of none: it can stop a stage, but does not
+change what a stage writes.
 """
 
 import argparse
@@ -92,7 +92,7 @@ SCHEMA: dict[str, type[Section]] = {
     "report": Report,
 }
 
-# What tells whether a folder under models/ is what a path flag needs, by the flag's name.
+# By the name of a path flag, the function that checks the folder under models/ that it is given.
 MODELS: dict[str, Callable[[Path], None]] = {
     "asr": check_asr,
     "clip": check_clip,
@@ -109,9 +109,9 @@ def begin(
 ) -> Iterator[tuple[argparse.Namespace, S, Runtime]]:
     """The stage's paths by name, its section of `params.yaml`, and the runtime.
 
-    Its base models are checked first: one that is not what `inputs` needs is not found out after hours.
-    A GPU is this stage's alone while it runs. Under DVC, what it depends on must be the same at the
-    end: DVC hashes it only then, and would lock outputs of one code to the hash of another.
+    Its base models are checked first, so that a wrong one is not found after hours. No other stage uses
+    the same GPU while this one runs. Under DVC, its dependencies must not change until it ends, as DVC
+    hashes them only then and would write the hash of other code beside the outputs.
 
     Args:
         doc: the script's docstring, shown by `--help`.
@@ -120,7 +120,7 @@ def begin(
         paths: names of its path flags.
 
     Raises:
-        LikenessError: bad params, a wrong or a broken model, or a dep that changed while the stage ran.
+        LikenessError: wrong params, a wrong or broken model, or a dependency that changed meanwhile.
     """
     params = ROOT / "params.yaml"
     cfg, base = load_params(params, SCHEMA, section), load_params(params, SCHEMA, Base)
@@ -139,7 +139,7 @@ def begin(
 
 
 def check_models(section: type[Section], args: argparse.Namespace) -> None:
-    """Raise `LikenessError` at the first model among a stage's paths that is another, or is broken."""
+    """Raise `LikenessError` at the first model among a stage's paths that is wrong or broken."""
     lane = section.__module__.split(".")[1]
     for name, path in vars(args).items():
         check = BASES[lane] if name == "base" else MODELS.get(name)

@@ -20,7 +20,7 @@ from likeness.repository.experiments import (
     Estimate,
     Experiment,
     differing_params,
-    not_run,
+    outdated_stages,
     ranked,
     read_experiments,
     read_lock,
@@ -183,7 +183,7 @@ def test_the_best_is_named_and_weighed(made: Path, capsys: pytest.CaptureFixture
 def test_a_metric_without_intervals_is_not_weighed(made: Path) -> None:
     text = call(made, "--by", CLIP)
     assert f"Best by {CLIP} (higher is better): r25, -3." in text
-    assert "cannot be weighed, there is no interval of r25 and r20" in text
+    assert "cannot be judged, as there is no interval of r25 and r20" in text
 
 
 def test_the_page_needs_no_other_file_and_shows_each_sample(made: Path) -> None:
@@ -305,7 +305,7 @@ def test_mistakes_are_one_line(made: Path) -> None:
         (None, "lower", r"of which metric\? name it with --by"),
     ):
         with pytest.raises(LikenessError, match=said) as raised:
-            compare.choose_ways(compare.choose_metrics(rows, by, []), by, way)
+            compare.choose_directions(compare.choose_metrics(rows, by, []), by, way)
         assert "\n" not in str(raised.value)
     with pytest.raises(LikenessError, match=r"which metric\? --by one of other\.wer$"):
         compare.choose_metrics(
@@ -492,11 +492,11 @@ LOCK = {
 
 
 def test_stages_behind_one_that_did_not_run_are_not_run() -> None:
-    assert not_run(LOCK, {"train.rank": 4}) == set()
-    assert not_run(LOCK, {"train.rank": 8}) == {"train", "draw", "judge"}
+    assert outdated_stages(LOCK, {"train.rank": 4}) == set()
+    assert outdated_stages(LOCK, {"train.rank": 8}) == {"train", "draw", "judge"}
     other = copy.deepcopy(LOCK)
     other["stages"]["draw"]["deps"][0]["md5"] = "old"  # type: ignore[index]
-    assert not_run(other, {"train.rank": 4}) == {"draw", "judge"}
+    assert outdated_stages(other, {"train.rank": 4}) == {"draw", "judge"}
 
 
 def test_a_frozen_stage_may_have_run_with_anything(tmp_path: Path) -> None:
@@ -504,7 +504,7 @@ def test_a_frozen_stage_may_have_run_with_anything(tmp_path: Path) -> None:
     used = "{deps: [{path: data/urls, md5: a}]}"
     (tmp_path / "dvc.lock").write_text(f"stages: {{download: {lock}, segment: {used}}}\n")
     (tmp_path / "dvc.yaml").write_text("stages: {download: {frozen: true}, segment: {}}\n")
-    assert not_run(read_lock(tmp_path, "workspace"), {"base.seed": 8}) == set()
+    assert outdated_stages(read_lock(tmp_path, "workspace"), {"base.seed": 8}) == set()
     (tmp_path / "dvc.yaml").write_text("stages: {download: {}, segment: {}}\n")
     both = {"download", "segment"}
-    assert not_run(read_lock(tmp_path, "workspace"), {"base.seed": 8}) == both
+    assert outdated_stages(read_lock(tmp_path, "workspace"), {"base.seed": 8}) == both

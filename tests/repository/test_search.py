@@ -214,7 +214,9 @@ def test_optuna_runs_so_many_experiments(repo: Path) -> None:
     assert run(repo, "--sampler", "optuna", "--trials", "3", "--workers", "2", *sets) == 0
     assert losses(repo) == [0.1, 16.1, 64.1]
     ran = journal(repo)
-    (repo / "conf/search/image.yaml").write_text(SPACE.replace("val_loss", "val_wer"))
+    (repo / "conf/search/image.yaml").write_text(
+        SPACE.replace("image_train.val_loss", "voice_train.val_wer")
+    )
     git(repo, "commit", "--quiet", "-am", "a metric that nothing has")
     assert run(repo, "--sampler", "optuna", "--trials", "3", "--retries", "0", *sets) == 1
     assert journal(repo) == ran  # DVC's run-cache has what the commit before made
@@ -299,7 +301,10 @@ def test_mistakes_are_one_line(repo: Path) -> None:
 def test_two_searches_of_a_lane_do_not_run_at_once(repo: Path) -> None:
     folder = repo / ".dvc/tmp/search/image"
     folder.mkdir(parents=True)
-    with search._alone(folder), pytest.raises(LikenessError, match="is running already"):
+    with (
+        search._one_search_at_a_time(folder),
+        pytest.raises(LikenessError, match="is running already"),
+    ):
         run(repo)
 
 

@@ -1,4 +1,4 @@
-"""Where a base model comes from and under which licence, as its own folder says."""
+"""The source and the licence of a base model, read from its folder."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ from likeness.common.io import read_json
 
 
 def describe(folder: Path) -> dict[str, str]:
-    """Name, id and licence of a base, for what is trained on it to carry along.
+    """Name, id and licence of a base; adapters trained on it carry them along.
 
     A base that `likeness fetch` brought names its repository in `source.json`; a bundled one has its
-    licence in the front matter of its README. A folder with neither is a user's own.
+    licence in the front matter of its README. A folder with neither was made by the user.
     """
     found = {"base": folder.name, "base_id": folder.name, "base_license": "unknown"}
     source, card = folder / "source.json", folder / "README.md"
@@ -26,7 +26,7 @@ def describe(folder: Path) -> dict[str, str]:
 
 
 def _front_matter(card: str) -> dict[str, str]:
-    """The YAML between the first two lines of `---`, empty where a text has none."""
+    """The YAML between the first two lines of `---`; empty if the text has none."""
     opening, _, rest = card.partition("\n")
     header, end, _ = rest.partition("\n---")
     values = yaml.safe_load(header) if opening.strip() == "---" and end else None

@@ -1,4 +1,4 @@
-"""A training's state on disk, so that a killed run goes on where it was."""
+"""The state of a training on disk, so that a killed run continues from its last checkpoint."""
 
 import pickle
 from pathlib import Path
@@ -16,14 +16,14 @@ class Checkpoints:
         self.path = folder / STATE
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the stored state; a kill leaves the old one or the new one, never a part."""
+        """Replace the stored state; a killed process leaves the old one or the new one, never a part."""
         import torch
 
         with atomic_path(self.path) as temporary:
             torch.save(state, temporary)
 
     def load(self) -> dict[str, Any] | None:
-        """The stored state on the CPU, or None where there is none that can be read."""
+        """The stored state, on the CPU; None if there is no readable one."""
         import torch
 
         try:

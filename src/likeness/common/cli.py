@@ -1,4 +1,4 @@
-"""What every entry script does: path flags, `--help`, and errors as one line."""
+"""What every entry script shares: path flags, `--help`, and errors as one line."""
 
 import argparse
 import errno
@@ -29,7 +29,7 @@ def parse_paths(description: str | None, argv: Sequence[str], *names: str) -> ar
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
-    """Call `main` with the command line; a mistake of the user's is one line and exit code 1."""
+    """Call `main` with the command line. An error that the user can fix is one line and exit code 1."""
     try:
         main(sys.argv[1:])
     except LikenessError as error:

@@ -1,4 +1,4 @@
-"""Which files of this package a module is made of, by reading imports without running them."""
+"""Which files of this package a module imports, found by parsing them instead of running them."""
 
 import ast
 import hashlib

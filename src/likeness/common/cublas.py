@@ -1,9 +1,9 @@
-"""Can CTranslate2, which runs Whisper, use a GPU; if not, why.
+"""Whether CTranslate2, which runs Whisper, can use a GPU, and if not, why.
 
-Its wheel opens cuBLAS of CUDA 12 by its bare name when a model is put on a GPU. torch brings that of
-CUDA 13 alone, and no search path leads to the package that brings the other. A library that is loaded
-already is found by its name, so it is loaded here. Nothing else has to be: CUDA's runtime is linked into
-CTranslate2, and it calls no cuDNN.
+Its wheel opens cuBLAS of CUDA 12 by its bare name when a model is put on a GPU. torch installs only
+that of CUDA 13, and the package with the other is on no search path. A library that is already loaded
+is found by its name, so it is loaded here. Nothing else is needed: CUDA's runtime is linked into
+CTranslate2, and it does not call cuDNN.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ def gpu_problem() -> str:
     if not ctranslate2.get_cuda_device_count():
         return "CTranslate2 sees no GPU; update NVIDIA's driver"
     try:
-        # Its names stay its own: torch's are another version's.
+        # RTLD_LOCAL, the default: torch uses the same symbols of another version.
         ctypes.CDLL(library())
     except OSError as error:
         return f"{error}; `pip install -r requirements.lock` brings {PACKAGE}"
@@ -27,7 +27,7 @@ def gpu_problem() -> str:
 
 
 def library() -> str:
-    """The library's path in its package; without the package its name, as the system may have one."""
+    """The library's path in its package. Without the package its name, as the system may have it."""
     try:
         files = metadata.files(PACKAGE) or []
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""The one exception that reaches the user, and how its line is put together."""
+"""The one exception that is shown to the user, and a helper for its line."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,14 @@ AGAIN = "run its stage of models/dvc.yaml, or `likeness fetch` it, again"  # for
 
 
 class LikenessError(Exception):
-    """A failure that its reader can mend: which file, key or id, what was found, what to do.
+    """A failure that the user can fix. It says which file, key or id, what was found and what to do.
 
-    `cli.run` prints it as one line and exits with 1; everything else keeps its traceback.
+    `cli.run` prints it as one line and exits with 1; any other exception keeps its traceback.
     """
 
 
-def some(names: Sequence[str], most: int = 5, joint: str = ", ") -> str:
-    """The first few of what may be many, for one line, and how many more there are."""
+def shortened(names: Sequence[str], most: int = 5, joint: str = ", ") -> str:
+    """The first few of a long list, for one line, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return joint.join(names[:most]) + more
 

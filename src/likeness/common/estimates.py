@@ -1,7 +1,7 @@
 """Figures over items with bootstrap intervals: pure functions of arrays.
 
-A figure is a ratio of sums over N items, so one form serves pooled error rates (errors by words) and
-means (values by 1): an (N, 2) array of numerators and denominators. What is resampled is the item.
+A figure is a ratio of sums over N items, so one function serves pooled error rates (errors per words) and
+means (values per 1): it takes an (N, 2) array of numerators and denominators. Items are resampled.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval and its number of items; None where there are none."""
+    """A figure with its 95 % interval and its number of items; all None if there are no items."""
 
     value: float | None
     low: float | None
@@ -31,15 +31,15 @@ def ratio(parts: Array, rounds: int, seed: int) -> Estimate:
     """The ratio of the sums of (N, 2) `parts`, with its bootstrap percentile interval (Efron 1979).
 
     Args:
-        rounds: resamplings behind the interval.
+        rounds: number of bootstrap resamples.
     """
     return difference(parts, np.tile([0.0, 1.0], (len(parts), 1)), rounds, seed)
 
 
 def difference(left: Array, right: Array, rounds: int, seed: int) -> Estimate:
-    """The ratio of `left` less that of `right`, of the same N items in the same order.
+    """The ratio of `left` minus the ratio of `right`, over the same N items in the same order.
 
-    Both are resampled together, so that what is hard about an item for both cancels out.
+    Both are resampled together, so that the difficulty of an item, which both share, cancels out.
     """
     left, right = (np.asarray(side, np.float64).reshape(-1, 2) for side in (left, right))
     if len(left) != len(right):

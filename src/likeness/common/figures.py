@@ -1,4 +1,4 @@
-"""Figures in one style, and sheets of images. Written as PNG with the same bytes for the same input."""
+"""Plots in one style, and sheets of images, as PNG. The same input gives the same bytes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ def figure(
         "ytick.color": INK,
         "axes.titlelocation": "left",
         "axes.titleweight": "bold",
-        "text.parse_math": False,  # a dollar in a label is a dollar
+        "text.parse_math": False,  # a dollar sign in a label is no formula
     }
     with pyplot.rc_context(style):
         canvas, axes = pyplot.subplots(rows, columns, figsize=size, layout="constrained")
@@ -47,7 +47,7 @@ def figure(
 
 
 def bars(axes: Any, counts: Mapping[str, float], title: str, most: int = 15) -> None:
-    """Horizontal bars, largest on top; what does not fit is summed in a last bar."""
+    """Horizontal bars, largest on top; all beyond `most` are summed in a last bar."""
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     shown = ordered[:most]
     if len(ordered) > most:

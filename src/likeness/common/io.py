@@ -1,4 +1,4 @@
-"""Files are written whole or not at all: a sibling temporary, then `os.replace`."""
+"""Files are written completely or not at all: to a temporary file beside them, then `os.replace`."""
 
 import hashlib
 import json
@@ -18,9 +18,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{token_hex(8)}{path.suffix}")
     temporary.touch(exist_ok=False)
-    mode = (
-        temporary.stat().st_mode
-    )  # as the umask gives it; some libraries' files are their user's alone
+    mode = temporary.stat().st_mode  # what the umask gives; safetensors writes files of mode 600
     try:
         yield temporary
         temporary.chmod(mode)

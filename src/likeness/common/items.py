@@ -1,4 +1,4 @@
-"""The item store: work that is done once per item, whatever re-runs the stage around it.
+"""The item store: each item is computed once, however often the stage around it runs again.
 
 DVC re-runs a whole stage when one file of its input changes. A stage that works item by item calls
 `map_items`, which keeps each item's result under a key made of the item's content, the parameters
@@ -143,7 +143,7 @@ def _compute(
         for chunk in chunks:
             yield chunk, _call(function, [items[name] for name in chunk], batch)
         return
-    if len(chunks) < 2:  # not worth the start of a process
+    if len(chunks) < 2:  # a process would take longer to start
         for chunk in chunks:
             yield chunk, _call(function, [items[name] for name in chunk], 0)
         return

@@ -26,7 +26,7 @@ class Row(BaseModel):
 
 
 class Rejection(Row):
-    """An item that was set aside: why, what was measured, and the limit that it missed."""
+    """An item that was set aside: the reason, the measured value and the limit that it exceeds."""
 
     reason: str
     value: Any = None
@@ -41,7 +41,7 @@ def write_manifest(path: Path, rows: Iterable[R]) -> None:
 
 
 def checked(model: type[M], value: Any, where: str) -> M:
-    """`value` as that model; `LikenessError` says what is wrong with it, and where it stands."""
+    """`value` as an instance of `model`. Raises `LikenessError`, which begins with `where`."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -97,7 +97,7 @@ def count_reasons(rejected: Iterable[Rejection]) -> dict[str, int]:
 
 
 def check_rejected_share(what: str, rejected: list[Rejection], total: int, limit: float) -> None:
-    """Fail a stage whose losses show that its input, not an item, is wrong.
+    """Stop a stage that sets so many items aside that its input as a whole must be wrong.
 
     Raises:
         LikenessError: when more than `limit` (0 to 1) of `total` items were set aside.

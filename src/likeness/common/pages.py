@@ -5,7 +5,7 @@ from typing import Any
 
 
 def render(template: Path, **context: Any) -> str:
-    """A template filled in; what it is given is escaped, as it is for an HTML page or Markdown."""
+    """The filled template. Values are escaped for HTML, which Markdown allows too."""
     import jinja2
 
     environment = jinja2.Environment(

@@ -1,7 +1,7 @@
 """`params.yaml`, typed and checked as a whole before any work starts.
 
-A section is a `Section` subclass beside the verb that reads it. It has no defaults: DVC tracks the
-file, so a value that is not in the file would be a value that nobody can see change.
+A section is a `Section` subclass in the module that reads it. It has no defaults: DVC tracks the file,
+so a change of a value that is not in the file would be seen by nobody.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
-"""Half precision: the numbers that a base is held in, and a training that computes in them.
+"""Half precision: the type of a base's weights, and mixed-precision training.
 
-Accelerate has this too, but refuses fp16 on a CPU, where the tests of what a GPU does run, and returns
-a network's outputs in float32, which the half-precision decoder after it does not take.
+Accelerate has this too, but it refuses fp16 on a CPU, where our tests of half precision run, and it
+returns a network's outputs in float32, which the half-precision decoder after it does not accept.
 """
 
 import math
@@ -24,7 +24,7 @@ def dtype_of(precision: Precision) -> "torch.dtype":
 
 
 class MixedPrecision:
-    """Computes in half precision over float32 weights that learn (Micikevicius et al. 2018).
+    """Trains float32 weights with computation in half precision (Micikevicius et al. 2018).
 
     In fp16 small gradients are lost, so losses are scaled up before their gradients are computed.
     """
@@ -42,13 +42,13 @@ class MixedPrecision:
         return torch.autocast(self._device, dtype_of(self._precision) if on else None, enabled=on)
 
     def scaled(self, loss: "torch.Tensor") -> "torch.Tensor":
-        """What to compute gradients of."""
+        """The loss to call `backward` on."""
         return self._scaler.scale(loss)
 
     def step(
         self, optimizer: Any, parameters: "Sequence[torch.Tensor]", max_grad_norm: float
     ) -> None:
-        """A step by gradients of at most `max_grad_norm`; none where fp16 overflowed."""
+        """An optimiser step with gradients clipped to `max_grad_norm`; skipped where fp16 overflowed."""
         import torch
 
         self._scaler.unscale_(optimizer)
@@ -57,7 +57,7 @@ class MixedPrecision:
         self._scaler.update()
 
     def state_dict(self) -> dict[str, Any]:
-        """The scale, which a resumed training goes on with. Empty but for fp16."""
+        """The loss scale, for a resumed training. Empty unless the precision is fp16."""
         return self._scaler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -73,13 +73,13 @@ def check_finite(
     step: int,
     learning_rate: float,
 ) -> None:
-    """End a training whose weights are numbers no more: no later step brings them back.
+    """Stop a training whose weights are NaN or infinite, as no later step repairs them.
 
-    A loss alone that is none may be one step of fp16, which is left out.
+    If only the loss is, it may come from one fp16 step that overflowed, which is skipped.
     """
     if math.isfinite(loss) or all(bool(weight.isfinite().all()) for weight in weights):
         return
     raise LikenessError(
-        f"{stage}: the loss is {loss} at step {step} and the adapter's weights are numbers no more; "
+        f"{stage}: the loss is {loss} at step {step} and the adapter's weights are not finite; "
         f"lower {stage}.learning_rate, which is {learning_rate:g}"
     )

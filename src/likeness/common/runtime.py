@@ -26,7 +26,7 @@ VECTOR_FUNCTIONS = (
 
 
 class Base(Section):
-    """What every stage reads."""
+    """The params that every stage reads."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     device: Literal["auto", "cpu", "cuda", "mps"]
@@ -66,25 +66,25 @@ class Runtime:
         yield from tqdm(items, desc=what, total=total, file=sys.stderr, dynamic_ncols=True)
 
     def precision(self, asked: Literal["auto"] | Precision = "auto") -> Precision:
-        """What `auto` means here; another answer stays."""
+        """The precision of a training: what `auto` means on this device, or what was asked for."""
         return self.half if asked == "auto" else asked
 
     def scratch(self, stage: str, key: str) -> Path:
-        """A folder for what must outlive a killed run: checkpoints. Keyed by all that they depend on."""
+        """A folder for checkpoints, which must outlive a killed run; `key` names all they depend on."""
         path = self.cache / "scratch" / stage / key
         path.mkdir(parents=True, exist_ok=True)
         return path
 
 
 def start(base: Base, cache: Path) -> Runtime:
-    """Set up the process and say where it runs.
+    """Set up this process: warnings, logging, device, threads and seeds.
 
     Args:
         base: the `base` section of params.yaml.
         cache: the folder for the item store and scratch (`likeness.repository.dvc`).
 
     Raises:
-        LikenessError: the device that was asked for is not here.
+        LikenessError: this machine does not have the device of `base.device`.
     """
     warnings.filterwarnings("ignore", category=FutureWarning)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
@@ -94,7 +94,7 @@ def start(base: Base, cache: Path) -> Runtime:
 
 
 def half_of(device: str) -> Precision:
-    """The half precision that a device computes in by itself: bf16, fp16 on CUDA before Ampere."""
+    """The half precision that a device supports natively: bf16, or fp16 on CUDA before Ampere."""
     import torch
 
     if device != "cuda":
@@ -127,7 +127,7 @@ def _start_torch(base: Base) -> str:
     torch.manual_seed(base.seed)
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # With it new memory is filled with NaN, to find reads of what nobody wrote: a tenth of a step.
+    # Filling new memory with NaN finds reads of uninitialised memory, but costs a tenth of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     _choose_kernels()
     return device

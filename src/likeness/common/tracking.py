@@ -1,4 +1,4 @@
-"""A training's curves and samples in DVCLive, the same after a resumed run as after a whole one."""
+"""Curves and samples of a training, written by DVCLive; a resumed run writes the same as a whole one."""
 
 import resource
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from pathlib import Path
 class Tracker:
     """Logs to two DVCLive folders: one that is part of the stage's outputs, one for timings.
 
-    Outputs must be a pure function of their inputs, and seconds and bytes are not: they go to a
-    folder that DVC shows but does not hash.
+    Outputs must be a pure function of their inputs. Seconds and bytes are not, so they go to a folder
+    that neither DVC nor git tracks.
     """
 
     def __init__(self, plots_dir: Path, timings_dir: Path) -> None:

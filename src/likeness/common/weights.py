@@ -1,4 +1,4 @@
-"""Files of weights, looked at without reading them: are they whole, and of which shapes."""
+"""Whether files of weights are complete, and the shapes in them, without reading the weights."""
 
 import json
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ def read_shapes(path: Path) -> Shapes:
     """The shape of each tensor of a safetensors file, by name.
 
     Raises:
-        LikenessError: it is none, or is cut off.
+        LikenessError: it is no safetensors file, or is cut off.
     """
     try:
         with path.open("rb") as file:
@@ -43,7 +43,7 @@ def read_folder_shapes(folder: Path) -> Shapes:
     """The shapes of all tensors of a folder, which libraries split over files as they like.
 
     Raises:
-        LikenessError: there are no weights, or a file is not whole.
+        LikenessError: there are no weights, or a file is incomplete.
     """
     found = sorted(folder.glob("*.safetensors"))
     if found:

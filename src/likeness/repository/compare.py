@@ -14,8 +14,8 @@ from likeness.repository.compare_page import html_of, markdown_of, samples
 from likeness.repository.compare_plots import draw
 from likeness.repository.dvc import run_dvc
 from likeness.repository.experiments import (
+    Directions,
     Experiment,
-    Ways,
     ranked,
     read_experiments,
     verdict,
@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metric", action="append", default=[], help="one more metric to show")
     parser.add_argument("--by", metavar="METRIC", help="what the best is chosen by")
     parser.add_argument(
-        "--direction", choices=("lower", "higher"), help="of --by, where its name does not tell"
+        "--direction",
+        choices=("lower", "higher"),
+        help="of --by, if it is not in the table of metrics",
     )
     parser.add_argument(
         "--image", action="append", default=[], metavar="PATH", help="one more image to show"
@@ -51,18 +53,19 @@ def main(args: argparse.Namespace, root: Path) -> int:
             "`dvc exp run -S KEY=VALUE`, or name more commits (--num, --rev, --all-commits)"
         )
     metrics = choose_metrics(rows, args.by, args.metric)
-    ways = choose_ways(metrics, args.by, args.direction)
-    if args.apply and len(ways) > 1:
-        raise LikenessError(f"--apply: best by which metric? --by one of {', '.join(ways)}")
-    rows = arranged([with_estimates(root, row, metrics) for row in rows], ways)
-    text = markdown_of(rows, metrics, ways)
-    page = html_of(text, draw(rows, metrics, ways), samples(rows, args.image, root))
+    directions = choose_directions(metrics, args.by, args.direction)
+    if args.apply and len(directions) > 1:
+        raise LikenessError(f"--apply: best by which metric? --by one of {', '.join(directions)}")
+    rows = arranged([with_estimates(root, row, metrics) for row in rows], directions)
+    text = markdown_of(rows, metrics, directions)
+    page = html_of(text, draw(rows, metrics, directions), samples(rows, args.image, root))
     write_text(root / OUT_DIR / "compare.md", text)
     write_text(root / OUT_DIR / "compare.html", page)
-    print("\n".join(line for metric, way in ways.items() for line in verdict(rows, metric, way)))
+    for metric, better in directions.items():
+        print(*verdict(rows, metric, better), sep="\n")
     print(f"{OUT_DIR}/compare.html and compare.md show all")
     if args.apply:
-        apply_best(rows, ways, root)
+        apply_best(rows, directions, root)
     return 0
 
 
@@ -73,9 +76,9 @@ def selection(args: argparse.Namespace) -> list[str]:
     return options + (["--all-commits"] if args.all_commits else [])
 
 
-def apply_best(rows: Sequence[Experiment], ways: Ways, root: Path) -> None:
-    for metric, way in ways.items():
-        best = ranked(rows, metric, way)[0]
+def apply_best(rows: Sequence[Experiment], directions: Directions, root: Path) -> None:
+    for metric, better in directions.items():
+        best = ranked(rows, metric, better)[0]
         if best.is_commit:
             print(f"nothing to apply: {best.name} is a commit")
         else:
@@ -87,10 +90,10 @@ def apply_best(rows: Sequence[Experiment], ways: Ways, root: Path) -> None:
 
 
 def choose_metrics(rows: Sequence[Experiment], by: str | None, more: Sequence[str]) -> list[str]:
-    """Metrics to show: the headlines that differ (all if none does), and what is asked for.
+    """The metrics to show: the headlines that differ (all if none does), and those asked for.
 
     Raises:
-        LikenessError: nothing to show, or a metric that no experiment has.
+        LikenessError: there is no metric to show, or no experiment has one that was asked for.
     """
     rows = [row for row in rows if not row.is_workspace]
     known = sorted({name for row in rows for name in row.metrics if row.number(name) is not None})
@@ -108,26 +111,28 @@ def choose_metrics(rows: Sequence[Experiment], by: str | None, more: Sequence[st
     return list(dict.fromkeys([*(differing or present), *asked]))
 
 
-def choose_ways(metrics: Sequence[str], by: str | None, way: Direction | None) -> Ways:
-    """What the best is chosen by: `by`, or the first headline of each lane that is shown."""
-    if way and not by:
+def choose_directions(
+    metrics: Sequence[str], by: str | None, better: Direction | None
+) -> Directions:
+    """The metrics that choose the best: `by`, or the first headline of each lane; with directions."""
+    if better and not by:
         raise LikenessError("--direction: of which metric? name it with --by")
     firsts = [lane[0] for lane in headlines(metrics) if lane]
-    ways: dict[str, Direction] = {}
+    directions: dict[str, Direction] = {}
     for metric in [by] if by else firsts or metrics[:1]:
-        known = way or direction(metric)
+        known = better or direction(metric)
         if known is None:
             raise LikenessError(
                 f"{metric}: which is better? --by {metric} --direction lower|higher"
             )
-        ways[metric] = known
-    return ways
+        directions[metric] = known
+    return directions
 
 
-def arranged(rows: Sequence[Experiment], ways: Ways) -> list[Experiment]:
+def arranged(rows: Sequence[Experiment], directions: Directions) -> list[Experiment]:
     """The workspace, then each commit and its experiments, best first and unfinished last."""
-    metric, way = next(iter(ways.items()))
-    order = [row.rev for row in ranked(rows, metric, way)]
+    metric, better = next(iter(directions.items()))
+    order = [row.rev for row in ranked(rows, metric, better)]
     groups = list(dict.fromkeys(row.commit for row in rows))
 
     def place(row: Experiment) -> tuple[int, bool, int]:

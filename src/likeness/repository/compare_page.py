@@ -1,4 +1,4 @@
-"""What `likeness compare` writes: a table in Markdown, and a page with plots and samples besides."""
+"""The output of `likeness compare`: a table in Markdown, and an HTML page with plots and samples."""
 
 import base64
 import html
@@ -11,8 +11,8 @@ from typing import Any
 from likeness.common.errors import LikenessError
 from likeness.common.pages import render
 from likeness.repository.experiments import (
+    Directions,
     Experiment,
-    Ways,
     differing_params,
     read_file,
     shared_params,
@@ -32,14 +32,14 @@ Sheet = list[tuple[str, bytes]]  # (name of the experiment, its image)
 # --- the table ------------------------------------------------------------------------------------
 
 
-def markdown_of(rows: Sequence[Experiment], metrics: Sequence[str], ways: Ways) -> str:
+def markdown_of(rows: Sequence[Experiment], metrics: Sequence[str], directions: Directions) -> str:
     shared = shared_params(rows)
     params = [name for name in differing_params(rows) if name not in shared]
     several = len({row.baseline for row in rows} - {None}) > 1
     head = ["experiment", *(["of"] if several else []), "state", *params, *metrics]
     lines = ["# Experiments", ""]
-    for metric, way in ways.items():
-        first, *rest = verdict(rows, metric, way)
+    for metric, better in directions.items():
+        first, *rest = verdict(rows, metric, better)
         lines += [f"**{escaped(first)}**", "", *(f"- {escaped(line)}" for line in rest), ""]
     lines += [f"| {' | '.join(map(escaped, head))} |", "| --- " * len(head) + "|"]
     for row in rows:
@@ -62,7 +62,7 @@ def markdown_of(rows: Sequence[Experiment], metrics: Sequence[str], ways: Ways) 
 
 
 def notes(rows: Sequence[Experiment], metrics: Sequence[str]) -> list[str]:
-    """What the metrics' stages measured with, where that differs: such figures compare nothing."""
+    """Warnings where stages measured with different models, as such figures cannot be compared."""
     found = []
     stages = {metric.partition(".")[0] for metric in metrics}
     shown = [row.metrics for row in rows if not row.is_workspace]
@@ -81,7 +81,7 @@ def plain(value: Any) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown and HTML show as it is, in one cell of a table."""
+    """Text escaped for a cell of a Markdown table that may be turned into HTML."""
     text = html.escape(" ".join(text.split()), quote=False)
     for sign in "|*`[":
         text = text.replace(sign, f"&#{ord(sign)};")
@@ -92,7 +92,7 @@ def escaped(text: str) -> str:
 
 
 def html_of(markdown_text: str, drawn: Mapping[str, bytes], sheets: Mapping[str, Sheet]) -> str:
-    """One page that needs no other file: the Markdown, figures by title, samples by path."""
+    """A page that needs no other file: the Markdown, plots by title and samples by path."""
     import markdown
 
     return render(
@@ -110,9 +110,9 @@ def data_uri(path: str, content: bytes) -> str:
 
 
 def samples(rows: Sequence[Experiment], asked: Sequence[str], root: Path) -> dict[str, Sheet]:
-    """By path, the image that each experiment has there: those that differ, and those asked for."""
+    """By path, the image of each experiment: paths whose images differ, and paths asked for."""
     found = {}
-    # Of what is not finished, git has the images of its commit.
+    # A revision that is not finished still has the images of its commit in git.
     finished = [row for row in rows if row.estimates and not row.is_workspace]
     for path in dict.fromkeys([*IMAGES, *asked]):
         images = [(row.name, read_file(root, row.rev, path)) for row in finished]

@@ -1,4 +1,4 @@
-"""What `likeness compare` draws: each metric over the experiments, and over the params that vary."""
+"""The plots of `likeness compare`: each metric by experiment, and by the params that vary."""
 
 import json
 import tempfile
@@ -9,8 +9,8 @@ from typing import Any
 from likeness.common import figures
 from likeness.repository.compare_page import plain
 from likeness.repository.experiments import (
+    Directions,
     Experiment,
-    Ways,
     comparable,
     differing_params,
     measured_by,
@@ -18,14 +18,16 @@ from likeness.repository.experiments import (
 )
 
 
-def draw(rows: Sequence[Experiment], metrics: Sequence[str], ways: Ways) -> dict[str, bytes]:
-    """By title, as PNG: each metric over the experiments, and against each param that varies alone."""
+def draw(
+    rows: Sequence[Experiment], metrics: Sequence[str], directions: Directions
+) -> dict[str, bytes]:
+    """PNG by title: each metric by experiment, and against each param that varies independently."""
     drawn = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "figure.png"
         for metric in metrics:
             having = measured_by(rows, metric)
-            best = ranked(rows, metric, ways[metric])[:1] if metric in ways else []
+            best = ranked(rows, metric, directions[metric])[:1] if metric in directions else []
             if having:
                 draw_experiments(path, having, metric, best)
                 drawn[metric] = path.read_bytes()
@@ -38,19 +40,20 @@ def draw(rows: Sequence[Experiment], metrics: Sequence[str], ways: Ways) -> dict
 
 
 def tied_params(rows: Sequence[Experiment]) -> list[list[str]]:
-    """The params that differ, those together that always change together, as alpha follows the rank."""
+    """The params that differ, grouped if they always change together, as alpha does with the rank."""
     groups: dict[str, list[str]] = {}
     for name in differing_params(rows):
         texts = [plain(row.params.get(name)) for row in rows]
-        # Rows by the first that has the same value: the same for params of which each gives the other.
+        # Each row is replaced by the first row with the same value, so that params which partition
+        # the rows alike get the same key.
         groups.setdefault(str([*map(texts.index, texts)]), []).append(name)
     return list(groups.values())
 
 
 def families(rows: Sequence[Experiment], names: Sequence[str]) -> list[list[Experiment]]:
-    """Groups of rows that differ in nothing but these params, each in order of the first one's value.
+    """Groups of rows that differ only in these params, each sorted by the first param's value.
 
-    None where more than two change together: a figure could not say which of them it is.
+    Empty if more than two params change together, as a plot could not tell which of them matters.
     """
     having = [row for row in rows if len(names) <= 2 and names[0] in row.params]
     groups: dict[str, list[Experiment]] = {}
@@ -64,7 +67,7 @@ def families(rows: Sequence[Experiment], names: Sequence[str]) -> list[list[Expe
 
 
 def axis_of(rows: Sequence[Experiment], param: str) -> Callable[[Experiment], Any]:
-    """Where a row stands by a param: at its value, or at a text where not all are numbers."""
+    """A row's place on a param's axis: its value, or its text if not all values are numbers."""
     numeric = all(is_number(row.params[param]) for row in rows)
     return lambda row: row.params[param] if numeric else plain(row.params[param])
 
@@ -78,9 +81,9 @@ def draw_experiments(
 ) -> None:
     with figures.figure(path, size=(8, 0.8 + 0.3 * len(rows))) as axes:
         for at, row in enumerate(rows):
-            value, (low, high) = ends(row, metric)
-            axes.plot((low, high), (at, at), color=ink(row, best))
-            axes.plot(value, at, "o", color=ink(row, best))
+            value, (low, high) = value_and_interval(row, metric)
+            axes.plot((low, high), (at, at), color=colour_of(row, best))
+            axes.plot(value, at, "o", color=colour_of(row, best))
         axes.set_yticks(range(len(rows)), [row.name for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_title(metric)
@@ -110,8 +113,8 @@ def draw_param(
             middles = [row.estimates[metric].value for row in line]
             axes.plot([*map(place, line)], middles, color=colour, linewidth=0.8, label=label)
             for row in line:
-                value, reach = ends(row, metric)
-                shade = ink(row, best, colour)
+                value, reach = value_and_interval(row, metric)
+                shade = colour_of(row, best, colour)
                 axes.plot((place(row), place(row)), reach, color=shade)
                 axes.plot(place(row), value, "o", color=shade)
         if len(lines) > 1:
@@ -124,12 +127,12 @@ def draw_param(
         axes.set_title(metric)
 
 
-def ends(row: Experiment, metric: str) -> tuple[float, tuple[float, float]]:
+def value_and_interval(row: Experiment, metric: str) -> tuple[float, tuple[float, float]]:
     estimate = row.estimates[metric]
     return estimate.value, estimate.interval or (estimate.value, estimate.value)
 
 
-def ink(row: Experiment, best: Sequence[Experiment], other: Any = figures.QUIET) -> Any:
+def colour_of(row: Experiment, best: Sequence[Experiment], other: Any = figures.QUIET) -> Any:
     if row in best:
         return figures.ACCENT
     return figures.INK if row.is_commit else other

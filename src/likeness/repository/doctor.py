@@ -1,6 +1,7 @@
-"""Is this machine ready for the pipeline: one line per check, with what to do; exit code 1 on an error.
+"""Check whether this machine is ready for the pipeline. Exits with 1 if something is missing.
 
-A warning is what slows down, or what only some commands need. Nothing is changed.
+Each check prints a line, with what to do about a problem. A warning is about what slows a run down, or
+what only some commands need. Nothing is changed.
 """
 
 import argparse
@@ -14,22 +15,22 @@ from pathlib import Path
 from typing import Literal
 
 from likeness.common.cublas import gpu_problem
-from likeness.common.errors import some
+from likeness.common.errors import shortened
 from likeness.repository import probes
 from likeness.repository.dvc import dvc_cache, read_config
 from likeness.repository.probes import Machine, Version
 
 PYTHON = (3, 11)
 GIB = 2**30
-DISK, DISK_FOR_MORE = 2 * GIB, 10 * GIB  # what one run writes; several runs, or a real base
-CUDA_PACKAGES = ("nvidia-", "cuda-", "triton")  # that a torch for CPUs does without
-# Of the runtimes that voice_download enables, the versions that yt-dlp takes.
+DISK, DISK_FOR_MORE = 2 * GIB, 10 * GIB  # for one run; for several runs, or a real base
+CUDA_PACKAGES = ("nvidia-", "cuda-", "triton")  # which a torch for CPUs does not need
+# The JavaScript runtimes that voice_download enables, with the least versions that yt-dlp accepts.
 RUNTIMES: dict[str, Version] = {"deno": (2, 3), "node": (22,)}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked at, what was found, and what to do where that is not well."""
+    """One line: what was checked, what was found, and what to do about a problem."""
 
     check: str
     level: Literal["ok", "warning", "error"]
@@ -48,7 +49,7 @@ def main(args: argparse.Namespace, root: Path) -> int:
     for check in CHECKS:
         try:
             found = check(root)
-        except ImportError as error:  # missing packages are what it looks for
+        except ImportError as error:  # a missing package is a finding, too
             found = [Finding("packages", "error", f"{error}; `make repro` makes the environment")]
         for finding in found:
             print(finding, flush=True)
@@ -81,10 +82,10 @@ def check_packages(locked: Mapping[str, str], installed: Mapping[str, str]) -> F
     ]
     advice = "delete .venv and `make repro`, or `pip install -r requirements.lock`"
     if missing:
-        text = f"{len(missing)} of {len(locked)} missing: {some(missing)}"
+        text = f"{len(missing)} of {len(locked)} missing: {shortened(missing)}"
         return Finding("packages", "error", f"{text}; {advice}")
     if others:
-        text = f"{len(others)} of {len(locked)} are not as locked: {some(others)}"
+        text = f"{len(others)} of {len(locked)} are not as locked: {shortened(others)}"
         return Finding("packages", "warning", f"{text}; figures may differ: {advice}")
     return Finding("packages", "ok", f"all {len(locked)} as in requirements.lock")
 
@@ -125,7 +126,7 @@ def check_device(asked: str, machine: Machine) -> Finding:
 
 @dataclass(frozen=True)
 class Need:
-    """Memory that a training takes: `least` bytes whatever the base, and `times` the base's bytes."""
+    """Memory that a training takes: `least` bytes, plus `times` the bytes of its bases."""
 
     kind: str
     device: str
@@ -138,7 +139,7 @@ class Need:
 RAM = Need("RAM", "a CPU", 3.6 * GIB, 2.0)
 # In bf16, by benchmarks/image_memory.py: 4.2 GiB and CUDA's own with Stable Diffusion 1.5 (4.0 of files).
 GPU = Need("GPU memory", "a GPU", 1.0 * GIB, 1.0)
-# What a training holds at once: the folders under models/ that these keys of `inputs` name.
+# The bases that a training holds in memory together, by their keys in `inputs`.
 HELD = {"image_train": ("diffusion",), "voice_train": ("tts", "asr", "speaker")}
 
 
@@ -152,9 +153,9 @@ def check_memory(size: int, need: Need, bases: Mapping[str, Mapping[str, int]]) 
     absent = [name for held in bases.values() for name, one in held.items() if not one]
     text = f"{size / GIB:.0f} GiB of {need.kind}"
     if absent:
-        text += f"; not counted, as not in models/ yet: {some(absent)}"
+        text += f"; not counted, as not in models/ yet: {shortened(absent)}"
     if size < wanted[stage]:
-        held = some(list(bases[stage]))
+        held = shortened(list(bases[stage]))
         text += f"; {stage} on {need.device} wants {wanted[stage] / GIB:.1f} with {held}"
         advice = f"lower {stage}.batch and raise {stage}.accumulation as much, or use smaller bases"
         return Finding("memory", "warning", f"{text}: {advice}")
@@ -277,7 +278,9 @@ def check_git(name: str, email: str, changed: Sequence[str]) -> list[Finding]:
     state = Finding("git", "ok", "nothing uncommitted")
     if changed:
         advice = "commit them: every experiment takes them along"
-        state = Finding("git", "warning", f"{len(changed)} uncommitted: {some(changed)}; {advice}")
+        state = Finding(
+            "git", "warning", f"{len(changed)} uncommitted: {shortened(changed)}; {advice}"
+        )
     return [identity, state]
 
 
@@ -324,7 +327,7 @@ def check_bundled(folder: Path, promised: Iterable[str]) -> Finding:
             "bundled", "error", "dvc.lock names nothing in it; `git checkout -- dvc.lock`"
         )
     if problems:
-        text = f"{len(problems)} of {len(todo)} objects: {some(problems, 2)}"
+        text = f"{len(problems)} of {len(todo)} objects: {shortened(problems, 2)}"
         return Finding("bundled", "error", f"{text}; `git checkout -- bundled` brings them back")
     return Finding("bundled", "ok", f"all {len(todo)} objects are whole")
 

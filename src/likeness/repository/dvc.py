@@ -129,7 +129,7 @@ def stale_stages(root: Path) -> dict[str, list[str]]:
 
 
 def _reasons(repo: Any, stage: Any, upstream: Iterable[Any]) -> list[str]:
-    """Why a stage's entry in the lock is not true; that data is not here is no reason."""
+    """Why a stage's entry in the lock is wrong. Data that is only missing here is no reason."""
     if stage.deps and not any(dep.hash_info for dep in stage.deps):
         return ["not in dvc.lock"]
     made = {out.fs_path: out.hash_info for other in upstream for out in other.outs}
@@ -161,7 +161,7 @@ def _path(repo: Any, entry: Any) -> str:
 
 
 def _state(entry: Any) -> Any:
-    """What changed of a dep or out: None or a word, or a word for each key of a params file."""
+    """How a dependency or output changed: None, a word, or a word for each key of a params file."""
     return next(iter(entry.status().values()), None)
 
 
@@ -191,8 +191,8 @@ def untracked_inputs(root: Path) -> list[Path]:
 
 
 def upstream(root: Path, target: str, keys: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Stages of dvc.yaml that the target needs, itself included; and the last of those that do the
-    same whatever the values of `keys`.
+    """The stages of dvc.yaml that the target depends on, with itself; and those of them that the values
+    of `keys` do not change and that come last before the others.
     """
     import networkx  # type: ignore[import-untyped]
     from dvc.dependency.param import ParamsDependency
@@ -217,7 +217,7 @@ def upstream(root: Path, target: str, keys: Sequence[str]) -> tuple[list[str], l
             {stage for stage in reads if any(_within(key, param) for param in reads[stage])}
             for key in keys
         ]
-        # What no stage reads is a group of conf/, or builds paths in dvc.yaml: it may touch any.
+        # A key that no stage reads is a group of conf/ or part of paths in dvc.yaml: it may change any.
         touched = set().union(*by_key) if all(by_key) else needs[end]
         varying = {stage for stage in needs[end] if needs[stage] & touched}
         last = {
@@ -233,7 +233,7 @@ def _within(key: str, param: str) -> bool:
 
 
 def _own(stages: Iterable[Any]) -> list[str]:
-    """Names of those that are in the root's dvc.yaml and that `dvc repro` runs."""
+    """The names of the stages in the root's dvc.yaml that are not frozen."""
     own = (stage for stage in stages if stage.path_in_repo == "dvc.yaml" and not stage.frozen)
     return sorted(stage.name for stage in own)
 

@@ -1,7 +1,7 @@
-"""Experiments as DVC lists them, the files of their revisions, and which of two is better.
+"""Experiments as DVC lists them, files of their revisions, and which experiment is best.
 
-They are read from `dvc exp show --json`, since `dvc.api.exp_show` names a key by its file only where
-two files have it, turns every number into a float and leaves out errors.
+They are read from `dvc exp show --json`, since `dvc.api.exp_show` adds the file's name to a key only
+if two files have that key, turns every number into a float and leaves out errors.
 """
 
 import json
@@ -13,14 +13,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from likeness.common.errors import some
+from likeness.common.errors import shortened
 from likeness.repository.dvc import flat, run_dvc
 from likeness.repository.metrics import Direction, depends_on_n
 
 WORKSPACE = "workspace"
 UNFINISHED = ("queued", "running", "failed")
 
-Ways = Mapping[str, Direction]  # which way is better, of each metric that a best is chosen by
+Directions = Mapping[str, Direction]  # by metric, for those that choose the best
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Experiment:
     rev: str  # a commit, or `workspace`
     baseline: str | None  # name of the commit that it is an experiment of
     state: str
-    params: dict[str, Any]  # by dotted key, of other files than params.yaml as `file:key`
-    metrics: dict[str, Any]  # by `<stage>.<key>`; empty as long as it is not finished
+    params: dict[str, Any]  # by dotted key; `file:key` if the file is not params.yaml
+    metrics: dict[str, Any]  # by `<stage>.<key>`; empty until it is finished
     estimates: dict[str, Estimate] = field(default_factory=dict)  # of the metrics that are compared
 
     @property
@@ -57,7 +57,7 @@ class Experiment:
 
     @property
     def commit(self) -> str:
-        """Name of the commit that it is, or is an experiment of."""
+        """The name of its baseline commit, or its own name if it is a commit."""
         return self.baseline or self.name
 
     @property
@@ -65,7 +65,7 @@ class Experiment:
         return self.baseline is None and not self.is_workspace
 
     def number(self, metric: str) -> float | None:
-        """A metric's value, None if it is not there or no finite number."""
+        """A metric's value; None if it is missing or not a finite number."""
         value = self.metrics.get(metric)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
@@ -89,8 +89,8 @@ def read_experiments(root: Path, selection: Sequence[str] = ()) -> list[Experime
             _experiment(each["revs"][0], commit.name, each["executor"]) for each in ranges
         ]
         found += [commit, *sorted(experiments, key=lambda row: row.name)]
-    found = [_measured(root, row) for row in found]
-    return [_told_apart(row, found) if row.is_workspace else row for row in found]
+    found = [_without_outdated_metrics(root, row) for row in found]
+    return [_with_saved_state(row, found) if row.is_workspace else row for row in found]
 
 
 def _experiment(
@@ -123,7 +123,7 @@ def _experiment(
             for path, content in data["params"].items()
             for key, value in flat(content.get("data")).items()
         },
-        # What is in the files before a run ends is the baseline's.
+        # Before a run has ended, the files still hold the metrics of its baseline.
         metrics={
             f"{path.removeprefix('metrics/').removesuffix('.json')}.{key}": value
             for path, content in data["metrics"].items()
@@ -133,20 +133,20 @@ def _experiment(
     )
 
 
-def _measured(root: Path, row: Experiment) -> Experiment:
-    """Without the metrics of stages that did not run again after what they depend on had.
+def _without_outdated_metrics(root: Path, row: Experiment) -> Experiment:
+    """The row without metrics of stages that are older than what they depend on.
 
-    A run of some stages leaves those behind them as they were in the commit, and so their metrics.
+    An experiment of some stages leaves the later ones, and their metrics, as they are in the commit.
     """
     if row.state != "done":
         return row
-    old = not_run(read_lock(root, row.rev), row.params)
+    old = outdated_stages(read_lock(root, row.rev), row.params)
     kept = {key: value for key, value in row.metrics.items() if key.partition(".")[0] not in old}
     return replace(row, metrics=kept)
 
 
-def not_run(lock: Mapping[str, Any], params: Mapping[str, Any]) -> set[str]:
-    """The stages of a lock that ran with other params, or on other files than it says were made."""
+def outdated_stages(lock: Mapping[str, Any], params: Mapping[str, Any]) -> set[str]:
+    """The stages of a lock that ran with other params, or on other files than those it says were made."""
     stages = lock.get("stages", {})
     made = {
         out["path"]: (name, out.get("md5"))
@@ -160,7 +160,7 @@ def not_run(lock: Mapping[str, Any], params: Mapping[str, Any]) -> set[str]:
         if params.get(key) != value
     }
     before = None
-    while before != found:  # what follows a stage that did not run did not either
+    while before != found:  # a stage behind an outdated one is outdated too
         before = set(found)
         for name, stage in stages.items():
             inputs = [
@@ -172,8 +172,8 @@ def not_run(lock: Mapping[str, Any], params: Mapping[str, Any]) -> set[str]:
 
 
 def read_lock(root: Path, rev: str) -> dict[str, Any]:
-    """The dvc.lock of a revision, without frozen stages: what they depend on may change as it will."""
-    from ruamel.yaml import YAML  # 1.2, as DVC writes it: 1e-05 is a number, to PyYAML a word
+    """The dvc.lock of a revision without frozen stages, which do not follow their dependencies."""
+    from ruamel.yaml import YAML  # YAML 1.2, as DVC writes it; PyYAML reads 1e-05 as text
 
     lock, pipeline = (
         YAML(typ="safe").load(read_file(root, rev, name) or b"{}") or {}
@@ -184,8 +184,8 @@ def read_lock(root: Path, rev: str) -> dict[str, Any]:
     return {**lock, "stages": {name: stages[name] for name in stages if name not in frozen}}
 
 
-def _told_apart(workspace: Experiment, rows: Sequence[Experiment]) -> Experiment:
-    """The workspace with the state `same as NAME` where it holds what a revision holds."""
+def _with_saved_state(workspace: Experiment, rows: Sequence[Experiment]) -> Experiment:
+    """The workspace with the state `same as NAME` if a revision has the same params and metrics."""
     if workspace.state != "done":
         return workspace
     for row in rows:
@@ -196,7 +196,7 @@ def _told_apart(workspace: Experiment, rows: Sequence[Experiment]) -> Experiment
 
 
 def with_estimates(root: Path, row: Experiment, metrics: Sequence[str]) -> Experiment:
-    """With intervals where `reports/<stage>/intervals.json` of the revision has them."""
+    """The row with estimates, and intervals from the revision's `reports/<stage>/intervals.json`."""
     stages = {metric.partition(".")[0] for metric in metrics}
     files = {stage: read_file(root, row.rev, f"reports/{stage}/intervals.json") for stage in stages}
     estimates = {}
@@ -218,7 +218,7 @@ def _estimate(value: float, intervals: bytes, key: str) -> Estimate:
 
 
 def read_file(root: Path, rev: str, path: str) -> bytes | None:
-    """A file that a revision has in git (or that is in the workspace), None if there is none."""
+    """The bytes of a file in a revision or in the workspace; None if there is no such file."""
     if rev == WORKSPACE:
         return (root / path).read_bytes() if (root / path).is_file() else None
     done = subprocess.run(["git", "show", f"{rev}:./{path}"], cwd=root, capture_output=True)
@@ -228,9 +228,9 @@ def read_file(root: Path, rev: str, path: str) -> bytes | None:
 # --- which is better -----------------------------------------------------------------------------
 
 
-def ranked(rows: Sequence[Experiment], metric: str, way: Direction) -> list[Experiment]:
-    """What is `comparable`, best first; of equals, commits first."""
-    sign = 1 if way == "lower" else -1
+def ranked(rows: Sequence[Experiment], metric: str, better: Direction) -> list[Experiment]:
+    """The `comparable` rows, best first; among equals, commits first."""
+    sign = 1 if better == "lower" else -1
     return sorted(
         comparable(rows, metric),
         key=lambda row: (sign * row.estimates[metric].value, not row.is_commit),
@@ -238,16 +238,16 @@ def ranked(rows: Sequence[Experiment], metric: str, way: Direction) -> list[Expe
 
 
 def comparable(rows: Sequence[Experiment], metric: str) -> list[Experiment]:
-    """Those that have the metric and are not `set_apart`."""
-    apart = set_apart(rows, metric)
+    """The rows that have the metric, at the usual number of items."""
+    apart = measured_at_another_n(rows, metric)
     return [row for row in measured_by(rows, metric) if row not in apart]
 
 
-def set_apart(rows: Sequence[Experiment], metric: str) -> list[Experiment]:
-    """Those measured at another n than most, by a metric that compares sets.
+def measured_at_another_n(rows: Sequence[Experiment], metric: str) -> list[Experiment]:
+    """The rows whose n differs from that of most rows, for metrics that compare sets.
 
-    A Fréchet distance falls as n grows (Chong and Forsyth 2020), so that of 300 images would win
-    against any of 100.
+    A Fréchet distance falls as n grows (Chong and Forsyth 2020), so one of 300 images would always
+    be better than one of 100.
     """
     if not depends_on_n(metric):
         return []
@@ -258,12 +258,12 @@ def set_apart(rows: Sequence[Experiment], metric: str) -> list[Experiment]:
 
 
 def measured_by(rows: Sequence[Experiment], metric: str) -> list[Experiment]:
-    """Without the workspace: its metrics may be older than its params."""
+    """The rows with the metric, except the workspace, whose metrics may be older than its params."""
     return [row for row in rows if metric in row.estimates and not row.is_workspace]
 
 
 def differing_params(rows: Sequence[Experiment]) -> list[str]:
-    """Params that do not have the same value in all rows of which any are known."""
+    """The params that do not have the same value in all rows; rows without params do not count."""
     known = [row.params for row in rows if row.params]
     texts = [
         {name: json.dumps(params[name], sort_keys=True) for name in params} for params in known
@@ -273,7 +273,7 @@ def differing_params(rows: Sequence[Experiment]) -> list[str]:
 
 
 def shared_params(rows: Sequence[Experiment]) -> dict[str, tuple[Any, Any]]:
-    """What all experiments have alike, and their commits have otherwise: both values by param."""
+    """Params with one value in all experiments and another in their commits; both values by param."""
     experiments = [row for row in rows if row.baseline is not None and row.params]
     others = [row for row in rows if row.baseline is None and row.params]
     if len(experiments) < 2 or not others:
@@ -286,13 +286,13 @@ def shared_params(rows: Sequence[Experiment]) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def verdict(rows: Sequence[Experiment], metric: str, way: Direction) -> list[str]:
-    """Which is best, and whether it differs from the next best and its baseline by more than chance."""
-    best, *others = ranked(rows, metric, way)
+def verdict(rows: Sequence[Experiment], metric: str, better: Direction) -> list[str]:
+    """Which is best, and whether its intervals overlap those of the next best and of its baseline."""
+    best, *others = ranked(rows, metric, better)
     value = best.estimates[metric].value
     same = [row.name for row in others if row.estimates[metric].value == value]
     others = others[len(same) :]
-    lines = [f"Best by {metric} ({way} is better): {best.name}, {best.estimates[metric]}."]
+    lines = [f"Best by {metric} ({better} is better): {best.name}, {best.estimates[metric]}."]
     lines += [f"The same value: {', '.join(same)}."] if same else []
     lines += ["It is a commit: no experiment is better."] if best.is_commit else []
     for at, row in enumerate(others):
@@ -300,20 +300,20 @@ def verdict(rows: Sequence[Experiment], metric: str, way: Direction) -> list[str
         roles += ["its baseline"] if row.is_commit and row.name == best.baseline else []
         if roles:
             against = f"Against {' and '.join(roles)}, {row.name}"
-            lines.append(f"{against}, {weighed(best, row, metric)}")
-    apart = [f"{row.name}, {row.estimates[metric]}" for row in set_apart(rows, metric)]
+            lines.append(f"{against}, {compared(best, row, metric)}")
+    apart = [f"{row.name}, {row.estimates[metric]}" for row in measured_at_another_n(rows, metric)]
     if apart:
-        lines.append(f"Not ranked, as this metric depends on n: {some(apart, joint='; ')}.")
+        lines.append(f"Not ranked, as this metric depends on n: {shortened(apart, joint='; ')}.")
     return lines
 
 
-def weighed(best: Experiment, other: Experiment, metric: str) -> str:
-    """The other's value, and whether the difference is beyond the intervals of both."""
+def compared(best: Experiment, other: Experiment, metric: str) -> str:
+    """The other's value, the difference, and whether the two intervals overlap."""
     ours, theirs = best.estimates[metric], other.estimates[metric]
     gap = f"{theirs}: the difference of {ours.value - theirs.value:+.3g}"
     if ours.interval is None or theirs.interval is None:
         bare = [row.name for row in (best, other) if row.estimates[metric].interval is None]
-        return f"{gap} cannot be weighed, there is no interval of {' and '.join(bare)}."
+        return f"{gap} cannot be judged, as there is no interval of {' and '.join(bare)}."
     if ours.interval[1] < theirs.interval[0] or theirs.interval[1] < ours.interval[0]:
         return f"{gap} is beyond the intervals, which do not overlap."
     return f"{gap} is not beyond the intervals, which overlap."

@@ -30,7 +30,7 @@ class Pin(Section):
 
 
 class RealBase(Section, ABC):
-    """What is the same for every real base, wherever it is from."""
+    """What every real base has, whatever its source."""
 
     description: str
     repository: str
@@ -44,11 +44,11 @@ class RealBase(Section, ABC):
 
     @property
     def source(self) -> dict[str, str]:
-        """What the folder says of itself; written last, it is the mark of a whole one."""
+        """The content of source.json. It is written last, so a folder that has it is complete."""
         return {"repository": self.repository, "revision": self.revision, "license": self.license}
 
     def wrong(self, folder: Path) -> list[str]:
-        """Of `files`, those that are missing or are not what was published."""
+        """Those of `files` that are missing or differ from what was published."""
         return [
             name for name, pin in self.files.items()
             if not (folder / name).is_file() or digest(folder / name) != pin.sha256
@@ -56,11 +56,11 @@ class RealBase(Section, ABC):
 
     @abstractmethod
     def download(self, folder: Path, names: Sequence[str]) -> list[str]:
-        """Put these of `files`, and all that is small, into `folder`; returns what has not come."""
+        """Download these of `files`, and the configs, to `folder`; returns the files that are missing."""
 
     @abstractmethod
     def prepare(self, folder: Path) -> None:
-        """What is done to the files once they are there and right."""
+        """Change the downloaded and checked files where the pipeline needs it."""
 
 
 class HubBase(RealBase):
@@ -72,7 +72,7 @@ class HubBase(RealBase):
     def download(self, folder: Path, names: Sequence[str]) -> list[str]:
         from huggingface_hub import snapshot_download
 
-        # Its retries are not this command's one line.
+        # Its warnings about retries would stand between the lines of this command.
         logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
         snapshot_download(
             self.repository,
@@ -80,15 +80,17 @@ class HubBase(RealBase):
             local_dir=folder,
             allow_patterns=sorted({*names, *self.configs}),
         )
-        # A hub that does not answer is no error to it, where the folder has some files already.
+        # It raises no error if the hub does not answer and the folder already has some files.
         return [name for name in (*names, *self.configs) if not any(folder.glob(name))]
 
     def prepare(self, folder: Path) -> None:
-        shutil.rmtree(folder / ".cache", ignore_errors=True)  # holds times of the download
+        shutil.rmtree(
+            folder / ".cache", ignore_errors=True
+        )  # contains times, which differ in each download
 
 
 class XttsBase(HubBase):
-    """A checkpoint of Coqui's XTTS, which holds a pickled config that is taken out once."""
+    """A checkpoint of Coqui's XTTS; the pickled config in it is removed."""
 
     def prepare(self, folder: Path) -> None:
         super().prepare(folder)
@@ -167,16 +169,16 @@ def listing(bases: dict[str, RealBase], root: Path) -> str:
 
 
 def is_whole(base: RealBase, folder: Path) -> bool:
-    """Was all that is pinned brought there; its hashes were checked then, and DVC has had them since."""
+    """Whether the folder is complete. Its hashes were checked at the download; DVC tracks it since."""
     source = folder / "source.json"
     return source.is_file() and read_json(source) == base.source
 
 
 def fetch(base: RealBase, root: Path, name: str) -> None:
-    """Bring a base to models/NAME and have DVC track it in models/NAME.dvc.
+    """Download a base to models/NAME and have DVC track it in models/NAME.dvc.
 
     Raises:
-        LikenessError: it cannot be had, or is not the pinned one.
+        LikenessError: it cannot be downloaded, or is not the pinned one.
     """
     folder, tracked = root / "models" / name, f"models/{name}.dvc"
     shared = (root / tracked).is_file()
@@ -194,16 +196,16 @@ def fetch(base: RealBase, root: Path, name: str) -> None:
 
 
 def download(base: RealBase, folder: Path) -> None:
-    """Bring what is not there, check all, and mark the folder as whole.
+    """Download the missing files, check all of them, and mark the folder as complete.
 
     Raises:
-        LikenessError: the base cannot be had, or is not the pinned one.
+        LikenessError: the base cannot be downloaded, or is not the pinned one.
     """
     name, source = folder.name, f"{base.repository}@{base.revision}"
     print(f"{name}: {base.size} from {source}, licence {base.license}", flush=True)
     wanted = base.wrong(folder)
     for file in wanted:
-        (folder / file).unlink(missing_ok=True)  # else a downloader may take it for the right one
+        (folder / file).unlink(missing_ok=True)  # as a downloader may take it for complete
     try:
         missing = base.download(folder, wanted)
         why = f"{', '.join(missing)} did not come" if missing else ""
@@ -223,17 +225,17 @@ def download(base: RealBase, folder: Path) -> None:
 
 
 def take_config_out(checkpoint: Path) -> None:
-    """Leave only the weights in a checkpoint of XTTS.
+    """Remove everything but the weights from a checkpoint of XTTS.
 
-    Coqui's loader meets the published one's pickled config by rewriting the file in place, and a
-    file that DVC tracks must not change when it is read.
+    Coqui's loader rewrites the published file in place because of its pickled config, and a file that
+    DVC tracks must not change when it is read.
     """
     import torch
 
     class Config:
-        """Stands for the config's classes, whose package need not be there."""
+        """Takes the place of the config's classes, as their package may not be installed."""
 
-    # Only the classes that the checkpoint names may be made, and all as that harmless one.
+    # Only the classes that the checkpoint names are allowed, and each becomes the harmless one above.
     names: list[Any] = torch.serialization.get_unsafe_globals_in_checkpoint(checkpoint)
     with torch.serialization.safe_globals([(Config, name) for name in names]):
         weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["model"]
@@ -243,7 +245,7 @@ def take_config_out(checkpoint: Path) -> None:
 
 
 def _dvc(root: Path, *command: str) -> bool:
-    """Did a DVC command end well; its progress and its errors are its own, what else it says is ours."""
+    """Whether a DVC command succeeds. Its progress and errors are shown, its other output is not."""
     done = subprocess.run(
         [*DVC, *command],
         cwd=root,

@@ -1,12 +1,12 @@
-"""Are the reproduced metrics as good as a revision's, and is dvc.lock up to date.
+"""Whether the reproduced metrics are as good as a revision's, and dvc.lock is up to date.
 
-Each difference is one line, that begins with what it is:
+Each difference is one line, which begins with its kind:
 
-  stale     code, params or inputs of a stage changed, and dvc.lock does not know: fails
-  differs   the same code, params and inputs gave another number, or another word: fails
-  worse     changed ones gave a number that is worse by more than its tolerance: fails
+  stale     dvc.lock was made with other code, params or inputs of a stage: fails
+  differs   the same code, params and inputs gave another value: fails
+  worse     after a change a number is worse by more than its tolerance: fails
   improved  a number is better by more than its tolerance
-  changed   a number of which neither way is better, or a word, or a key
+  changed   a value without a better direction is another one, or a key came or went
 
 Another processor sums floats in another order, and a training amplifies that. So a figure of
 reports/<stage>/intervals.json may move by its interval's width, or by 0.02; any other number by 15 %,
@@ -25,7 +25,7 @@ from typing import Any
 
 import yaml
 
-from likeness.common.errors import LikenessError, some
+from likeness.common.errors import LikenessError, shortened
 from likeness.common.io import write_text
 from likeness.repository.dvc import ABSENT, flat, stale_stages
 from likeness.repository.experiments import WORKSPACE, read_file
@@ -35,11 +35,11 @@ from likeness.repository.metrics import direction, exceptions, tolerance
 FAILS = ("stale", "differs", "worse")
 LOCKS = ("dvc.lock", "models/dvc.lock")
 ENVIRONMENT = "requirements.lock"
-REASONS = 4  # that the line of a stale stage gives
+REASONS = 4  # at most so many are in the line of a stale stage
 
 
 @dataclass(frozen=True)
-class Finding:
+class Difference:
     kind: str  # one of the words that the module's docstring explains
     name: str  # a stage, a metrics file, or `<stage>.<key>`
     text: str
@@ -76,8 +76,8 @@ def main(args: argparse.Namespace, root: Path) -> int:
     return int(any(one.fails for one in found))
 
 
-def summary(against: str, found: Sequence[Finding], same: bool, files: int) -> str:
-    """One line: green or red, how many of each kind, against what, and what to do."""
+def summary(against: str, found: Sequence[Difference], same: bool, files: int) -> str:
+    """One line: green or red, the number of differences by kind, the revision, and what to do."""
     kinds = dict.fromkeys(one.kind for one in found)
     counts = [f"{sum(one.kind == kind for one in found)} {kind}" for kind in kinds]
     color = "red" if any(one.fails for one in found) else "green"
@@ -90,8 +90,8 @@ def summary(against: str, found: Sequence[Finding], same: bool, files: int) -> s
     return f"{line}, made by {'the same' if same else 'other'} code, params and inputs"
 
 
-def markdown(verdict: str, found: Iterable[Finding]) -> str:
-    """The verdict, and a table of the findings, for a pull request."""
+def markdown(verdict: str, found: Iterable[Difference]) -> str:
+    """The verdict and a table of the differences, for a pull request."""
     rows = [
         f"| {f'**{one.kind}**' if one.fails else one.kind} | `{one.name}` | {text} |\n"
         for one in found
@@ -104,13 +104,13 @@ def markdown(verdict: str, found: Iterable[Finding]) -> str:
 # --- metrics --------------------------------------------------------------------------------------
 
 
-def compare_file(root: Path, commit: str, name: str, same: bool) -> list[Finding]:
-    """What is different in one metrics file; `same`: nothing that makes its numbers changed."""
+def compare_file(root: Path, commit: str, name: str, same: bool) -> list[Difference]:
+    """The differences in one metrics file. `same`: code, params and inputs are the same."""
     path = f"metrics/{name}.json"
     old, new = (read_values(root, rev, path) for rev in (commit, WORKSPACE))
     if old is None or new is None:
         there = "only in the workspace" if old is None else "not in the workspace"
-        return [Finding("differs" if same else "changed", path, there)]
+        return [Difference("differs" if same else "changed", path, there)]
     intervals = read_values(root, commit, f"reports/{name}/intervals.json", nested=True) or {}
     found = [
         judge(f"{name}.{key}", old.get(key), new.get(key), intervals.get(key), same=same)
@@ -121,32 +121,32 @@ def compare_file(root: Path, commit: str, name: str, same: bool) -> list[Finding
 
 def judge(
     name: str, old: Any, new: Any, interval: Mapping[str, float] | None, *, same: bool
-) -> Finding | None:
-    """One metric's finding; None if it is within its tolerance.
+) -> Difference | None:
+    """The difference of one metric; None if it is within its tolerance.
 
     Args:
-        old: its value at the revision, None if it has none there; `new` that of the workspace.
+        old: the value at the revision, None if it has none; `new` is that of the workspace.
         interval: `low` and `high` at the revision.
-        same: nothing that makes its value changed, so that the value may not, either way.
+        same: code, params and inputs are the same, so the value may not get better either.
     """
     if old == new:
         return None
     kind = "differs" if same else "changed"
     if not (isinstance(old, int | float) and isinstance(new, int | float)):
         values = [ABSENT if value is None else str(value) for value in (old, new)]
-        return Finding(kind, name, " → ".join(values))
+        return Difference(kind, name, " → ".join(values))
     limit = tolerance(name, old, interval)
     if abs(old - new) <= limit:
         return None
-    way = direction(name)
+    better = direction(name)
     text = f"{old:.6g} → {new:.6g}, tolerance {limit:.4g}"
-    if way:
-        text += f", {way} is better"
-        if (new < old) if way == "lower" else (new > old):
+    if better:
+        text += f", {better} is better"
+        if (new < old) if better == "lower" else (new > old):
             kind = "improved"
         elif not same:
             kind = "worse"
-    return Finding(kind, name, text)
+    return Difference(kind, name, text)
 
 
 # --- revisions ------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def metrics_files(root: Path, commit: str) -> list[str]:
 
 
 def read_values(root: Path, rev: str, path: str, nested: bool = False) -> dict[str, Any] | None:
-    """A JSON file's values by dotted key, or as they are; None if the revision has no such file."""
+    """A JSON file's values, by dotted key unless `nested`; None if the revision has no such file."""
     content = read_file(root, rev, path)
     if content is None:
         return None
@@ -187,9 +187,9 @@ def read_values(root: Path, rev: str, path: str, nested: bool = False) -> dict[s
 
 
 def recipe(root: Path, rev: str) -> tuple[Any, ...]:
-    """What makes the numbers: the environment; each stage's command, params and source files.
+    """All that determines the metrics: the environment, and each stage's command, params and sources.
 
-    The locks have them. What a stage made is no source, as its bytes depend on the machine.
+    They are read from the locks. Outputs of stages are left out, as their bytes depend on the machine.
     """
     stages: dict[str, tuple[str, Any]] = {}
     for lock in LOCKS:
@@ -221,9 +221,9 @@ def _hashes(folder: str, stage: Mapping[str, Any], kind: str) -> dict[str, str |
 # --- the lock -------------------------------------------------------------------------------------
 
 
-def stale(root: Path) -> list[Finding]:
+def stale(root: Path) -> list[Difference]:
     """The stages whose entry in dvc.lock is not true, and why."""
     return [
-        Finding("stale", stage, some(reasons, REASONS, "; "))
+        Difference("stale", stage, shortened(reasons, REASONS, "; "))
         for stage, reasons in stale_stages(root).items()
     ]

@@ -1,6 +1,6 @@
-"""A guard against a lock that lies: nothing that a stage depends on may change while it runs.
+"""Nothing that a stage depends on may change while it runs, or dvc.lock would be wrong.
 
-DVC hashes a stage's dependencies after its command ended (treeverse/dvc#11058), so dvc.lock would
+DVC hashes a stage's dependencies after its command has ended (treeverse/dvc#11058), so dvc.lock would
 name code and params that did not make the outputs.
 """
 
@@ -15,14 +15,14 @@ from typing import Any
 
 import yaml
 
-from likeness.common.errors import LikenessError, some
+from likeness.common.errors import LikenessError, shortened
 from likeness.repository.dvc import flat
 
-# Folders too big to be read twice: their files are known by size and time. Of everything else the
-# content counts, so an editor that writes the same text again stops nothing.
+# Files of these folders are too big to be read twice, so they are compared by size and time. All others
+# are compared by content, so saving a file without a change stops nothing.
 DATA = ("data", "models")
 PARAMS = "params.yaml"
-# Some ten times as fast as the loader in Python, where the library for it is there.
+# The loader in C, where PyYAML has it, is about ten times as fast.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 State = Mapping[str, object]  # a digest, or size and time, by file; a value by dotted param
@@ -30,7 +30,7 @@ State = Mapping[str, object]  # a digest, or size and time, by file; a value by 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a stage's code, params and inputs were when it began."""
+    """The state of a stage's code, params and inputs when it began."""
 
     root: Path
     stage: str
@@ -39,13 +39,15 @@ class Snapshot:
     state: State
 
     def check(self) -> None:
-        """Raises `LikenessError` with the names of what changed since."""
+        """Raise `LikenessError` if anything changed since; it names what did."""
         now = read_state(self.root, self.deps, self.params)
         names = sorted(self.state.keys() | now.keys())
         changed = [name for name in names if self.state.get(name) != now.get(name)]
         if not changed:
             return
-        raise LikenessError(f"{some(changed)}: changed while {self.stage} ran; run dvc repro again")
+        raise LikenessError(
+            f"{shortened(changed)}: changed while {self.stage} ran; run dvc repro again"
+        )
 
 
 def snapshot(root: Path, address: str) -> Snapshot:
@@ -70,7 +72,7 @@ def snapshot(root: Path, address: str) -> Snapshot:
 
 def filled(text: str, values: Any) -> str:
     """`text` with every `${dotted.key}` replaced, as DVC does."""
-    return re.sub(r"\$\{([^}]+)\}", lambda found: str(_at(values, found[1].strip())), text)
+    return re.sub(r"\$\{([^}]+)\}", lambda found: str(_value_at(values, found[1].strip())), text)
 
 
 def read_state(root: Path, deps: Sequence[str], params: Sequence[str]) -> State:
@@ -83,12 +85,12 @@ def read_state(root: Path, deps: Sequence[str], params: Sequence[str]) -> State:
             state[path.relative_to(root).as_posix()] = mark(path)
     values = _read_yaml(root / PARAMS)
     for key in params:
-        found = flat(_at(values, key), key) or {key: {}}
+        found = flat(_value_at(values, key), key) or {key: {}}
         state |= {f"{PARAMS} ({name})": value for name, value in found.items()}
     return state
 
 
-def _at(values: Any, key: str) -> Any:
+def _value_at(values: Any, key: str) -> Any:
     """The value of a dotted key; None if it is not there."""
     for part in key.split("."):
         values = values.get(part) if isinstance(values, dict) else None

@@ -1,8 +1,8 @@
-"""A GPU for one process at a time: no two jobs of this machine share one.
+"""Give each GPU of this machine to one job at a time.
 
-DVC runs experiments side by side and knows nothing of GPUs. So each job locks a file of the device it
-takes, in the cache folder that all copies of the repository share, and sees that device alone. The
-kernel drops the lock with the process, however it ends.
+DVC runs experiments in parallel and does not know of GPUs. So each job locks a file for the device that
+it takes, in the cache folder that all copies of the repository share, and sees only that device. The
+kernel releases the lock when the process ends, however it ends.
 """
 
 import fcntl
@@ -20,12 +20,12 @@ _held: list[int] = []  # open files: a lock lives as long as its file is open
 def lease(cache: Path, log: Callable[[str], None]) -> None:
     """Take a free GPU for the rest of this process, and wait for one if all are taken.
 
-    Sets CUDA_VISIBLE_DEVICES, so it has to come before CUDA is started. Without a GPU, and from the
-    second call on, it does nothing.
+    Sets CUDA_VISIBLE_DEVICES, so it must be called before CUDA is initialised. It does nothing without
+    a GPU, and from the second call on.
 
     Args:
         cache: the folder that jobs share (`likeness.repository.dvc.cache_folder`).
-        log: gets a line when it has to wait, and one when that is over.
+        log: called with a line when the job has to wait, and with one when it goes on.
     """
     devices = visible_devices()
     if not devices or _held:
@@ -44,9 +44,9 @@ def lease(cache: Path, log: Callable[[str], None]) -> None:
 
 
 def visible_devices() -> list[str]:
-    """The devices that CUDA would see here, by UUID where `nvidia-smi` tells it.
+    """The devices that CUDA would see here, by UUID if `nvidia-smi` lists them.
 
-    An index of CUDA_VISIBLE_DEVICES is taken in `nvidia-smi`'s order, that of the PCI bus.
+    An index in CUDA_VISIBLE_DEVICES counts in the order of `nvidia-smi`, which is that of the PCI bus.
     """
     installed = _installed()
     asked = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -55,7 +55,7 @@ def visible_devices() -> list[str]:
     devices = []
     for name in filter(None, (part.strip() for part in asked.split(","))):
         if name.lstrip("-").isdigit() and not 0 <= int(name) < len(installed or [*range(64)]):
-            break  # CUDA does not see what comes after the first that is not there
+            break  # CUDA ignores this device and all after it
         devices.append(installed[int(name)] if name.isdigit() and installed else name)
     return devices
 
@@ -66,7 +66,7 @@ def _installed() -> list[str]:
     except (OSError, subprocess.TimeoutExpired):
         return []
     found = re.findall(r"UUID: ((?:GPU|MIG)-[\w-]+)", listed.stdout)
-    # Where a GPU is split, CUDA sees the parts.
+    # If a GPU is split by MIG, CUDA sees its parts instead.
     return [name for name in found if name.startswith("MIG")] or found
 
 

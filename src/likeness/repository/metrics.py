@@ -1,4 +1,4 @@
-"""What is known of a metric by its name: one table that `likeness gate`, `compare` and `search` read.
+"""What is known of each metric: one table that `likeness gate`, `compare` and `search` read.
 
 A metric is called `<stage>.<key>`, as `image_evaluate.tuned_frechet`. What docs/metrics.md says of the
 better direction is checked against this table, and so is that every key of metrics/*.json is in it.

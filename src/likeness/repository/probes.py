@@ -1,4 +1,4 @@
-"""What `likeness doctor` looks at, read from this machine and this repository. Nothing is changed."""
+"""What `likeness doctor` reads from this machine and this repository. Nothing is changed."""
 
 import os
 import re
@@ -15,19 +15,19 @@ from likeness.repository.dvc import DVC, read_config
 
 Version = tuple[int, ...]
 
-SECONDS = 15  # that a program or a remote has to answer
+SECONDS = 15  # timeout of a program or a remote
 
 
 # --- the environment and the machine --------------------------------------------------------------
 
 
 def normal(name: str) -> str:
-    """A package's name as installers compare it."""
+    """A package's name as installers normalise it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def locked_versions(lock: Path) -> dict[str, str]:
-    """Versions by normal name of a file of `name==version` lines."""
+    """Versions by normalised name, from a file of `name==version` lines."""
     lines = (line.partition("#")[0].strip() for line in lock.read_text().splitlines())
     pairs = (line.partition("==") for line in lines if line)
     return {normal(name): version for name, _, version in pairs}
@@ -42,7 +42,7 @@ class Machine:
     """What torch sees.
 
     Attributes:
-        devices: those that are here, best first.
+        devices: the available ones, best first.
         gpu_memory: bytes of each CUDA device.
         driver: whether NVIDIA's driver is installed.
     """
@@ -70,20 +70,20 @@ def memory() -> int:
 
 
 def folder_size(folder: Path) -> int:
-    """Bytes of the files in a folder, 0 where there is none."""
+    """Bytes of the files in a folder; 0 if it does not exist."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def program_version(name: str) -> Version | None:
-    """What `name --version` says, None if it does not run. yt-dlp looks beside Python first, too."""
+    """The version of a program, None if it does not run. As yt-dlp does, it looks beside Python first."""
     scripts = sysconfig.get_path("scripts")
     path = shutil.which(name, path=scripts) or shutil.which(name)
-    found = re.search(r"\d+(\.\d+)+", _said(path, "--version")) if path else None
+    found = re.search(r"\d+(\.\d+)+", _output_of(path, "--version")) if path else None
     return tuple(map(int, found[0].split("."))) if found else None
 
 
-def _said(*command: str, cwd: Path | None = None) -> str:
-    """What a command prints, empty if it does not run or gives no answer in time."""
+def _output_of(*command: str, cwd: Path | None = None) -> str:
+    """What a command prints; empty if it cannot be run or takes too long."""
     try:
         done = subprocess.run(
             command, cwd=cwd, capture_output=True, encoding="utf-8", timeout=SECONDS
@@ -97,23 +97,23 @@ def _said(*command: str, cwd: Path | None = None) -> str:
 
 
 def ask_git(root: Path, *command: str) -> str:
-    """What git prints, empty if it fails."""
-    return _said("git", *command, cwd=root)
+    """What git prints; empty if it fails."""
+    return _output_of("git", *command, cwd=root)
 
 
 def cache_link(root: Path) -> str:
-    """How the cache gives files out: the first of the kinds in the config that works here.
+    """How DVC links files from its cache: the first of the configured kinds that works here.
 
-    Empty where DVC cannot tell, as there is no cache yet.
+    Empty if DVC cannot tell, as there is no cache yet.
     """
     kinds = read_config(root)["cache"].get("type") or ["reflink", "copy"]
-    said = re.search(r"Cache types: ([a-z, ]*)$", _said(*DVC, "doctor", cwd=root), re.M)
+    said = re.search(r"Cache types: ([a-z, ]*)$", _output_of(*DVC, "doctor", cwd=root), re.M)
     working = [*said[1].split(", "), "copy"] if said else []
     return next((kind for kind in kinds if kind in working), "")
 
 
 def ask_remote(root: Path, name: str) -> str:
-    """Why DVC cannot list a remote, in one line; empty if it can."""
+    """Why DVC cannot list a remote, in one line; empty if it can be listed."""
     command = [*DVC, "list-url", f"remote://{name}"]
     try:
         done = subprocess.run(
@@ -128,7 +128,7 @@ def ask_remote(root: Path, name: str) -> str:
 
 
 def promised(pipeline: Path, remote: str) -> list[str]:
-    """MD5s that the lock beside a `dvc.yaml` has of the outputs that are kept in a remote."""
+    """MD5s, from the lock beside a `dvc.yaml`, of the outputs that are kept in a remote."""
     import yaml
 
     path = pipeline.with_suffix(".lock")

@@ -1,6 +1,6 @@
 """Delete results of items and checkpoints of killed trainings that are older than some days.
 
-Only what the pipeline can make again goes; fetched media, which lie in the same scratch, stay.
+Only what the pipeline can compute again is deleted; downloaded media in the same folder stay.
 """
 
 import argparse

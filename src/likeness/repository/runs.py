@@ -1,11 +1,11 @@
-"""One experiment at a time, each in a clone of its own, until it is done or has failed for good.
+"""Runs experiments, each in a clone of its own, and repeats them until they are done or have failed.
 
-A clone holds one commit, shares the caches of the repository that it is made from, and is thrown away
-after the run; the experiment is fetched from it. So the workspace is never touched while a search
-runs, a run that was killed leaves nothing behind that the next one trips over, and what is done is
-what git has as an experiment. Neither `dvc queue` nor `dvc exp run --temp` gives that: a queue whose
-worker was killed shows its task as running for good, and as a success without an experiment after
-`dvc queue kill` (DVC 3.67); runs with --temp that overlap take each other's entries off one stash.
+A clone has one commit checked out and shares the caches of the repository. After the run the experiment
+is fetched from it, and the clone is deleted. So a search never touches the workspace, a killed run
+leaves nothing that disturbs the next one, and an experiment is done if and only if git has it. Neither
+`dvc queue` nor `dvc exp run --temp` gives that: if the worker of a queue is killed, its task is shown as
+running for ever, and after `dvc queue kill` as a success without an experiment (DVC 3.67); parallel runs
+with --temp take each other's entries from one stash.
 """
 
 import os
@@ -26,10 +26,10 @@ from tqdm import tqdm
 
 from likeness.common.errors import LikenessError
 from likeness.repository.dvc import flat, share_settings, untracked_inputs
-from likeness.repository.experiments import not_run, read_file, read_lock
+from likeness.repository.experiments import outdated_stages, read_file, read_lock
 
-MARK = "LIKENESS_SEARCH"  # set, to the clone's path, for all that runs in a clone
-SIGNS = re.compile(r"(error: |ERROR: |[\w.]*(Error|Exception)\b)")
+CLONE_VARIABLE = "LIKENESS_SEARCH"  # in the environment of all that runs in a clone: its path
+ERROR_LINE = re.compile(r"(error: |ERROR: |[\w.]*(Error|Exception)\b)")
 
 
 def git(root: Path, *command: str) -> str:
@@ -43,13 +43,13 @@ def git(root: Path, *command: str) -> str:
 
 @dataclass(frozen=True)
 class Run:
-    """An experiment that is wanted.
+    """An experiment that is to be run.
 
     Attributes:
         name: of the experiment; the same params of a lane give the same name.
-        overrides: what stands after each -S.
-        params: the params file that they compose.
-        targets: stages that are reproduced, with all that they need.
+        overrides: the arguments of -S.
+        params: the params that the overrides give.
+        targets: the stages to reproduce, with all that they depend on.
     """
 
     name: str
@@ -59,13 +59,13 @@ class Run:
 
     @property
     def command(self) -> list[str]:
-        """What a person would type."""
+        """The command that a user would type."""
         sets = [word for override in self.overrides for word in ("-S", override)]
         return ["dvc", "exp", "run", "-n", self.name, *sets, *self.targets]
 
 
 class Runner:
-    """Runs experiments of the commit that is checked out, from any thread.
+    """Runs experiments of the commit that is checked out. Its methods may be called from any thread.
 
     Attributes:
         root: the repository.
@@ -81,12 +81,12 @@ class Runner:
         retries: int = 2,
         minutes: float | None = None,
     ) -> None:
-        """`minutes`: what a run may take before it is ended and counts as failed."""
+        """`minutes`: a run that takes longer is ended and counts as failed."""
         self.root, self.folder, self.rev = root, folder, git(root, "rev-parse", "HEAD")
         self._retries, self._seconds = retries, minutes and minutes * 60
         self._stopped = threading.Event()
         self._lock = threading.Lock()  # DVC's own objects are not made for threads
-        # More threads than cores wait for each other. Where a user says how many, it is that.
+        # Parallel runs share the cores, unless the user has set OMP_NUM_THREADS.
         threads = str(max(1, (os.cpu_count() or 1) // jobs))
         self._environment = {"OMP_NUM_THREADS": threads} | os.environ
         bin_folder = str(Path(sys.executable).parent)  # the stages' python, and dvc
@@ -97,7 +97,7 @@ class Runner:
         return self.folder / "logs" / f"{name}.log"
 
     def recover(self) -> None:
-        """Take over from a search that was killed: end what still runs of it, keep what it had done."""
+        """Clean up after a killed search: end its processes and fetch what it had finished."""
         for clone in self._clones():
             end_processes(clone)
             for ref in git(clone, "for-each-ref", "--format=%(refname)", self._refs).splitlines():
@@ -106,19 +106,19 @@ class Runner:
             shutil.rmtree(clone)
 
     def stop(self) -> None:
-        """End all runs; none is started again."""
+        """End all runs. None is started after that."""
         self._stopped.set()
         for clone in self._clones():
             end_processes(clone)
 
     def run(self, run: Run, keep: bool = True) -> None:
-        """Run until it is done; a few times, if it dies or crashes.
+        """Run an experiment; repeat it a few times if it is killed or crashes.
 
         Args:
-            keep: fetch the experiment; without it only its results in DVC's cache stay.
+            keep: fetch the experiment. Otherwise only its outputs stay, in DVC's cache.
 
         Raises:
-            LikenessError: it failed. It says how, and where the log is.
+            LikenessError: it failed; with the reason and the path of the log.
         """
         for attempt in range(1 + self._retries):
             if self._stopped.is_set():
@@ -130,7 +130,7 @@ class Runner:
                 return
             reason = first_error(self.log_of(run.name), code)
             if code > 0 and reason.startswith("error: "):
-                break  # a stage's own word for what is wrong: it would only say it again
+                break  # an error that a stage found: another try would give the same
         log = self.log_of(run.name).relative_to(self.root)
         raise LikenessError(f"{run.name}: {reason} ({log})")
 
@@ -145,7 +145,7 @@ class Runner:
                 self._fetch(clone, ref)
             return code
         finally:
-            end_processes(clone)  # a stage outlives a `dvc` that was killed
+            end_processes(clone)  # a stage goes on running if `dvc` is killed
             shutil.rmtree(clone, ignore_errors=True)
 
     def _execute(self, run: Run, clone: Path) -> int:
@@ -153,7 +153,7 @@ class Runner:
             process = subprocess.Popen(
                 [sys.executable, "-m", *run.command],
                 cwd=clone,
-                env=self._environment | {MARK: str(clone)},
+                env=self._environment | {CLONE_VARIABLE: str(clone)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -193,7 +193,7 @@ class Runner:
         self._link_inputs(clone, params)
 
     def _link_inputs(self, clone: Path, params: dict[str, Any]) -> None:
-        """Link what stages read and neither git nor DVC has: a real base, fetched into the workspace."""
+        """Link inputs that are in neither git nor DVC, such as a real base that was only downloaded."""
         path = clone / "params.yaml"
         path.write_text(yaml.safe_dump(params), encoding="utf-8")  # dvc.yaml's paths depend on it
         inputs = untracked_inputs(clone)
@@ -206,27 +206,27 @@ class Runner:
 
 
 def end_processes(clone: Path) -> None:
-    """End all that runs in a clone, whoever its parents were."""
+    """Kill every process that runs in a clone, whatever its parent is."""
     import psutil  # type: ignore[import-untyped]
 
     for process in psutil.process_iter():
         try:
-            if process.environ().get(MARK) == str(clone):
+            if process.environ().get(CLONE_VARIABLE) == str(clone):
                 process.kill()
         except (psutil.Error, OSError):
             continue
 
 
 def first_error(log: Path, code: int) -> str:
-    """The first line of a log that tells of an error."""
+    """The first line of a log that names an error; else how the process ended."""
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        if SIGNS.match(line.strip()):
+        if ERROR_LINE.match(line.strip()):
             return line.strip()[:300]
     return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def experiments(root: Path, rev: str) -> dict[str, str]:
-    """Revision by name of the experiments of a commit; the commit itself is `HEAD`."""
+    """The revisions of a commit's experiments by name; the commit itself is `HEAD`."""
     base = f"refs/exps/{rev[:2]}/{rev[2:]}/"
     lines = git(root, "for-each-ref", "--format=%(refname) %(objectname)", base).splitlines()
     return {"HEAD": rev} | {
@@ -235,10 +235,10 @@ def experiments(root: Path, rev: str) -> dict[str, str]:
 
 
 def find_done(root: Path, rev: str, run: Run, stages: Sequence[str]) -> str | None:
-    """Name of an experiment of the commit with the params of the run, and whose stages ran with them."""
+    """The name of an experiment of the commit whose stages ran with the params of `run`."""
     for name, found in experiments(root, rev).items():
         params, lock = _contents(root, found)
-        ran = lock.get("stages", {}).keys() - not_run(lock, flat(params))
+        ran = lock.get("stages", {}).keys() - outdated_stages(lock, flat(params))
         if params == run.params and ran.issuperset(stages):
             return name
     return None

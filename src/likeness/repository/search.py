@@ -1,12 +1,12 @@
-"""Queue and run a search over params, and bring it to its end.
+"""Run a search over params, and continue one that was interrupted.
 
-The space stands in conf/search/<lane>.yaml; -S adds to it or replaces a line of it. Each combination
-is one experiment of the commit that is checked out (`dvc exp show`, `likeness compare`). What all
-have in common is run once, before them. What an experiment of this commit has done is not run again:
-a search that was stopped or killed goes on when the same command is given. A run that dies is
-started again; what fails is reported with its first error and its log.
+conf/search/<lane>.yaml lists the values to try; -S adds a param or replaces its values. Each combination
+is one experiment of the commit that is checked out (`dvc exp show`, `likeness compare`). Stages that
+are the same for all of them are run once, first. Combinations that an experiment of this commit has
+already run are skipped, so a search that was stopped or killed continues when the same command is given
+again. A run that is killed is repeated; one that fails is reported with its first error and its log.
 
-With --sampler optuna, --trials of the combinations are chosen by what was found so far.
+With --sampler optuna, Optuna chooses --trials of the combinations by the results so far.
 `likeness.repository.runs` says how an experiment is run, and why not by `dvc queue`.
 """
 
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace, root: Path) -> int:
-    """Exits with 1 if an experiment failed."""
+    """Returns 1 if an experiment failed."""
     if (args.sampler == "optuna") != bool(args.trials):
         raise LikenessError("search: --sampler optuna and --trials N go together")
     if not args.dry:
@@ -62,7 +62,7 @@ def main(args: argparse.Namespace, root: Path) -> int:
         for run in search.pending(space.grid()):
             print(shlex.join(run.command))
         return 0
-    with _alone(folder), _stopped_by_signals(search.runner):
+    with _one_search_at_a_time(folder), _stopped_by_signals(search.runner):
         search.runner.recover()
         if args.sampler == "grid":
             failed = search.try_all(workers)
@@ -75,21 +75,21 @@ def main(args: argparse.Namespace, root: Path) -> int:
 
 
 class Search:
-    """The experiments of a space, run and compared."""
+    """Runs the experiments of a space and compares them."""
 
     def __init__(self, space: Space, runner: Runner) -> None:
         self.space, self.runner = space, runner
         self.stages, self.shared = upstream(space.root, space.target, space.varying)
-        self.runs: dict[str, Run] = {}  # all that were looked at, by name
+        self.runs: dict[str, Run] = {}  # all runs of this search so far, by name
         self._locks: dict[str, Lock] = {}
 
     def pending(self, runs: Sequence[Run]) -> list[Run]:
-        """Those that no experiment has done."""
+        """The runs that no experiment has done yet."""
         self.runs |= {run.name: run for run in runs}
         return [run for run in runs if self._done(run) is None]
 
     def try_all(self, workers: int) -> list[LikenessError]:
-        """Run each combination; returns what failed."""
+        """Run every combination; returns the errors of those that failed."""
         runs = self.space.grid()
         pending = self.pending(runs)
         done = len(runs) - len(pending)
@@ -106,16 +106,16 @@ class Search:
             return [error for error in pool.map(attempt, pending) if error]
 
     def try_best(self, trials: int, workers: int) -> list[LikenessError]:
-        """Run so many combinations that Optuna chooses; returns what failed.
+        """Run `trials` combinations that Optuna chooses; returns the errors of those that failed.
 
-        Its study, one for a commit and a space, is kept beside the logs, so that it goes on.
+        Its study, one for each commit and space, is kept beside the logs, so that it can continue.
         """
         try:
             import optuna
             from optuna.trial import TrialState
         except ImportError as error:
             raise LikenessError("optuna is not installed here: pip install optuna") from error
-        optuna.logging.set_verbosity(optuna.logging.ERROR)  # failures are told at the end
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # failures are printed at the end
         study = optuna.create_study(
             study_name=f"{self.runner.rev[:12]}-{self.space.digest}",
             storage=f"sqlite:///{self.runner.folder / 'optuna.db'}",
@@ -130,17 +130,17 @@ class Search:
 
         def tried() -> set[str]:
             complete = study.get_trials(states=(TrialState.COMPLETE,))
-            return {_text(trial.params) for trial in complete} | failed.keys()
+            return {_combination(trial.params) for trial in complete} | failed.keys()
 
         budget = min(trials, len(self.space))
         before: set[str] | None = None
         with self._progress(budget, len(tried())) as bar:
             while (missing := budget - len(now := tried())) > 0:
-                # A combination that is chosen again costs no run, so it does not count as one. Where
-                # Optuna chose only such, it is given one.
+                # A combination that is chosen again costs no run, so it does not count. If Optuna
+                # chose only such, it is given a new one.
                 if now == before:
                     study.enqueue_trial(
-                        next(each for each in self.space.varied() if _text(each) not in now)
+                        next(each for each in self.space.varied() if _combination(each) not in now)
                     )
                 before = now
                 study.optimize(
@@ -157,8 +157,8 @@ class Search:
             trial.suggest_categorical(key, values) if len(values) > 1 else values[0]
             for key, values in self.space.choices.items()
         ]
-        run, chosen = self.space.run(overrides), _text(trial.params)
-        with self._locks.setdefault(run.name, Lock()):  # it may be chosen twice at a time
+        run, chosen = self.space.run(overrides), _combination(trial.params)
+        with self._locks.setdefault(run.name, Lock()):  # two threads may choose the same one
             if chosen not in failed:
                 try:
                     return self._measure(run)
@@ -174,7 +174,7 @@ class Search:
         return None
 
     def _measure(self, run: Run) -> float:
-        """The metric of a run, which is run if no experiment has done it. Raises `LikenessError`."""
+        """The metric of a run, after running it unless an experiment has. Raises `LikenessError`."""
         if self.pending([run]):
             self.runner.run(run)
         found = self._metric(self._done(run) or run.name)
@@ -196,7 +196,7 @@ class Search:
         return find_done(self.space.root, self.runner.rev, run, self.stages)
 
     def _metric(self, experiment: str) -> tuple[str, float] | None:
-        """What the search is about, and its value in an experiment."""
+        """The first of the space's metrics that an experiment has, and its value."""
         rev = experiments(self.space.root, self.runner.rev)[experiment]
         for metric in self.space.metrics:
             stage, _, key = metric.partition(".")
@@ -207,7 +207,7 @@ class Search:
         return None
 
     def table(self) -> list[str]:
-        """A line for each experiment of the space that is done, the best first."""
+        """A line for each finished experiment of the space, best first."""
         rows = []
         for run in self.runs.values():
             name = self._done(run)
@@ -218,7 +218,7 @@ class Search:
         return [line for _, line in sorted(rows, reverse=self.space.better == "higher")]
 
 
-def _text(params: dict[str, Any]) -> str:
+def _combination(params: dict[str, Any]) -> str:
     return json.dumps(params, sort_keys=True)
 
 
@@ -236,7 +236,7 @@ def _check_committed(root: Path) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _one_search_at_a_time(folder: Path) -> Iterator[None]:
     """One search of a lane at a time. Raises `LikenessError` if another is running."""
     with (folder / "lock").open("w") as lock:
         try:
@@ -248,7 +248,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _stopped_by_signals(runner: Runner) -> Iterator[None]:
-    """End the runs with the search; the next search goes on."""
+    """End the runs when the search is interrupted."""
 
     def stop(number: int, _: object) -> None:
         runner.stop()

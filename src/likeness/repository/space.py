@@ -1,4 +1,4 @@
-"""The space of a search: which overrides are combined, and what is the same for all combinations."""
+"""The space of a search: the overrides that are combined, and those that are the same for all."""
 
 import hashlib
 import itertools
@@ -19,14 +19,14 @@ from likeness.repository.runs import Run
 
 @dataclass(frozen=True)
 class Space:
-    """What is searched.
+    """The combinations of a search.
 
     Attributes:
         root: the repository.
-        lane: its name.
-        target: the stage that is reproduced, with all that it needs.
-        metrics: the first of these that an experiment has is what the search is about.
-        choices: overrides (`key=value`) of each key; of a key that does not vary, one.
+        lane: the name of its file in conf/search/.
+        target: the stage to reproduce, with all that it depends on.
+        metrics: the search optimises the first of these that an experiment has.
+        choices: by key, its overrides (`key=value`); one if the key does not vary.
     """
 
     root: Path
@@ -51,7 +51,7 @@ class Space:
         return _digest([self.target, self.metrics, self.choices])
 
     def grid(self) -> list[Run]:
-        """Every combination once; the first key changes slowest."""
+        """Every combination once; the first key varies slowest."""
         runs = [self.run(overrides) for overrides in itertools.product(*self.choices.values())]
         return list({run.name: run for run in runs}.values())
 
@@ -61,21 +61,21 @@ class Space:
             yield dict(zip(self.varying, values, strict=True))
 
     def run(self, overrides: Sequence[str]) -> Run:
-        """The experiment of one combination, named by the params that it composes."""
+        """The experiment of one combination; its name is a hash of its params."""
         params = compose(self.root, overrides)
         return Run(f"{self.lane}-{_digest(params)}", tuple(overrides), params, (self.target,))
 
     def shared(self, stages: Sequence[str]) -> Run:
-        """A run of some stages with what does not vary."""
+        """A run of some stages with the overrides that do not vary."""
         fixed = tuple(values[0] for values in self.choices.values() if len(values) == 1)
         return Run(f"{self.lane}-shared", fixed, compose(self.root, fixed), tuple(stages))
 
 
 def read_space(root: Path, lane: str, sets: Sequence[str]) -> Space:
-    """What conf/search/<lane>.yaml says; `sets` (`key=values`) add to its params or replace them.
+    """The space of conf/search/<lane>.yaml; `sets` (`key=values`) add params or replace their values.
 
     Raises:
-        LikenessError: the file or an override cannot be read, or neither way of a metric is better.
+        LikenessError: the file or an override cannot be read, or a metric has no better direction.
     """
     where = f"conf/search/{lane}.yaml"
     try:
@@ -89,7 +89,7 @@ def read_space(root: Path, lane: str, sets: Sequence[str]) -> Space:
         ) from error
     for metric in metrics:
         if direction(metric) is None:
-            raise LikenessError(f"{where}: metrics: {metric}: nobody knows which way is better")
+            raise LikenessError(f"{where}: metrics: {metric}: which way is better is not known")
     for override in sets:
         key, equals, value = override.partition("=")
         if not equals:
