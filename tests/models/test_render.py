@@ -84,6 +84,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_catalogue_has_the_kaggle_layout(catalogue):
     with (catalogue / "styles.csv").open(newline="") as file:
         rows = list(csv.reader(file))
