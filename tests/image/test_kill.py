@@ -68,7 +68,7 @@ def call(folder: Path, *command: str) -> str:
     return done.stdout + done.stderr
 
 
-def checkout(folder: Path, base: Path, extractor: Path) -> Path:
+def clone(folder: Path, base: Path, extractor: Path) -> Path:
     """The repository's code and pipeline, on models and a catalogue that take seconds."""
     for name in ("src", "stages"):
         shutil.copytree(ROOT / name, folder / name, ignore=COPIED)
@@ -90,7 +90,7 @@ def checkout(folder: Path, base: Path, extractor: Path) -> Path:
     call(folder, sys.executable, "-m", "dvc", "init", "--quiet")
     # DVCLive asks for the commit that it runs on.
     author = ("-c", "user.name=A", "-c", "user.email=a@b.c")
-    call(folder, "git", *author, "commit", "--quiet", "--message", "A checkout")
+    call(folder, "git", *author, "commit", "--quiet", "--message", "A clone")
     return folder
 
 
@@ -133,7 +133,7 @@ def to_do(shown: str, what: str) -> list[tuple[int, int]]:
 def test_killed_stages_end_in_the_same_lock_file(
     tmp_path: Path, tiny_base: Path, tiny_extractor: Path
 ) -> None:
-    whole = checkout(tmp_path / "whole" / "repository", tiny_base, tiny_extractor)
+    whole = clone(tmp_path / "whole" / "repository", tiny_base, tiny_extractor)
     killed = shutil.copytree(whole, tmp_path / "killed" / "repository")
     call(whole, *REPRO)
     assert stages_done(whole) == {
