@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 BUNDLED := data/raw/sample_catalog data/raw/sample_voice data/voice_download models/sd_mini models/clip_mini models/xtts_mini
 READY := $(VENV)/.ready
+# In their own order, as tests/conftest.py puts the files that take long before the others.
+TESTS := python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 20 -rs
 export PATH := $(BIN):$(PATH)
 .DEFAULT_GOAL := help
 
@@ -25,7 +27,13 @@ image_failures voice_evaluate: # each lane to its last stage: side by side, as e
 	dvc --wait-for-lock repro $@
 
 test: $(READY) ## run the tests, a file of them on each core
-	python -m pytest --numprocesses auto --dist loadfile
+	$(TESTS) -m "not real_bases"
+
+test-fast: $(READY) ## run those that take a second or two and need nothing but a clone
+	$(TESTS) -m "not slow and not real_bases"
+
+test-slow: $(READY) ## run the others; with ABSENT=fail, one that lacks what it needs fails
+	$(TESTS) -m "slow and not real_bases"
 
 test-real-bases: $(READY) ## run both lanes on stand-ins for the real bases (tests/real_bases)
 	dvc pull --quiet --remote bundled data/raw/sample_catalog data/raw/sample_voice data/voice_download
@@ -54,4 +62,4 @@ lock: ## pin the environment again after requirements.txt changed
 prune: $(READY) ## delete item results and checkpoints older than DAYS (default 30)
 	likeness prune --days $(or $(DAYS),30)
 
-.PHONY: help repro image_failures voice_evaluate test test-real-bases lint doctor search-image search-voice bench lock prune
+.PHONY: help repro image_failures voice_evaluate test test-fast test-slow test-real-bases lint doctor search-image search-voice bench lock prune

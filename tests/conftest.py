@@ -1,12 +1,14 @@
 """Small inputs for all tests: drawn photos, catalogues, datasets, and random models of real classes."""
 
 import csv
+import gc
 import io
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import pytest
@@ -32,6 +34,9 @@ VISION_FEATURES = ROOT / "models" / "vision_features"
 SIDE = 32  # pixels of the images that the tiny models work on
 COLOURS = {"Red": (190, 40, 40), "Blue": (40, 60, 190), "Black": (35, 35, 35)}
 
+# Fixtures of what `make repro` fetches or makes: a fresh clone has to wait for the tests that ask for it.
+MADE = {"dnsmos", "encoder", "narration", "sample", "vision_features", "whisper"}
+
 S = TypeVar("S", bound=Section)
 
 
@@ -42,9 +47,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=4, help="how often test_kill kills (default 4)")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: at the end, no core waits long for what another one runs."""
+    for item in items:
+        if MADE & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def absent(what: str) -> NoReturn:
+    """Skip a test for what is not on this machine; with `ABSENT=fail`, as CI has it, the test fails."""
+    if os.environ.get("ABSENT") == "fail":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
 def library_env() -> dict[str, str]:
     """The environment of a Python process that imports this checkout's library."""
     return {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _libraries_stay() -> None:
+    """Releasing a model collects garbage; that need not walk the libraries that are loaded by now."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -59,9 +88,13 @@ def runtime(cache: Path, seed: int = 7, workers: int = 0, half: Precision = "no"
 
 def section(cls: type[S], **changes: Any) -> S:
     """A section of the repository's params.yaml with some values changed, checked again."""
-    sections = check_params(ROOT / "params.yaml", SCHEMA).values()
-    values = next(value for value in sections if type(value) is cls).model_dump()
+    values = next(value for value in _sections() if type(value) is cls).model_dump()
     return cls.model_validate({**values, **changes})
+
+
+@cache
+def _sections() -> list[Section]:
+    return list(check_params(ROOT / "params.yaml", SCHEMA).values())
 
 
 # --- photos ---------------------------------------------------------------------------------------
@@ -438,7 +471,9 @@ def build_adapter(base: Path, folder: Path, rank: int = 2, seed: int = 1) -> Pat
 def _session(build: Callable[[Path], Path], name: str) -> Any:
     @pytest.fixture(scope="session", name=name)
     def make(tmp_path_factory: pytest.TempPathFactory) -> Path:
-        return build(tmp_path_factory.mktemp(name) / name)
+        built = build(tmp_path_factory.mktemp(name) / name)
+        gc.freeze()  # and the libraries that building it has loaded
+        return built
 
     return make
 
@@ -472,5 +507,5 @@ def bundled_model(name: str, folder: Path) -> Path:
 def vision_features() -> Path:
     """The real extractor; a stage of models/dvc.yaml makes it."""
     if not (VISION_FEATURES / "model.safetensors").is_file():
-        pytest.skip("models/vision_features is not here: run `dvc repro models/dvc.yaml`")
+        absent("models/vision_features is not here: run `dvc repro models/dvc.yaml`")
     return VISION_FEATURES

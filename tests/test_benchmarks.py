@@ -34,6 +34,7 @@ def test_the_params_of_the_first_contact_with_a_gpu_exist(first_contact: ModuleT
         assert wanted <= known, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "script",
     sorted(ROOT.glob("benchmarks/*.py")) + sorted(FIRST_CONTACT.glob("*.py")),

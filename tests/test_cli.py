@@ -27,6 +27,7 @@ def test_a_folder_inside_finds_the_repository_and_one_outside_is_one_line(tmp_pa
         find_root(tmp_path)
 
 
+@pytest.mark.slow
 def test_who_reads_along_may_stop() -> None:
     command = [sys.executable, "-c", ENTRY, "search", "image", "--dry"]
     process = subprocess.Popen(

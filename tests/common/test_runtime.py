@@ -48,6 +48,7 @@ def test_a_device_that_is_not_here_is_one_line(tmp_path: Path) -> None:
         start(base(device=absent[0]), tmp_path)
 
 
+@pytest.mark.slow
 def test_start_seeds_every_generator(tmp_path: Path) -> None:
     # In a process of its own: it sets the whole process up.
     script = (

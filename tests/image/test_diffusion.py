@@ -68,6 +68,7 @@ def latents_at(pipeline: Any, size: int, options: dict[str, Any]) -> list[str]:
     return kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sampler", "guidance"), [("base", 3.0), ("base", 1.0), ("dpm++", 3.0)])
 def test_latents_are_bitwise_the_same_at_any_batch_size(
     tmp_path: Path, sampler: str, guidance: float

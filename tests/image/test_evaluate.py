@@ -78,6 +78,7 @@ def run(inputs: dict[str, Path], out: Path, rt: Runtime, **changes: Any) -> dict
     )
 
 
+@pytest.mark.slow
 def test_every_figure_has_an_interval_and_its_n(
     inputs: dict[str, Path], tmp_path: Path, rt: Runtime
 ) -> None:
@@ -115,6 +116,7 @@ def test_sets_are_compared_at_one_n(inputs: dict[str, Path], tmp_path: Path, rt:
     assert intervals["trained_on_real_accuracy"]["n"] == 12
 
 
+@pytest.mark.slow
 def test_photos_like_the_real_ones_beat_noise(
     inputs: dict[str, Path], tmp_path: Path, rt: Runtime
 ) -> None:
@@ -126,6 +128,7 @@ def test_photos_like_the_real_ones_beat_noise(
     assert min(metrics["tuned_colour_agreement"], metrics["real_colour_agreement"]) > 0.9
 
 
+@pytest.mark.slow
 def test_keys_are_constant(inputs: dict[str, Path], tmp_path: Path, rt: Runtime) -> None:
     first = run(inputs, tmp_path / "a", rt)
     write_generated(tmp_path / "other", 9, 9)
@@ -134,6 +137,7 @@ def test_keys_are_constant(inputs: dict[str, Path], tmp_path: Path, rt: Runtime)
     assert first != second
 
 
+@pytest.mark.slow
 def test_outputs_are_a_function_of_the_input(inputs: dict[str, Path], tmp_path: Path) -> None:
     for name, workers in (("a", 0), ("b", 2)):
         run(inputs, tmp_path / name, runtime(tmp_path / f"cache_{name}", workers=workers))

@@ -164,6 +164,7 @@ def run(inputs: dict[str, Path], out: Path, rt: Runtime, **changes: Any) -> dict
     )
 
 
+@pytest.mark.slow
 def test_every_image_has_its_row_prompt_and_product(
     inputs: dict[str, Path], tmp_path: Path, rt: Runtime
 ) -> None:
@@ -206,6 +207,7 @@ def test_every_image_has_its_row_prompt_and_product(
     assert sorted(files_of(tmp_path / "plots")) == ["rejected.png", "samples.png"]
 
 
+@pytest.mark.slow
 def test_images_do_not_depend_on_the_batch_size_or_on_a_killed_run(
     inputs: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -244,6 +246,7 @@ def reach(inputs: dict[str, Path], rt: Runtime) -> float:
     return next(rule.most for rule in rules if rule.reason == "outlier" and rule.most)
 
 
+@pytest.mark.slow
 def test_rejected_images_are_drawn_again_up_to_the_count(
     inputs: dict[str, Path], tmp_path: Path, rt: Runtime
 ) -> None:

@@ -88,6 +88,7 @@ def images(folder: Path) -> np.ndarray:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("half", ["bf16", "fp16"])
 def test_the_lane_gives_in_half_precision_about_what_it_gives_in_float32(
     lane: Any, half: Precision

@@ -29,7 +29,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "rank": 4,  # half of the layers are folded
         "alpha": 2,
         "targets": ["to_q", "to_v", "conv1"],
-        "epochs": 12,
+        "epochs": 6,
         "batch": 8,
         "warmup_steps": 2,
         "evaluate_every": 10,
@@ -82,7 +82,7 @@ def clone(folder: Path, base: Path, extractor: Path) -> Path:
     shutil.copytree(extractor, folder / "models" / "tiny_extractor")
     rows = mixed(PHOTOS)
     # Large photos, so that there is time to kill the stage that converts them.
-    files = {row.id: encoded(photo(at, row.baseColour, (900, 1200))) for at, row in enumerate(rows)}
+    files = {row.id: encoded(photo(at, row.baseColour, (450, 600))) for at, row in enumerate(rows)}
     files["007"] = files["003"]
     files["011"] = b"404 Not Found"
     write_catalog(folder / "data" / "raw" / "tiny", rows, files)
@@ -134,6 +134,7 @@ def test_killed_stages_end_in_the_same_lock_file(
     tmp_path: Path, tiny_base: Path, tiny_extractor: Path
 ) -> None:
     whole = clone(tmp_path / "whole" / "repository", tiny_base, tiny_extractor)
+    killed = shutil.copytree(whole, tmp_path / "killed" / "repository")
     call(whole, *REPRO)
     assert stages_done(whole) == {
         "image_analyze",
@@ -142,7 +143,6 @@ def test_killed_stages_end_in_the_same_lock_file(
         "image_generate",
     }
 
-    killed = clone(tmp_path / "killed" / "repository", tiny_base, tiny_extractor)
     store = killed / ".dvc" / "likeness"
 
     def stored(what: str) -> int:

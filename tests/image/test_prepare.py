@@ -174,6 +174,7 @@ def scene(seed: int, side: int = 240) -> Image.Image:
     return page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

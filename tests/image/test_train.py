@@ -118,6 +118,7 @@ def test_metrics_and_curves(trained: tuple[Path, dict[str, float]]) -> None:
     assert not any("seconds" in name for name in plots), "times differ from run to run"
 
 
+@pytest.mark.slow
 def test_training_lowers_the_validation_loss(
     tiny_base: Path, tiny_dataset: Path, tmp_path: Path, rt: Runtime
 ) -> None:
@@ -164,6 +165,7 @@ def test_folded_layers_compute_what_peft_s_branches_do(tiny_base: Path) -> None:
         assert (one - other).norm() < 1e-4 * one.norm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [2, 8])
 def test_kohya_s_file_says_its_alpha_and_gives_the_same_output(
     tiny_base: Path, tiny_dataset: Path, tmp_path: Path, rt: Runtime, alpha: int
@@ -285,6 +287,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, method: str, step: int) -> None:
     monkeypatch.setattr(Trainer, method, deadly)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "step"),
     [("_optimize", 1), ("_optimize", 3), ("_optimize", 4), ("_evaluate", 4), ("_evaluate", 6)],
@@ -315,6 +318,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     assert files_of(tmp_path / "resumed" / "plots") == files_of(out / "plots")
 
 
+@pytest.mark.slow
 def test_a_second_run_gives_the_same_bytes(
     tiny_base: Path, tiny_dataset: Path, trained: tuple[Path, dict[str, float]], tmp_path: Path
 ) -> None:
@@ -326,6 +330,7 @@ def test_a_second_run_gives_the_same_bytes(
         assert files_of(tmp_path / name / "plots") == files_of(out / "plots")
 
 
+@pytest.mark.slow
 def test_another_param_or_seed_starts_anew(
     tiny_base: Path,
     tiny_dataset: Path,
@@ -373,6 +378,7 @@ def test_one_wrong_target_among_right_ones_is_one_line(
         run(tiny_base, tiny_dataset, tmp_path, rt, targets=["to_q", "to_nothing"])
 
 
+@pytest.mark.slow
 def test_photos_of_another_size_than_the_base_s_are_told_in_one_line(
     tiny_base: Path,
     tiny_dataset: Path,
@@ -389,6 +395,7 @@ def test_photos_of_another_size_than_the_base_s_are_told_in_one_line(
     assert "was trained at 32 pixels, the photos have 64" in said[0]
 
 
+@pytest.mark.slow
 def test_training_stops_early(
     tiny_base: Path,
     tiny_dataset: Path,
@@ -404,6 +411,7 @@ def test_training_stops_early(
     assert len(pictures) >= 1
 
 
+@pytest.mark.slow
 def test_the_best_step_s_weights_are_kept(
     tiny_base: Path,
     tiny_dataset: Path,
@@ -422,6 +430,7 @@ def test_the_best_step_s_weights_are_kept(
     assert not same(weights(tmp_path / "a"), weights(trained[0]))
 
 
+@pytest.mark.slow
 def test_the_validation_loss_is_the_same_when_computed_twice(
     tiny_base: Path,
     tiny_dataset: Path,
@@ -447,6 +456,7 @@ def test_the_validation_loss_is_the_same_when_computed_twice(
     assert len({first for first, _ in found}) == 4
 
 
+@pytest.mark.slow
 def test_the_text_encoder_is_adapted_when_asked_for(
     tiny_base: Path, tiny_dataset: Path, tmp_path: Path, rt: Runtime
 ) -> None:
@@ -487,6 +497,7 @@ def text_states(pipeline: Any) -> Any:
         return pipeline.text_encoder(tokens)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -547,6 +558,7 @@ def test_a_state_goes_back_to_the_device_that_trains() -> None:
 # --- half precision, as on a GPU ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("half", ["bf16", "fp16"])
 @pytest.mark.parametrize("text_encoder", [False, True])
 def test_auto_trains_as_the_gpu_would_and_draws_what_the_loss_chose(
@@ -571,6 +583,7 @@ def test_auto_trains_as_the_gpu_would_and_draws_what_the_loss_chose(
     assert loss == pytest.approx(metrics["val_loss"], rel=2e-3)
 
 
+@pytest.mark.slow
 def test_a_killed_run_in_fp16_goes_on_with_its_scale(
     tiny_base: Path, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

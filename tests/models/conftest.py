@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import absent
+
 MODELS = Path(__file__).resolve().parents[2] / "models"
 
 
@@ -12,5 +14,5 @@ def model(request: pytest.FixtureRequest) -> Path:
     """The folder of a base model that the test names with `indirect`."""
     folder = MODELS / request.param
     if not (folder / "README.md").is_file():
-        pytest.skip(f"models/{request.param} is not here; `make repro` fetches it")
+        absent(f"models/{request.param} is not here; `make repro` fetches it")
     return folder

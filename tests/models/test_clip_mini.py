@@ -12,7 +12,9 @@ from models.clip_mini import learn_merges
 from models.render import draw_product, sample_products
 from models.settings import ROOT, SCHEMA, ClipMini
 
-clip_mini = pytest.mark.parametrize("model", ["clip_mini"], indirect=True)
+clip_mini = pytest.mark.parametrize(
+    "model", [pytest.param("clip_mini", marks=pytest.mark.slow)], indirect=True
+)
 
 
 def test_merges_join_the_commonest_neighbours_first():

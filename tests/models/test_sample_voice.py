@@ -15,7 +15,7 @@ from models.narration import narrate
 from models.sample_voice import Voices, fetch_voices, record, spoil, to_level, write_sample
 from models.settings import ROOT, SCHEMA, Planted, Recording, SampleVoice
 from models.speech import Speech
-from tests.conftest import runtime
+from tests.conftest import absent, runtime
 
 SAMPLE = ROOT / "data" / "raw" / "sample_voice"
 RATE = 22050
@@ -114,6 +114,7 @@ def test_the_second_speaker_is_another_voice(cfg):
     assert [len(row["words"]) > 0 for row in rows] == [True, False, True, True]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(cfg, tmp_path):
     some = short(
         cfg,
@@ -143,7 +144,7 @@ def seconds(path: Path) -> float:
 @pytest.fixture
 def sample():
     if not (SAMPLE / "script.jsonl").is_file():
-        pytest.skip("data/raw/sample_voice is not here; `make repro` fetches it")
+        absent("data/raw/sample_voice is not here; `make repro` fetches it")
     return SAMPLE, read_jsonl(SAMPLE / "script.jsonl")
 
 

@@ -21,7 +21,9 @@ from models.sd_mini import (
 )
 from models.settings import ROOT, SCHEMA, SdMini
 
-sd_mini = pytest.mark.parametrize("model", ["sd_mini"], indirect=True)
+sd_mini = pytest.mark.parametrize(
+    "model", [pytest.param("sd_mini", marks=pytest.mark.slow)], indirect=True
+)
 
 
 @pytest.fixture
@@ -43,6 +45,7 @@ def test_normalized_latents_decode_to_the_same_pixels(cfg):
     assert torch.allclose(after.std * deviation, before.std, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_training_the_decoder_leaves_the_latents_as_they_are(cfg, rt, monkeypatch):
     photos = np.zeros((12, 64, 64, 3), np.uint8)
     photos[:, 16:48, 8:56] = np.random.default_rng(0).integers(60, 256, (12, 1, 1, 3))

@@ -13,7 +13,9 @@ PHOTOS = Path(skimage.__file__).parent / "data"
 LABELS = {"chelsea.png": {281, 282, 285}, "coffee.png": {967}, "rocket.jpg": {657}}
 
 
-@pytest.mark.parametrize("model", ["vision_features"], indirect=True)
+@pytest.mark.parametrize(
+    "model", [pytest.param("vision_features", marks=pytest.mark.slow)], indirect=True
+)
 def test_known_photos_get_their_published_labels(model):
     results = extract_batch([PHOTOS / name for name in LABELS], extractor=model, device="cpu")
     for result, right in zip(results, LABELS.values(), strict=True):

@@ -12,7 +12,7 @@ from models.settings import ROOT, SCHEMA
 from models.whisper_tiny_en import SYMBOLS, _rename, specials
 
 PACKAGES = ("asterisk-core-sounds-en-g722", "asterisk-core-sounds-en")
-PROMPTS = 60  # of six words and more
+PROMPTS = 24  # of six words and more
 LIMIT = 0.06
 
 
@@ -44,7 +44,9 @@ def test_special_tokens_are_those_of_the_english_models():
     assert at["<|30.00|>"] == 51863
 
 
-@pytest.mark.parametrize("model", ["whisper_tiny_en"], indirect=True)
+@pytest.mark.parametrize(
+    "model", [pytest.param("whisper_tiny_en", marks=pytest.mark.slow)], indirect=True
+)
 def test_the_folder_has_all_that_faster_whisper_reads(model):
     import tokenizers
 
@@ -98,7 +100,9 @@ def prompts(tmp_path_factory):
 
 @pytest.mark.network
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["whisper_tiny_en"], indirect=True)
+@pytest.mark.parametrize(
+    "model", [pytest.param("whisper_tiny_en", marks=pytest.mark.slow)], indirect=True
+)
 def test_real_prompts_are_understood(model, prompts):
     import jiwer
     from faster_whisper import WhisperModel, decode_audio

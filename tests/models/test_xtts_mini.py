@@ -48,7 +48,9 @@ from models.xtts_nets import (
     widen,
 )
 
-xtts_mini = pytest.mark.parametrize("model", ["xtts_mini"], indirect=True)
+xtts_mini = pytest.mark.parametrize(
+    "model", [pytest.param("xtts_mini", marks=pytest.mark.slow)], indirect=True
+)
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +130,7 @@ def test_the_words_of_the_narration_are_said():
     assert not missing
 
 
+@pytest.mark.slow
 def test_no_test_sentence_is_a_training_one(cfg):
     training, unseen = ({text for text, _ in script(cfg.speech, part)} for part in (0, 1))
     assert len(unseen) == cfg.speech.test_sentences + cfg.speech.test_others
@@ -385,6 +388,7 @@ def test_the_stock_dvae_gives_the_small_ones_codes_and_mels(dvae):
     assert torch.allclose(stock.decode(found)[0], dvae.decode(found)[0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_stock_xtts_loads_and_sounds_like_the_small_networks(folder, decoder):
     model = load_xtts(folder)  # strictly: every key, and no other
     embedding = model.get_speaker_embedding(0.1 * torch.randn(1, 22050), 22050)
@@ -436,6 +440,7 @@ def test_weights_are_rounded_by_less_than_a_hundredth(folder, dvae):
     assert not (stored.view(torch.int16) & 15).any()
 
 
+@pytest.mark.slow
 def test_the_same_weights_are_the_same_bytes(cfg, folder, tokenizer, gpt, decoder, dvae, tmp_path):
     build_tokenizer(cfg, tmp_path / "vocab.json")
     save_folder(cfg, tmp_path, tokenizer, gpt, decoder, dvae, torch.full((80,), 2.0))
@@ -474,6 +479,7 @@ class Dying(Runtime):
             yield item
 
 
+@pytest.mark.slow
 def test_resumed_training_equals_uninterrupted(cfg, tokenizer, corpus, codes, rt, tmp_path):
     cfg = steps(cfg, "gpt", 6)
     inputs = (cfg, tokenizer, corpus, codes, torch.ones(80))
@@ -487,6 +493,7 @@ def test_resumed_training_equals_uninterrupted(cfg, tokenizer, corpus, codes, rt
     )
 
 
+@pytest.mark.slow
 def test_the_language_model_learns_a_tiny_set(cfg, tokenizer, corpus, codes, rt):
     cfg = steps(cfg, "gpt", 120, lr=3e-3, text_weight=1.0)
     gpt, _ = train_gpt(cfg, tokenizer, corpus, codes, torch.ones(80), rt)
@@ -502,6 +509,7 @@ def test_the_language_model_learns_a_tiny_set(cfg, tokenizer, corpus, codes, rt)
     assert word_loss < 0.7 * before[2]
 
 
+@pytest.mark.slow
 def test_codes_speakers_and_decoder_learn_a_tiny_set(cfg, tokenizer, corpus, codes, gpt, rt):
     mels, mel_stats = log_mels(corpus, rt)
 
@@ -551,6 +559,7 @@ def test_it_is_small_and_its_quality_is_stated_and_good(model):
     assert quality["similarity"] > quality["similarity_others"] + 0.05
 
 
+@pytest.mark.slow
 @xtts_mini
 def test_it_speaks_for_about_as_long_as_the_text_takes(model):
     xtts = load_xtts(model)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
+from tests.conftest import absent
 
 NGINX_DAV = Path("/usr/lib/nginx/modules/ngx_http_dav_ext_module.so")
 START_SECONDS = 30
@@ -109,7 +109,7 @@ def binary(name: str, package: str) -> str:
     """The path of a server's program, or a skip that names its Debian package."""
     path = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], "/usr/sbin"]))
     if path is None:
-        pytest.skip(f"{name} is not here: apt-get install {package}")
+        absent(f"{name} is not here: apt-get install {package}")
     return path
 
 
@@ -183,7 +183,7 @@ def webdav_remote(folder: Path, home: Path) -> Iterator[Remote]:
     """nginx with its DAV modules and a password."""
     nginx = binary("nginx", "nginx")
     if not NGINX_DAV.exists():
-        pytest.skip(f"{NGINX_DAV.name} is not here: apt-get install libnginx-mod-http-dav-ext")
+        absent(f"{NGINX_DAV.name} is not here: apt-get install libnginx-mod-http-dav-ext")
     port = free_port()
     (folder / "files" / "store").mkdir(parents=True)
     (folder / "users").write_text("me:{PLAIN}secret\n")
@@ -229,7 +229,7 @@ http {{
 def s3_remote(folder: Path, home: Path) -> Iterator[Remote]:
     """moto's server, which speaks S3's protocol and keeps the objects in memory: not Amazon's S3."""
     if find_spec("moto") is None:
-        pytest.skip("moto is not here: make the environment again")
+        absent("moto is not here: make the environment again")
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with running(command, port, folder / "moto.log") as wire:

@@ -153,6 +153,7 @@ def row(name: str, value: float | None, reach: float | None = None, **changes: A
 # --- the whole ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_table_shows_what_differs_and_every_experiment(made: Path) -> None:
     text = call(made)
     rows = table(text)
@@ -169,6 +170,7 @@ def test_the_table_shows_what_differs_and_every_experiment(made: Path) -> None:
     assert rows["waiting"][FRECHET] == "–"
 
 
+@pytest.mark.slow
 def test_the_best_is_named_and_weighed(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = call(made)
     said = capsys.readouterr().out.splitlines()
@@ -180,12 +182,14 @@ def test_the_best_is_named_and_weighed(made: Path, capsys: pytest.CaptureFixture
     assert all(line in text for line in said[:3])
 
 
+@pytest.mark.slow
 def test_a_metric_without_intervals_is_not_weighed(made: Path) -> None:
     text = call(made, "--by", CLIP)
     assert f"Best by {CLIP} (higher is better): r25, -3." in text
     assert "cannot be judged, as there is no interval of r25 and r20" in text
 
 
+@pytest.mark.slow
 def test_the_page_needs_no_other_file_and_shows_each_sample(made: Path) -> None:
     call(made)
     page = (made / "reports/compare/compare.html").read_text()
@@ -197,6 +201,7 @@ def test_the_page_needs_no_other_file_and_shows_each_sample(made: Path) -> None:
     assert "<td>5 (0 to 10; n 9)</td>" in page
 
 
+@pytest.mark.slow
 def test_the_same_experiments_give_the_same_files(made: Path) -> None:
     def files() -> dict[str, bytes]:
         call(made)
@@ -207,6 +212,7 @@ def test_the_same_experiments_give_the_same_files(made: Path) -> None:
     assert files() == first
 
 
+@pytest.mark.slow
 def test_other_metrics_and_images_are_shown_when_asked_for(made: Path) -> None:
     text = call(made, "--metric", SIMILARITY, "--image", SHEET)
     assert table(text)["r5"][SIMILARITY] == "0.5"
@@ -239,6 +245,7 @@ def test_a_failed_and_a_broken_experiment_are_listed(repository: Path) -> None:
     assert rows["r5"]["state"] == "done"
 
 
+@pytest.mark.slow
 def test_the_workspace_is_shown_and_not_ranked(repository: Path) -> None:
     (repository / "params.yaml").write_text(PARAMS.replace("0.1", "0.2"))
     assert table(call(repository))["workspace"]["state"] == "not saved"
@@ -250,6 +257,7 @@ def test_the_workspace_is_shown_and_not_ranked(repository: Path) -> None:
     assert "is better): r25, 4 " in text
 
 
+@pytest.mark.slow
 def test_experiments_of_several_commits_stand_under_theirs(repository: Path) -> None:
     experiment(repository, "main", "-S", "train.rank=50")  # a name that the branch has too
     run(repository, "git", "checkout", "--quiet", ".")
@@ -274,6 +282,7 @@ def test_experiments_of_several_commits_stand_under_theirs(repository: Path) -> 
 # --- applying -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_best_is_applied(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call(repository, "--apply")
     assert "rank: 25" in (repository / "params.yaml").read_text()
@@ -283,6 +292,7 @@ def test_the_best_is_applied(repository: Path, capsys: pytest.CaptureFixture[str
     assert table(call(repository))["workspace"]["state"] == "same as r25"
 
 
+@pytest.mark.slow
 def test_a_commit_that_is_best_is_not_applied(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -296,6 +306,7 @@ def test_a_commit_that_is_best_is_not_applied(
 # --- mistakes -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_mistakes_are_one_line(made: Path) -> None:
     rows = read_experiments(made)
     for by, way, said in (
@@ -313,6 +324,7 @@ def test_mistakes_are_one_line(made: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_commit_alone_compares_with_nothing(repository: Path) -> None:
     (repository / "more").touch()
     commit(repository, "two")
@@ -321,6 +333,7 @@ def test_a_commit_alone_compares_with_nothing(repository: Path) -> None:
     assert table(call(repository, "--num", "2", "--by", FRECHET))["r5"]["state"] == "done"
 
 
+@pytest.mark.slow
 def test_the_best_of_two_lanes_is_not_applied(
     made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -130,6 +130,7 @@ def test_every_search_is_known() -> None:
     assert set(SEARCHES) == {path.stem for path in (CONF / "search").iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lane", SEARCHES)
 def test_every_combination_of_a_search_is_sound(lane: str, tmp_path: Path) -> None:
     runs = read_space(ROOT, lane, []).grid()
@@ -139,6 +140,7 @@ def test_every_combination_of_a_search_is_sound(lane: str, tmp_path: Path) -> No
         check_params(tmp_path / "params.yaml", SCHEMA)
 
 
+@pytest.mark.slow
 def test_the_search_on_xtts_v2_is_about_its_rate() -> None:
     runs = read_space(ROOT, "xtts_v2", []).grid()
     assert {run.params["inputs"]["tts"] for run in runs} == {"xtts_v2"}

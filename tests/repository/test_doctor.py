@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -244,14 +245,11 @@ def test_versions_of_programs_are_read(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def toy(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A DVC repository without an identity, a cache or a remote that is there."""
     for scope in ("GLOBAL", "SYSTEM"):
         monkeypatch.setenv(f"GIT_CONFIG_{scope}", "/dev/null")
-    root = tmp_path / "toy"
-    root.mkdir()
-    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=root, check=True)
+    root = shutil.copytree(empty, tmp_path / "toy")
     (root / ".dvc/config").write_text(
         "[core]\n    remote = mine\n"
         "['remote \"mine\"']\n    url = ../../there\n"
@@ -261,6 +259,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_a_toy_repository_is_read(toy: Path) -> None:
     found = {str(one).split()[2]: one for one in doctor._remotes(toy)}
     assert {name: one.level for name, one in found.items()} == {"mine": "ok", "far:": "warning"}
@@ -284,6 +283,7 @@ def test_a_shallow_clone_is_told(toy: Path, tmp_path: Path) -> None:
     assert any("a shallow clone" in one.text for one in doctor._git(shallow))
 
 
+@pytest.mark.slow
 def test_the_link_of_a_cache_is_the_first_that_works(toy: Path) -> None:
     assert probes.cache_link(toy) == ""  # no cache yet
     (toy / ".dvc/cache/files/md5").mkdir(parents=True)

@@ -238,7 +238,7 @@ stages:
 
 
 @pytest.fixture
-def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def repo(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with a pipeline on a bundled base, a real one that git ignores, and a remote."""
     for who in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{who}_NAME", "Toy")
@@ -247,18 +247,16 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(
         "PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     )
-    root = tmp_path / "repo"
+    root = shutil.copytree(empty, tmp_path / "repo")
     (root / "models" / "mini").mkdir(parents=True)
     for name, text in {
         "dvc.yaml": PIPELINE,
         "params.yaml": "base: mini\n",
         "models/mini/a.safetensors": "mini",
         ".gitignore": "/models/real\n",
+        ".dvc/config": f"[core]\n    remote = mine\n['remote \"mine\"']\n    url = {tmp_path}/remote\n",
     }.items():
         (root / name).write_text(text)
-    git(root, "init", "--quiet")
-    dvc(root, "init", "-q")
-    dvc(root, "remote", "add", "-q", "-d", "mine", str(tmp_path / "remote"))
     dvc(root, "repro", "-q")
     git(root, "add", ".")
     git(root, "commit", "--quiet", "-m", "toy")
@@ -280,6 +278,7 @@ def shared(repo: Path) -> None:
     git(repo, "commit", "--quiet", "-m", "a real base")
 
 
+@pytest.mark.slow
 def test_a_fetched_base_is_tracked_and_comes_back_without_the_hub(
     repo: Path, serve: Serve, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -295,6 +294,7 @@ def test_a_fetched_base_is_tracked_and_comes_back_without_the_hub(
     assert files_of(repo / "models" / "real") == brought
 
 
+@pytest.mark.slow
 def test_a_teammate_has_it_from_the_remote(repo: Path, serve: Serve, tmp_path: Path) -> None:
     serve(FILES | CONFIGS)
     fetch.fetch(BASE, repo, "real")
@@ -314,6 +314,7 @@ def test_a_teammate_has_it_from_the_remote(repo: Path, serve: Serve, tmp_path: P
     assert (clone / "out").read_bytes() == FILES["a.safetensors"]
 
 
+@pytest.mark.slow
 def test_what_the_remote_has_not_is_fetched_from_the_hub_as_it_was(
     repo: Path, serve: Serve, tmp_path: Path
 ) -> None:
@@ -328,6 +329,7 @@ def test_what_the_remote_has_not_is_fetched_from_the_hub_as_it_was(
     assert git(clone, "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_another_revision_than_the_pinned_one_is_not_taken_from_the_remote(
     repo: Path, serve: Serve
 ) -> None:
@@ -342,6 +344,7 @@ def test_another_revision_than_the_pinned_one_is_not_taken_from_the_remote(
     assert git(repo, "status", "--porcelain") == "M models/real.dvc"
 
 
+@pytest.mark.slow
 def test_experiments_in_copies_find_it(repo: Path, serve: Serve, tmp_path: Path) -> None:
     serve(FILES | CONFIGS)
     fetch.fetch(BASE, repo, "real")

@@ -155,6 +155,7 @@ def replace(path: Path, old: str, new: str) -> None:
 # --- is dvc.lock up to date -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_clean_clone_without_data_is_green(
     clone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -377,6 +378,7 @@ def reproduce(root: Path, **environment: str) -> tuple[int, str]:
     return done.returncode, (out / "comment.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_pull_request_with_a_stale_lock_is_not_reproduced(clone: Path) -> None:
     replace(clone / "stages/image_train.py", "20 *", "21 *")
     sh(clone, "git commit -qam code")
@@ -387,6 +389,7 @@ def test_a_pull_request_with_a_stale_lock_is_not_reproduced(clone: Path) -> None
     assert not (clone / "data/image_train").exists()
 
 
+@pytest.mark.slow
 def test_a_pull_request_that_makes_a_metric_worse(clone: Path) -> None:
     replace(clone / "params.yaml", "rank: 4", "rank: 2")
     sh(
@@ -413,6 +416,7 @@ def commit_with_lying_lock(root: Path, path: str, old: str, new: str, lock: str)
     sh(root, "git commit -qam edit")
 
 
+@pytest.mark.slow
 def test_a_lock_that_lies_is_found_by_the_run(clone: Path) -> None:
     commit_with_lying_lock(clone, "stages/image_evaluate.py", "100 /", "120 /", "dvc.lock")
     code, comment = reproduce(clone)
@@ -421,6 +425,7 @@ def test_a_lock_that_lies_is_found_by_the_run(clone: Path) -> None:
     assert "| **differs** | `image_evaluate.tuned_frechet` | 25 → 30, tolerance 2, lower" in comment
 
 
+@pytest.mark.slow
 def test_a_stage_that_fails_is_shown_with_the_end_of_its_log(clone: Path) -> None:
     failing = "raise SystemExit('error: no tool here')"
     commit_with_lying_lock(clone, "models/tool.py", "print('tool')", failing, "models/dvc.lock")

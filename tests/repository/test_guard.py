@@ -144,6 +144,7 @@ def test_every_stage_of_this_repository_is_read_in_no_time() -> None:
     assert state["params.yaml (image_train.rank)"] == 32
 
 
+@pytest.mark.slow
 def test_dvc_writes_no_lock_for_a_stage_whose_code_was_edited(root: Path) -> None:
     def dvc(*words: str, below: str = ".", **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -277,6 +277,7 @@ def interrupt(shared: Shared, clone: Path, verb: str) -> None:
     wire.mend()
 
 
+@pytest.mark.slow
 def test_push_and_pull_end_well_after_a_cut(pushed: Shared) -> None:
     assert "are in sync" in pushed.dvc("status", "--cloud")
     second = pushed.clone("second")
@@ -288,6 +289,7 @@ def test_push_and_pull_end_well_after_a_cut(pushed: Shared) -> None:
     assert "are in sync" in pushed.user.dvc(second, "status", "--cloud")
 
 
+@pytest.mark.slow
 def test_only_verify_sees_a_truncated_file(on_path: Shared) -> None:
     whole = on_path.project / ADAPTER
     stored = next(p for p in objects(Path(on_path.remote.url)) if named(p) == md5_of(whole))
@@ -305,6 +307,7 @@ def test_only_verify_sees_a_truncated_file(on_path: Shared) -> None:
 # --- an experiment, a dataset and an adapter for somebody else ------------------------------------
 
 
+@pytest.mark.slow
 def test_an_experiment_is_shared(pushed: Shared) -> None:
     before = md5s(pushed.project)
     pushed.dvc("exp", "run", "--quiet", "--name", "two", "-S", "image_train.seed=2")
@@ -321,6 +324,7 @@ def test_an_experiment_is_shared(pushed: Shared) -> None:
     assert md5s(pushed.project) == before
 
 
+@pytest.mark.slow
 def test_a_dataset_and_an_adapter_are_got_and_imported(pushed: Shared) -> None:
     other, origin, dvc = elsewhere(pushed, "reader"), str(pushed.origin), pushed.user.dvc
     for verb in ("get", "import"):
@@ -345,6 +349,7 @@ def test_what_is_bundled_needs_no_server(home: Path, tmp_path: Path) -> None:
 # --- artifacts by name ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_artifact_is_got_by_the_version_of_an_annotated_tag(on_path: Shared) -> None:
     other, origin, user = elsewhere(on_path, "reader"), str(on_path.origin), on_path.user
     get = ("artifacts", "get", origin)
@@ -377,6 +382,7 @@ def test_an_artifact_is_got_by_the_version_of_an_annotated_tag(on_path: Shared) 
 # --- space in a remote ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_gc_of_a_remote_keeps_what_is_committed_but_not_in_bundled(on_path: Shared) -> None:
     """docs/remotes.md has git bring back what `dvc gc --cloud` takes from `bundled`."""
     before = md5s(on_path.project)

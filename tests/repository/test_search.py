@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,10 +88,12 @@ params:
 
 
 @pytest.fixture
-def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def repo(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with conf/, and a fetched base that is in no commit."""
-    root, outside = tmp_path / "repo", tmp_path / "outside"
+    root, outside = shutil.copytree(empty, tmp_path / "repo"), tmp_path / "outside"
     outside.mkdir()
+    with (root / ".dvc/config").open("a") as config:
+        config.write("[hydra]\n    enabled = True\n")
     for folder in ("conf/search", "conf/size", "models/mini", "models/real"):
         (root / folder).mkdir(parents=True)
     params = PARAMS.replace("OUTSIDE", str(outside))
@@ -110,10 +113,6 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for who in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{who}_NAME", "Toy")
         monkeypatch.setenv(f"GIT_{who}_EMAIL", "toy@example.com")
-    dvc = [sys.executable, "-m", "dvc"]
-    git(root, "init", "--quiet")
-    subprocess.run([*dvc, "init", "-q"], cwd=root, check=True)
-    subprocess.run([*dvc, "config", "hydra.enabled", "true"], cwd=root, check=True)
     git(root, "add", ".")
     git(root, "commit", "--quiet", "-m", "toy")
     return root
@@ -139,6 +138,7 @@ def losses(repo: Path) -> list[float]:
     return sorted(json.loads(file)["val_loss"] for file in files)
 
 
+@pytest.mark.slow
 def test_a_grid_is_run_once_with_its_common_stage_once(
     repo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -222,6 +222,7 @@ def test_optuna_runs_so_many_experiments(repo: Path) -> None:
     assert journal(repo) == ran  # DVC's run-cache has what the commit before made
 
 
+@pytest.mark.slow
 def test_a_run_that_hangs_is_ended(repo: Path) -> None:
     one = ["-S", "image_train.rank=4", "-S", "image_train.rate=0.1", "-S", "image_train.seconds=99"]
     space = read_space(repo, "image", [each for each in one if each != "-S"])
@@ -232,6 +233,7 @@ def test_a_run_that_hangs_is_ended(repo: Path) -> None:
     assert time.monotonic() - begun < 40
 
 
+@pytest.mark.slow
 def test_only_what_ran_with_its_params_is_done(repo: Path) -> None:
     """An experiment of another target has the params and the older figures of this one."""
     dvc = [sys.executable, "-m", "dvc", "exp", "run", "-q", "-n"]
@@ -259,15 +261,17 @@ def test_what_is_common(repo: Path) -> None:
         upstream(repo, "image_generate", [])
 
 
+@pytest.mark.slow
 def test_params_are_composed_as_dvc_composes_them(repo: Path) -> None:
     assert compose(repo, ["size=big"])["image_prepare"] == {"subset": 9}
     assert compose(repo, ["size=big", "image_prepare.subset=1"])["image_prepare"] == {"subset": 1}
     with pytest.raises(LikenessError, match=r"image_train\.rnk"):
         compose(repo, ["image_train.rnk=1"])
-    subprocess.run([sys.executable, "-m", "dvc", "config", "-u", "hydra.enabled"], cwd=repo)
+    (repo / ".dvc/config").write_text("")
     assert compose(repo, ["image_prepare.subset=3"])["image_prepare"] == {"subset": 3}
 
 
+@pytest.mark.slow
 def test_names_are_those_of_the_params(repo: Path) -> None:
     names = [[each.name for each in read_space(repo, "image", sets).grid()] for sets in ([], [])]
     assert names[0] == names[1]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, absent
 from tests.voice.tiny_xtts import build_speaker_folder, build_xtts_folder, write_voice_dataset
 
 
@@ -13,7 +13,16 @@ def whisper() -> Path:
     """The tiny English Whisper; a stage of models/dvc.yaml makes it."""
     folder = ROOT / "models" / "whisper_tiny_en"
     if not (folder / "model.bin").is_file():
-        pytest.skip("models/whisper_tiny_en is not here: run `dvc repro models/dvc.yaml`")
+        absent("models/whisper_tiny_en is not here: run `dvc repro models/dvc.yaml`")
+    return folder
+
+
+@pytest.fixture
+def dnsmos() -> Path:
+    """The network that rates recordings; a stage of models/dvc.yaml makes it."""
+    folder = ROOT / "models" / "dnsmos"
+    if not folder.is_dir():
+        absent("models/dnsmos is not here; `make repro` makes it")
     return folder
 
 
@@ -22,7 +31,7 @@ def narration() -> Path:
     """The sample narration with its script."""
     folder = ROOT / "data" / "raw" / "sample_voice"
     if not (folder / "script.jsonl").is_file():
-        pytest.skip("data/raw/sample_voice is not here; `make repro` fetches it")
+        absent("data/raw/sample_voice is not here; `make repro` fetches it")
     return folder
 
 

@@ -56,10 +56,11 @@ def speak(script: str, *, rate: float = 0.06, pitch: float = 120.0, seed: int = 
 def _burst(seconds: float, pitch: float, rng: np.random.Generator) -> Array:
     """Harmonics that rise and fall with five syllables a second."""
     time = np.arange(round(seconds * RATE)) / RATE
-    tones = [np.sin(2 * np.pi * pitch * k * time + rng.uniform(0, 6.28)) / k for k in range(1, 12)]
+    tones = [np.exp(1j * rng.uniform(0, 6.28)) / k for k in range(1, 12)]
+    buzz = np.polyval([*tones[::-1], 0], np.exp(2j * np.pi * pitch * time)).imag
     edge = np.minimum(1, np.minimum(time, seconds - time) / 0.02)
     syllables = 0.5 + 0.5 * np.cos(2 * np.pi * 5 * time)
-    return np.asarray(0.15 * sum(tones) * edge * syllables)
+    return np.asarray(0.15 * buzz * edge * syllables)
 
 
 def sentences(count: int, seed: int = 0, longest: int = 30) -> str:

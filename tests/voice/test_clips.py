@@ -179,6 +179,7 @@ def rejected_of(folder: Path, out: str = "out") -> list[RejectedClip]:
 # --- the whole stage ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_each_flaw_is_set_aside_for_its_true_reason(tmp_path: Path, rt: Runtime) -> None:
     spoken, times = scene(
         {
@@ -243,6 +244,7 @@ def test_a_clip_is_what_was_cut(tmp_path: Path, rt: Runtime) -> None:
         assert [word.word for word in clip.words] == [word.word for word in inside]
 
 
+@pytest.mark.slow
 def test_every_word_is_in_one_clip_that_is_kept_or_rejected(tmp_path: Path, rt: Runtime) -> None:
     recordings = {name: speak(sentences(12, at), seed=at) for at, name in enumerate("abc")}
     folder = write_inputs(tmp_path, recordings)
@@ -285,6 +287,7 @@ def doubled(row: Transcript) -> Transcript:
     return row.model_copy(update={"words": words})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "reason", "measure"),
     [
@@ -312,6 +315,7 @@ def test_a_transcript_that_cannot_be_trusted_is_set_aside(
     assert len(kept_of(folder)) == 3
 
 
+@pytest.mark.slow
 def test_repetition_loops_are_rejected(tmp_path: Path, rt: Runtime) -> None:
     """3 % of a public dataset are loops of Whisper's: "eu não... eu não... eu não..."."""
     loop = "eu não... " * 6
@@ -327,6 +331,7 @@ def test_repetition_loops_are_rejected(tmp_path: Path, rt: Runtime) -> None:
 # --- files, errors, the store ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_figures_and_report_are_written(tmp_path: Path, rt: Runtime) -> None:
     spoken, _ = scene({"0": (GOOD, same), "1": (GOOD.replace("shirt", "a|b"), noise)})
     folder = write_inputs(tmp_path, {"a": spoken})
@@ -343,6 +348,7 @@ def test_figures_and_report_are_written(tmp_path: Path, rt: Runtime) -> None:
     assert all(line.count("|") in (0, 5, 7) for line in text.splitlines())
 
 
+@pytest.mark.slow
 def test_a_recording_that_cannot_be_cut_is_one_rejection(tmp_path: Path, rt: Runtime) -> None:
     folder = write_inputs(tmp_path, {"a": speak(GOOD), "b": speak(GOOD)})
     (folder / "segment/audio/b.flac").write_bytes(b"no audio")
@@ -370,6 +376,7 @@ def test_what_gives_no_clips_is_one_line(
     assert not (folder / "out" / "manifest.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_a_changed_recording_costs_its_own_clips(
     tmp_path: Path, rt: Runtime, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -385,6 +392,7 @@ def test_a_changed_recording_costs_its_own_clips(
     assert "voice_clips: 1 of 3 to do" in said
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_outputs(tmp_path: Path) -> None:
     folder = write_inputs(tmp_path, {"a": speak(sentences(8, 5))})
     run(folder, runtime(tmp_path / "c1"), "one")
@@ -395,6 +403,7 @@ def test_the_same_inputs_give_the_same_outputs(tmp_path: Path) -> None:
         assert files_of(folder / "one_plots") == files_of(folder / f"{name}_plots")
 
 
+@pytest.mark.slow
 def test_a_limit_costs_no_measuring_again(
     tmp_path: Path, rt: Runtime, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,6 +34,7 @@ def said(model: Any, base: Path, voice: Voice) -> np.ndarray:
     return say(model, "A hat.", language="en", voice=voice, seed=0, settings=settings)
 
 
+@pytest.mark.slow
 def test_references_are_seen_as_when_it_speaks(model: Any) -> None:
     import torch
     from TTS.tts.models.xtts import wav_to_mel_cloning

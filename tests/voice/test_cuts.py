@@ -181,6 +181,7 @@ def test_a_blind_cut_is_found_by_this_check() -> None:
     assert wrong_texts(spoken, blind)
 
 
+@pytest.mark.slow
 def test_no_pile_of_clips_at_the_maximum_length_and_none_cut_in_mid_word() -> None:
     """71 % of a public dataset of 4,922 clips are 12.0 s long, cut where the clock ran out."""
     lengths = []

@@ -245,6 +245,7 @@ def test_neighbours_are_in_other_splits_only_where_blocks_meet(tmp_path: Path, r
         assert before.end <= after.start
 
 
+@pytest.mark.slow
 def test_enough_recordings_are_split_whole(tmp_path: Path, rt: Runtime) -> None:
     clips = [row for name in "abcdefghij" for row in recording(name, 4)]
     folder = write_clips(tmp_path, clips)
@@ -292,6 +293,7 @@ def test_what_makes_no_dataset_is_one_line(
 # --- variations -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_only_train_rows_have_copies(tmp_path: Path, rt: Runtime) -> None:
     folder = write_clips(tmp_path, recording("a", 40))
     plain = run(folder, rt, "plain")
@@ -316,6 +318,7 @@ def test_only_train_rows_have_copies(tmp_path: Path, rt: Runtime) -> None:
             assert files[name] == data
 
 
+@pytest.mark.slow
 def test_outputs_do_not_depend_on_the_store_but_on_the_seed(tmp_path: Path) -> None:
     folder = write_clips(tmp_path, recording("a", 30))
     run(folder, runtime(tmp_path / "c1"), "one", augment_copies=1)

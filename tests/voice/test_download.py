@@ -139,6 +139,7 @@ def test_without_urls_the_manifest_is_empty(tmp_path: Path, rt: Runtime) -> None
     assert files["data/manifest.jsonl"] == files["data/rejected.jsonl"] == b""
 
 
+@pytest.mark.slow
 def test_a_file_comes_with_its_description_and_hash(
     site: Site, tmp_path: Path, rt: Runtime
 ) -> None:

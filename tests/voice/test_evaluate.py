@@ -23,7 +23,7 @@ from likeness.voice.evaluate import (
 )
 from likeness.voice.rows import EvaluatedSpeech, Speech
 from likeness.voice.wer import read_script
-from tests.conftest import ROOT, files_of, section
+from tests.conftest import ROOT, absent, files_of, section
 from tests.voice.sounds import babble, write
 from tests.voice.tiny_xtts import RATE, TEXTS, utterance, write_voice_dataset
 
@@ -113,6 +113,7 @@ def run(inputs: dict[str, Path], out: Path, rt: Runtime, **changes: Any) -> dict
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_listeners")
 def test_every_figure_has_an_interval_and_its_n(
     inputs: dict[str, Path], tmp_path: Path, rt: Runtime
@@ -194,6 +195,7 @@ def test_samples_are_of_the_same_sentences(
     assert len(files_of(folder)) == 2 * 3 + 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_listeners")
 def test_outputs_are_a_function_of_the_input(
     inputs: dict[str, Path], tmp_path: Path, rt: Runtime
@@ -203,6 +205,7 @@ def test_outputs_are_a_function_of_the_input(
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_listeners")
 def test_what_only_one_could_say_is_left_out_of_both(
     inputs: dict[str, Path], tmp_path: Path, rt: Runtime
@@ -372,7 +375,7 @@ def test_by_the_real_listeners(whisper: Path, narration: Path, tmp_path: Path, r
     models = {name: ROOT / "models" / name for name in ("speaker_encoder", "dnsmos")}
     for folder in models.values():
         if not folder.is_dir():
-            pytest.skip(f"{folder} is not here; `make repro` makes it")
+            absent(f"{folder} is not here; `make repro` makes it")
     script = [row for row in read_script(narration / "script.jsonl") if not row.flaw]
     lines = [row for row in script if row.file.endswith(".flac")][:3]
     rng = np.random.default_rng(0)

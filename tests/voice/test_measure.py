@@ -12,11 +12,8 @@ from likeness.voice import measure, mos
 from likeness.voice.audio import encode, read
 from likeness.voice.measure import hear_files, rate_files
 from likeness.voice.wer import Hearing, read_script, word_errors
-from tests.conftest import ROOT, runtime
+from tests.conftest import runtime
 from tests.voice.sounds import babble, silence, write
-
-DNSMOS = ROOT / "models" / "dnsmos"
-
 
 HEARING = Hearing(language="en", compute_type="default", beam_size=5, normalizer="english")
 
@@ -25,6 +22,7 @@ def hear(clips: dict[str, Path], whisper: Path, rt: Runtime) -> dict[str, str]:
     return hear_files(clips, HEARING, asr=whisper, rt=rt)
 
 
+@pytest.mark.slow
 def test_sentences_of_the_narration_are_heard(
     whisper: Path, narration: Path, tmp_path: Path
 ) -> None:
@@ -63,15 +61,14 @@ def test_what_is_heard_as_a_loop_is_nothing(
     assert found == {"en": {"a": "and"}, "loop": {"a": ""}}
 
 
-def test_scores_are_those_of_the_clips(tmp_path: Path, rt: Runtime) -> None:
-    if not DNSMOS.is_dir():
-        pytest.skip("models/dnsmos is not here; `make repro` makes it")
+@pytest.mark.slow
+def test_scores_are_those_of_the_clips(dnsmos: Path, tmp_path: Path, rt: Runtime) -> None:
     voice, quiet = babble(3.0), silence(3.0)
     clips = {
         "voice": write(tmp_path / "v.wav", encode(voice, 22050, "WAV")),
         "quiet": write(tmp_path / "q.wav", encode(quiet, 22050, "WAV")),
     }
-    found = rate_files(clips, mos=DNSMOS, rt=rt)
+    found = rate_files(clips, mos=dnsmos, rt=rt)
     assert found["voice"] != found["quiet"]
     assert all(1 <= score <= 5 for score in found.values())
 

@@ -45,6 +45,7 @@ def said(base: Path, adapter: Path | None, dvae: Path | None, clip: Path) -> lis
     return [one.files["audio.wav"] for one in found]  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_it_says_the_same_bytes_as_the_base_with_the_adapter(
     folders: Folders, tiny_voice: Path
 ) -> None:
@@ -55,6 +56,7 @@ def test_it_says_the_same_bytes_as_the_base_with_the_adapter(
     assert not set(tuned) & set(said(base, None, None, clip))
 
 
+@pytest.mark.slow
 def test_its_weights_are_those_of_the_base_with_the_adapter(folders: Folders) -> None:
     import torch
 

@@ -6,23 +6,14 @@ import pytest
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json, write_json
 from likeness.voice.mos import check_mos, predict_mos, predict_p835
-from tests.conftest import ROOT
 from tests.voice.test_speaker import voiced
 
-DNSMOS = ROOT / "models" / "dnsmos"
 # Measured with dnsmos.run of speechmos 0.0.1.1 on `voiced(seconds, pitch)`, clipped to -1..1.
 MEASURED = [
     ((4.3, 110), (2.16070, 2.22477, 1.64712)),  # repeated
     ((9.5, 140), (2.88872, 2.83236, 2.11520)),  # one look
     ((12.2, 210), (2.73113, 2.87471, 2.01171)),  # three looks
 ]
-
-
-@pytest.fixture
-def dnsmos():
-    if not DNSMOS.is_dir():
-        pytest.skip("models/dnsmos is not here; `make repro` makes it")
-    return DNSMOS
 
 
 @pytest.mark.parametrize(("sound", "scores"), MEASURED)

@@ -19,19 +19,13 @@ from likeness.voice.rows import Clip, Recording, RejectedClip
 from likeness.voice.segment import VoiceSegment, segment
 from likeness.voice.transcribe import VoiceTranscribe, transcribe
 from likeness.voice.wer import word_errors
-from tests.conftest import ROOT, runtime, section
+from tests.conftest import ROOT, absent, runtime, section
 
 NARRATION = ROOT / "data" / "raw" / "sample_voice"
 MODELS = {name: ROOT / "models" / name for name in ("whisper_tiny_en", "speaker_encoder", "dnsmos")}
 NEEDED = [NARRATION / "script.jsonl", *(folder / "config.json" for folder in MODELS.values())]
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not all(path.is_file() for path in NEEDED),
-        reason="the narration or a model is not here: run `make repro`",
-    ),
-]
+pytestmark = pytest.mark.slow
 
 # What each flaw may be rejected for.
 TRUE_REASONS = {
@@ -75,6 +69,8 @@ def overlap(row: Clip | RejectedClip, sentence: dict[str, Any]) -> float:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    if not all(path.is_file() for path in NEEDED):
+        absent("the narration or a model is not here; `make repro` brings them")
     folder = tmp_path_factory.mktemp("narration")
     rt = runtime(folder / "cache", workers=2)
     write_manifest(folder / "downloads/manifest.jsonl", [])

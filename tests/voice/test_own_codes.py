@@ -68,6 +68,7 @@ def refuse(*args: Any, **options: Any) -> Any:
 # --- fitting --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_codes_fit_the_voice_better_and_the_base_stays(
     tiny_xtts: Path,
     examples: list[Example],
@@ -95,6 +96,7 @@ def test_codes_fit_the_voice_better_and_the_base_stays(
     assert error(small) < 0.8 * error(known)
 
 
+@pytest.mark.slow
 def test_no_rounds_leave_the_base(
     tiny_xtts: Path, examples: list[Example], clips: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -102,6 +104,7 @@ def test_no_rounds_leave_the_base(
     assert not any(tmp_path.rglob("*.pth"))
 
 
+@pytest.mark.slow
 def test_a_killed_fit_ends_as_one_that_was_not_and_reads_nothing_again(
     tiny_xtts: Path,
     examples: list[Example],
@@ -128,6 +131,7 @@ def test_a_killed_fit_ends_as_one_that_was_not_and_reads_nothing_again(
     assert fit(tiny_xtts, examples, clips, tmp_path / "killed", 2, 2) == resumed
 
 
+@pytest.mark.slow
 def test_other_clips_are_fitted_anew(
     tiny_xtts: Path, examples: list[Example], clips: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -135,6 +139,7 @@ def test_other_clips_are_fitted_anew(
     assert fit(tiny_xtts, examples[1:], clips, tmp_path, steps=1) != first
 
 
+@pytest.mark.slow
 def test_too_little_speech_is_one_line(
     tiny_xtts: Path, examples: list[Example], clips: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -143,6 +148,7 @@ def test_too_little_speech_is_one_line(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_only_the_last_layers_of_the_decoder_change(
     tiny_xtts: Path, examples: list[Example], clips: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -163,6 +169,7 @@ def test_only_the_last_layers_of_the_decoder_change(
     assert all(name.startswith(("decoder", "encoder")) for name in changed)
 
 
+@pytest.mark.slow
 def test_the_decoder_has_the_voice_s_levels(
     tiny_xtts: Path,
     examples: list[Example],
@@ -181,6 +188,7 @@ def test_the_decoder_has_the_voice_s_levels(
     torch.testing.assert_close(said.std(dim=1), heard.std(dim=1), atol=1e-3, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_decoder_goes_only_part_of_the_way(
     tiny_xtts: Path,
     examples: list[Example],
@@ -210,6 +218,7 @@ def test_the_decoder_goes_only_part_of_the_way(
 # --- the base reads -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_text_is_read_several_times_and_known_ones_not_again(
     tiny_xtts: Path,
     examples: list[Example],
@@ -252,6 +261,7 @@ def test_a_clip_is_paired_with_the_reading_that_is_nearest_to_it(tiny_xtts: Path
 # --- codes that the text makes likely -------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_guided_codes_follow_both_the_sound_and_the_text(
     tiny_xtts: Path, model: Any, examples: list[Example], clips: dict[str, Path]
 ) -> None:
@@ -282,6 +292,7 @@ def test_guided_codes_follow_both_the_sound_and_the_text(
     assert not torch.equal(found, guided_codes(gpt, latents, examples[4].tokens, dvae, mel))
 
 
+@pytest.mark.slow
 def test_where_the_model_expects_nothing_the_nearest_code_is_taken(
     tiny_xtts: Path, model: Any, examples: list[Example], clips: dict[str, Path]
 ) -> None:
@@ -296,6 +307,7 @@ def test_where_the_model_expects_nothing_the_nearest_code_is_taken(
     assert torch.equal(found, dvae.get_codebook_indices(mel[None])[0])
 
 
+@pytest.mark.slow
 def test_known_clips_are_not_guided_again(
     tiny_xtts: Path,
     examples: list[Example],

@@ -14,7 +14,7 @@ from likeness.voice.speaker import (
     embed_files,
 )
 from likeness.voice.speaker_encoder import embed, embed_windows, window_starts
-from tests.conftest import ROOT, runtime
+from tests.conftest import ROOT, absent, runtime
 
 ENCODER = ROOT / "models" / "speaker_encoder"
 # Measured with VoiceEncoder.embed_utterance of Resemblyzer 0.1.4 after its normalize_volume, on
@@ -41,7 +41,7 @@ def voiced(seconds, pitch, rate=16000):
 @pytest.fixture
 def encoder():
     if not ENCODER.is_dir():
-        pytest.skip("models/speaker_encoder is not here; `make repro` makes it")
+        absent("models/speaker_encoder is not here; `make repro` makes it")
     return ENCODER
 
 

@@ -68,6 +68,7 @@ def whole(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
     return out
 
 
+@pytest.mark.slow
 def test_every_sentence_is_said_by_both(whole: Path) -> None:
     rows = read_manifest(whole / "data" / "manifest.jsonl", Speech)
     names = [f"{row.sentence}-{row.take}" for row in rows if row.voice == "base"]
@@ -87,6 +88,7 @@ def test_every_sentence_is_said_by_both(whole: Path) -> None:
         assert info.duration == pytest.approx(row.seconds, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_base_and_tuned_share_seeds_and_nothing_else(whole: Path) -> None:
     rows = {row.id: row for row in read_manifest(whole / "data" / "manifest.jsonl", Speech)}
     base = [row for row in rows.values() if row.voice == "base"]
@@ -100,6 +102,7 @@ def test_base_and_tuned_share_seeds_and_nothing_else(whole: Path) -> None:
     assert len(takes) == len(base), "another seed, another take"
 
 
+@pytest.mark.slow
 def test_pairs_name_their_files_and_the_recording(whole: Path, folders: dict[str, Path]) -> None:
     pairs = read_manifest(whole / "data" / "pairs.jsonl", Pair)
     assert len(pairs) == 8
@@ -111,6 +114,7 @@ def test_pairs_name_their_files_and_the_recording(whole: Path, folders: dict[str
         assert pair.first in ("base", "tuned")
 
 
+@pytest.mark.slow
 def test_metrics_and_files(whole: Path) -> None:
     metrics = read_json(whole / "metrics.json")
     assert metrics["base_model"] == "tiny_base"
@@ -124,6 +128,7 @@ def test_metrics_and_files(whole: Path) -> None:
     assert extra == {"manifest.jsonl", "pairs.jsonl", "rejected.jsonl"}
 
 
+@pytest.mark.slow
 def test_what_is_said_does_not_depend_on_what_else_is(
     whole: Path, folders: dict[str, Path], tmp_path: Path, rt: Runtime
 ) -> None:
@@ -135,6 +140,7 @@ def test_what_is_said_does_not_depend_on_what_else_is(
     assert all(mine[name] == theirs[name] for name in common)
 
 
+@pytest.mark.slow
 def test_an_added_sentence_costs_one_sentence(
     folders: dict[str, Path], tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +167,7 @@ def test_an_added_sentence_costs_one_sentence(
     assert len(said) == 2 * 4, "settings are what a sentence depends on"
 
 
+@pytest.mark.slow
 def test_what_cannot_be_said_is_set_aside_with_its_reason(
     folders: dict[str, Path], tmp_path: Path, rt: Runtime
 ) -> None:
@@ -178,6 +185,7 @@ def test_what_cannot_be_said_is_set_aside_with_its_reason(
         run(folders, tmp_path / "strict", rt, lines, max_rejected_share=0.1)
 
 
+@pytest.mark.slow
 def test_a_line_with_an_unknown_sign_is_set_aside_and_the_others_are_normalized(
     folders: dict[str, Path], tmp_path: Path, rt: Runtime
 ) -> None:
@@ -189,6 +197,7 @@ def test_a_line_with_an_unknown_sign_is_set_aside_and_the_others_are_normalized(
     assert {row.text for row in rows if row.source == "list"} == {"It costs five dollars."}
 
 
+@pytest.mark.slow
 def test_a_model_that_does_not_stop_is_set_aside(
     folders: dict[str, Path], tmp_path: Path, rt: Runtime
 ) -> None:
@@ -201,6 +210,7 @@ def test_a_model_that_does_not_stop_is_set_aside(
     assert all(row.value >= row.threshold > 50 for row in rows)
 
 
+@pytest.mark.slow
 def test_one_model_is_held_at_a_time(
     folders: dict[str, Path], tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,6 +231,7 @@ def test_one_model_is_held_at_a_time(
     assert len(models) == 2
 
 
+@pytest.mark.slow
 def test_the_adapter_and_fitted_codes_are_what_the_tuned_voice_depends_on(
     folders: dict[str, Path], tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +266,7 @@ def test_the_adapter_and_fitted_codes_are_what_the_tuned_voice_depends_on(
     assert said == [(True, False)] * 3
 
 
+@pytest.mark.slow
 def test_the_checkpoints_stay_as_they_are(
     folders: dict[str, Path], tmp_path: Path, rt: Runtime
 ) -> None:

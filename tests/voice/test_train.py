@@ -120,6 +120,7 @@ def test_a_whisper_that_cannot_judge_is_one_line_before_it_trains(
 # --- what is written ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_output_is_this_set_of_files(trained: tuple[Path, dict[str, Any]]) -> None:
     out, metrics = trained
     assert sorted(files_of(out / "data")) == [
@@ -134,6 +135,7 @@ def test_the_output_is_this_set_of_files(trained: tuple[Path, dict[str, Any]]) -
     assert training.items() >= metrics.items()
 
 
+@pytest.mark.slow
 def test_metrics_and_curves(trained: tuple[Path, dict[str, Any]]) -> None:
     out, metrics = trained
     assert (metrics["steps"], metrics["epochs"]) == (STEPS, 3)
@@ -152,6 +154,7 @@ def test_metrics_and_curves(trained: tuple[Path, dict[str, Any]]) -> None:
     assert not any("seconds" in name for name in plots), "times differ from run to run"
 
 
+@pytest.mark.slow
 def test_inputs_stay_as_they_are(
     folders: Folders, trained: tuple[Path, dict[str, Any]], tmp_path: Path, rt: Runtime
 ) -> None:
@@ -163,6 +166,7 @@ def test_inputs_stay_as_they_are(
 # --- it learns ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_training_lowers_the_validation_loss(
     folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +177,7 @@ def test_training_lowers_the_validation_loss(
     assert float(rows[-1]) < 0.98 * metrics["val_loss_without_adapter"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -196,6 +201,7 @@ def test_every_option_trains_to_finite_weights(
     assert 2 * len(moved) == len(adapter), "no layer was left untrained"
 
 
+@pytest.mark.slow
 def test_every_epoch_is_every_row_once(
     folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +225,7 @@ def test_every_epoch_is_every_row_once(
 # --- which epoch ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_the_one_that_is_heard_best_and_not_of_the_lowest_loss(
     folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,6 +250,7 @@ def test_the_best_epoch_is_the_one_that_is_heard_best_and_not_of_the_lowest_loss
         assert np.allclose(adapter[name.replace(".default", "")], scale * tensor)
 
 
+@pytest.mark.slow
 def test_word_errors_count_by_their_weight_and_loss_decides_a_tie(
     folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,6 +260,7 @@ def test_word_errors_count_by_their_weight_and_loss_decides_a_tie(
     assert run(folders, tmp_path, rt, wer_weight=0.0)["best_epoch"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("losses", "epochs"),
     [
@@ -274,6 +283,7 @@ def test_training_stops_when_neither_score_nor_loss_gets_better(
     assert run(folders, tmp_path, rt, epochs=4, patience=2)["epochs"] == epochs
 
 
+@pytest.mark.slow
 def test_the_validation_loss_is_the_same_when_computed_twice(
     folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -295,6 +305,7 @@ def test_the_validation_loss_is_the_same_when_computed_twice(
 # --- what it leaves -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_stock_coqui_says_with_what_is_merged_what_the_best_epoch_said(
     folders: Folders, trained: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -320,6 +331,7 @@ def test_stock_coqui_says_with_what_is_merged_what_the_best_epoch_said(
         assert np.allclose(wave, sample, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_codes_are_fitted_first_and_lie_beside_the_adapter(
     folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,6 +346,7 @@ def test_codes_are_fitted_first_and_lie_beside_the_adapter(
     assert own == digest(asked[0]) != digest(folders["base"] / "dvae.pth")
 
 
+@pytest.mark.slow
 def test_what_found_the_codes_is_forgotten_before_training(
     folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,6 +366,7 @@ def test_what_found_the_codes_is_forgotten_before_training(
 # --- resuming -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "step"), [("_val_loss", 0), ("_optimize", 4), ("_listen", 4)])
 def test_a_killed_run_goes_on_to_the_same_bytes(
     folders: Folders,
@@ -378,6 +392,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     assert files_of(tmp_path / "resumed" / "plots") == files_of(out / "plots")
 
 
+@pytest.mark.slow
 def test_a_second_run_gives_the_same_bytes(
     folders: Folders, trained: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -387,6 +402,7 @@ def test_a_second_run_gives_the_same_bytes(
     assert files_of(tmp_path / "data") == files_of(out / "data")
 
 
+@pytest.mark.slow
 def test_another_param_or_seed_starts_anew(
     folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -408,6 +424,7 @@ def test_another_param_or_seed_starts_anew(
 # --- half precision -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("half", ["bf16", "fp16"])
 def test_what_auto_is_on_a_gpu_learns_and_goes_on_after_a_kill(
     folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, half: Precision
@@ -460,6 +477,7 @@ def test_what_auto_is_on_a_gpu_learns_and_goes_on_after_a_kill(
     assert files_of(tmp_path / "resumed" / "data") == files_of(tmp_path / "whole" / "data")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("half", ["bf16", "fp16"])
 def test_the_bundled_base_learns_in_half_precision_and_speaks(
     folders: Folders, tmp_path: Path, half: Precision
@@ -488,6 +506,7 @@ def test_the_bundled_base_learns_in_half_precision_and_speaks(
 # --- what can be wrong ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_bad_row_is_counted_and_set_aside(
     folders: Folders, tiny_voice: Path, tmp_path: Path, rt: Runtime
 ) -> None:
@@ -531,6 +550,7 @@ def test_a_folder_that_is_no_xtts_is_one_line(
         run({**folders, "base": tmp_path}, tmp_path, rt)
 
 
+@pytest.mark.slow
 def test_it_speaks_in_evaluation_mode_after_a_step(
     folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,8 +65,9 @@ def build_xtts_folder(
     )
 
     real = load_params(ROOT / "models" / "params.yaml", SCHEMA, XttsMini)
+    few = [voice.model_copy(update={"sentences": 200}) for voice in real.speech.voices[:2]]
     small: dict[str, dict[str, Any]] = {
-        "speech": {"voices": real.speech.voices[:2], "sentences": 40, "seed": seed},
+        "speech": {"voices": few, "test_sentences": 1, "test_others": 1, "seed": seed},
         "dvae": {"hidden": 16, "codebook": 8},
         "speakers": {"filters": [8, 8, 8, 16]},
         "gpt": {"layers": 2, "width": 64, "heads": 2},
