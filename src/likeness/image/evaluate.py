@@ -218,7 +218,7 @@ class Scores:
         k = min(cfg.neighbours, len(test) - 1)
         within = fidelity.distances(test.vectors, test.vectors)
         self.radii = np.sort(within, axis=1)[:, k]
-        self.test_reach = fidelity.nearest(test.vectors, train.vectors)
+        self.test_distances = fidelity.nearest(test.vectors, train.vectors)
 
     def mean(self, values: Array) -> Estimate:
         return mean(values, self.cfg.rounds, self.seed)
@@ -242,7 +242,7 @@ class Scores:
         if images is self.test:
             np.fill_diagonal(to_test, np.inf)
         realism = (self.radii[None] / np.maximum(to_test, 1e-9)).max(1)
-        reach = fidelity.nearest(images.vectors, self.train.vectors)
+        train_distances = fidelity.nearest(images.vectors, self.train.vectors)
         rows = []
         for at, identity in enumerate(images.paths):
             found = images.measures[identity]
@@ -253,7 +253,7 @@ class Scores:
                     prompt=images.prompts[identity],
                     clip=round(float(clip[at]), 4),
                     realism=round(float(realism[at]), 4),
-                    train_distance=round(float(reach[at]), 4),
+                    train_distance=round(float(train_distances[at]), 4),
                     colour=nearest_colour(found.lab, self.prototypes),
                     colour_asked=images.products[identity]["baseColour"],
                     clean_background=round(found.clean_background, 4),
@@ -266,7 +266,7 @@ class Scores:
 
     def image_estimates(self, name: str, table: Sequence[EvaluatedImage]) -> dict[str, Estimate]:
         """Shares and means over a per-image table."""
-        limit = float(np.quantile(self.test_reach, self.cfg.copy_quantile))
+        limit = float(np.quantile(self.test_distances, self.cfg.copy_quantile))
         coloured = [row for row in table if row.colour_asked] or table
         columns = {
             "colour_agreement": [row.colour == row.colour_asked for row in coloured],

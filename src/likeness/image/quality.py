@@ -78,9 +78,9 @@ def commonest(labs: Array, radius: float = 12) -> Array:
 
     A median would mix a white sole and a red upper to a pink that is nowhere on the shoe.
     """
-    some = labs[:: max(1, len(labs) // 400)]
-    near = ((some[:, None] - some[None]) ** 2).sum(2) < radius**2
-    return np.asarray(some[near[near.sum(1).argmax()]].mean(0))
+    sample = labs[:: max(1, len(labs) // 400)]
+    near = ((sample[:, None] - sample[None]) ** 2).sum(2) < radius**2
+    return np.asarray(sample[near[near.sum(1).argmax()]].mean(0))
 
 
 def _ring(height: int, width: int) -> Array:
