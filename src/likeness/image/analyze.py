@@ -1,4 +1,4 @@
-"""Look at a catalogue before anything is made of it: what is there, what is missing, in which shares."""
+"""Describes a catalogue: what it holds, in which shares, and what is missing."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -49,7 +49,7 @@ def analyze(
     table = read_catalog(catalog)
     products, rejected = table.products, table.rejected
     rows = len(products) + len(rejected)
-    # Rows of other types are not this type's loss; those of no known type are the whole file's.
+    # A rejected row counts against its own article type; where that is unknown, against the file.
     of_no_type = [row for row in rejected if not table.types[row.id]]
     check_rejected_share(f"{catalog / 'styles.csv'}", of_no_type, rows, cfg.max_rejected_share)
     types = Counter(product.articleType for product in products)
@@ -62,7 +62,7 @@ def analyze(
         )
     own = [row for row in rejected if table.types[row.id] == cfg.article_type]
     selected = len(chosen) + len(own)
-    # Rows that cannot be used have their photos too.
+    # The photo of a rejected row is not a photo without a row.
     images = find_images(catalog, [*(product.id for product in products), *table.types])
     kept: list[Product] = []
     for product in chosen:

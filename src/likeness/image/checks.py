@@ -1,4 +1,4 @@
-"""Whether a folder under `models/` is what the lane needs. Weights are not read, only their shapes."""
+"""Checks that a folder under `models/` holds the model that a stage needs, without reading weights."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def check_base(base: Path) -> None:
 
 
 def _sizes(shapes: Shapes, name: str, axis: int) -> list[int]:
-    """The length of the tensor's axis, under whatever level its name stands."""
+    """The length of an axis of the first tensor whose name is or ends in `name`; empty without one."""
     return [shape[axis] for full, shape in shapes.items() if f".{full}".endswith(f".{name}")][:1]
 
 

@@ -1,4 +1,4 @@
-"""Synthetic against real: tuned beside the base it came from, and both beside real against real."""
+"""Compares tuned and base images with real test images, and real train images with them as a bound."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -119,7 +119,7 @@ def evaluate(
         cosines[name] = 100 * (pictures * texts).sum(1)
         found[f"{name}_clip"] = scores.mean(cosines[name])
         if name == "real":
-            # Captions moved on by half the set: what CLIP gives to a caption of another image.
+            # Each image with the caption of another one: the score of captions that do not fit.
             others = np.roll(texts, len(texts) // 2, axis=0)
             found["shuffled_clip"] = scores.mean(100 * (pictures * others).sum(1))
     tables = {name: scores.table(name, images, cosines[name]) for name, images in sets.items()}
@@ -322,7 +322,7 @@ def _set_estimates(
     scores: Scores, kind: str, tuned: ImageSet, base: ImageSet, train: ImageSet
 ) -> dict[str, Estimate]:
     """Distances and neighbourhood figures of each set to the test split, at one n for all."""
-    # Fréchet and kernel distances have these names only with the network they were defined with.
+    # FID and KID are defined with InceptionV3; with other features the distances have other names.
     inception = kind == "inception_v3"
     distances = {
         "fid" if inception else "frechet": fidelity.frechet,
@@ -417,7 +417,7 @@ def _plot_estimates(
                 estimate = found[f"{name}_{metric}"]
                 colour = figures.ACCENT if name == "tuned" else figures.QUIET
                 low, value, high = np.array([estimate.low, estimate.value, estimate.high], float)
-                # Identical subsets' mean can differ from them by a rounding.
+                # Of identical values, the mean can lie outside their interval by a rounding error.
                 error = [[max(0.0, value - low)], [max(0.0, high - value)]]
                 axis.bar(name, value, color=colour, yerr=error, capsize=4)
             axis.set_title(f"{metric} (n={found[f'tuned_{metric}'].n})")

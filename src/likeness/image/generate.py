@@ -1,4 +1,4 @@
-"""Synthetic product photos with the attributes that the real ones have, checked one by one."""
+"""Draws product photos with the attributes of the real ones and checks each of them."""
 
 import csv
 import io
