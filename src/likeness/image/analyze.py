@@ -1,4 +1,4 @@
-"""Look at a catalogue before anything is made of it: what is there, what is missing, in which shares."""
+"""Describes a catalogue: what it holds, in which shares, and what is missing."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -49,20 +49,20 @@ def analyze(
     table = read_catalog(catalog)
     products, rejected = table.products, table.rejected
     rows = len(products) + len(rejected)
-    # Rows of other types are not this type's loss; those of no known type are the whole file's.
-    untold = [row for row in rejected if not table.types[row.id]]
-    check_rejected_share(f"{catalog / 'styles.csv'}", untold, rows, cfg.max_rejected_share)
+    # A rejected row counts against its own article type; where that is unknown, against the file.
+    of_no_type = [row for row in rejected if not table.types[row.id]]
+    check_rejected_share(f"{catalog / 'styles.csv'}", of_no_type, rows, cfg.max_rejected_share)
     types = Counter(product.articleType for product in products)
     chosen = [product for product in products if product.articleType == cfg.article_type]
     if not chosen:
-        there = ", ".join(f"{name} ({n})" for name, n in types.most_common(12))
+        listed = ", ".join(f"{name} ({n})" for name, n in types.most_common(12))
         raise LikenessError(
             f"params.yaml: image_analyze.article_type: {cfg.article_type!r} is not in "
-            f"{catalog / 'styles.csv'}; it has {there or 'no rows'}"
+            f"{catalog / 'styles.csv'}; it has {listed or 'no rows'}"
         )
     own = [row for row in rejected if table.types[row.id] == cfg.article_type]
     selected = len(chosen) + len(own)
-    # Rows that cannot be used have their photos too.
+    # The photo of a rejected row is not a photo without a row.
     images = find_images(catalog, [*(product.id for product in products), *table.types])
     kept: list[Product] = []
     for product in chosen:
@@ -160,7 +160,7 @@ def _report(
     copies: int,
     types: Counter[str],
     catalog: Catalog,
-    rowless: int,
+    without_row: int,
 ) -> str:
     def section(title: str, values: Counter[str] | dict[str, int]) -> list[str]:
         total = sum(values.values()) or 1
@@ -173,7 +173,7 @@ def _report(
         f"# {cfg.article_type}: {selected} of {len(catalog.products)} products",
         "",
         f"{catalog.mended} rows have commas or quotes too many, which were read as part of the name; "
-        f"{rowless} photos have no row.",
+        f"{without_row} photos have no row.",
         f"{copies} files are byte-for-byte copies of another; {formats['unreadable']} have no image "
         "header that can be read (image_prepare opens every file whole and says why).",
         "",

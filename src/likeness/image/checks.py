@@ -1,4 +1,4 @@
-"""Whether a folder under `models/` is what the lane needs. Weights are not read, only their shapes."""
+"""Checks that a folder under `models/` holds the model that a stage needs, without reading weights."""
 
 from pathlib import Path
 
@@ -29,11 +29,11 @@ def check_base(base: Path) -> None:
             raise LikenessError(f"{base}: {part}/ is missing; {AGAIN}")
     unet, vae = (read_json(base / part / "config.json") for part in ("unet", "vae"))
     shapes = {part: read_folder_shapes(base / part) for part in PARTS}
-    beside = {
+    wanted = {
         "in_channels": [vae.get("latent_channels"), *_sizes(shapes["unet"], "conv_in.weight", 1)],
         "cross_attention_dim": _sizes(shapes["text_encoder"], "final_layer_norm.weight", 0),
     }
-    for key, found in beside.items():
+    for key, found in wanted.items():
         if set(found) - {unet.get(key)}:
             raise LikenessError(
                 f"{base / 'unet' / 'config.json'}: {key} is {unet.get(key)}, but "
@@ -42,7 +42,7 @@ def check_base(base: Path) -> None:
 
 
 def _sizes(shapes: Shapes, name: str, axis: int) -> list[int]:
-    """The length of the tensor's axis, under whatever level its name stands."""
+    """The length of an axis of the first tensor whose name is or ends in `name`; empty without one."""
     return [shape[axis] for full, shape in shapes.items() if f".{full}".endswith(f".{name}")][:1]
 
 
@@ -84,6 +84,6 @@ def check_extractor(folder: Path) -> None:
     if not (folder / "preprocessor_config.json").is_file():
         raise LikenessError(f"{folder}: preprocessor_config.json is missing; {AGAIN}")
     (width,) = read_folder_shapes(folder).get("embeddings.cls_token", (None,))[-1:]
-    promised = config.get("hidden_size", width)
-    if width not in (None, promised):
-        raise LikenessError(f"{path}: hidden_size is {promised}, the weights have {width}; {AGAIN}")
+    stated = config.get("hidden_size", width)
+    if width not in (None, stated):
+        raise LikenessError(f"{path}: hidden_size is {stated}, the weights have {width}; {AGAIN}")

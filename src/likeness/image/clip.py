@@ -1,4 +1,4 @@
-"""CLIP's view of images and captions: unit vectors (Radford et al. 2021)."""
+"""CLIP embeddings of images and captions as unit vectors (Radford et al. 2021)."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 def embed_images(paths: Sequence[Path], *, clip: Path, device: str) -> list[Result]:
+    """`vector.f32` for each image: its embedding (D,), float32 of length 1."""
     import torch
     from PIL import Image
 
@@ -25,6 +26,7 @@ def embed_images(paths: Sequence[Path], *, clip: Path, device: str) -> list[Resu
 
 
 def embed_texts(texts: Sequence[str], *, clip: Path, device: str) -> list[Result]:
+    """`vector.f32` for each text: its embedding (D,), float32 of length 1; long texts are cut."""
     import torch
 
     model, processor = load_clip(clip, device)

@@ -1,4 +1,4 @@
-"""Stable Diffusion as the lane uses it: a base, an adapter on it, what it encodes and what it draws."""
+"""Stable Diffusion: loading a base and an adapter, encoding images and captions, drawing images."""
 
 import gc
 from collections.abc import Iterator, Sequence
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
 
 ADAPTER = "pytorch_lora_weights.safetensors"
-# The CPU's kernels for fewer rows can give a row other last bits, and an image must not depend on what
-# it was drawn with. From here on they agree (tests/image/test_diffusion.py).
+# On a CPU the last bits of a row can depend on the batch's size, but not from this size on
+# (tests/image/test_diffusion.py). An image must not depend on how many were drawn with it.
 FEWEST_ROWS = 16
 
 Sampler = Literal["base", "dpm++"]
@@ -31,8 +31,8 @@ def load_pipeline(
 ) -> "StableDiffusionPipeline":
     """The base with the adapter's weights if given; UNet and text encoder in `precision`.
 
-    The autoencoder stays in float32: bf16 moves shades by up to two levels of 256, and SDXL's overflows
-    in fp16. It takes one image at a time, or it would need more memory than all else.
+    The autoencoder stays in float32: in bf16 colours change by up to two of 256 levels, and SDXL's
+    overflows in fp16. It decodes one image at a time, or it would need more memory than all else.
 
     Raises:
         LikenessError: `base` is no Stable Diffusion pipeline, or the adapter does not fit it.
@@ -70,7 +70,7 @@ _resident: dict[tuple[Path, str, Precision, Path | None], Any] = {}
 def resident_pipeline(
     base: Path, device: str, precision: Precision, adapter: Path | None = None
 ) -> "StableDiffusionPipeline":
-    """`load_pipeline`, once for as long as no other is asked for: a small GPU holds only one."""
+    """The pipeline of `load_pipeline`. Only the last one is kept: a small GPU has no room for two."""
     key = (base, device, precision, adapter)
     if key not in _resident:
         release_pipeline()
@@ -81,11 +81,11 @@ def resident_pipeline(
 def release_pipeline() -> None:
     """Give back the memory of `resident_pipeline`."""
     _resident.clear()
-    gc.collect()  # a pipeline's parts know one another
+    gc.collect()  # a pipeline's parts refer to one another
 
 
 def load_adapter(pipeline: "StableDiffusionPipeline", adapter: Path) -> None:
-    """Put a LoRA in diffusers' keys beside a pipeline's weights; a key that matches nothing is an error.
+    """Add a LoRA, saved with diffusers' keys, to a pipeline as layers beside its weights.
 
     diffusers itself only warns when no key matched, and then draws with the base alone.
     """
@@ -117,9 +117,9 @@ def load_adapter(pipeline: "StableDiffusionPipeline", adapter: Path) -> None:
 
 
 def fuse_adapter(pipeline: "StableDiffusionPipeline") -> None:
-    """Add the adapter to float32 weights: beside them it can double the time that the base takes.
+    """Add the adapter to the weights, which must be float32. Layers beside them can double the time.
 
-    Rounded to half precision, the sums would lose most of what is small beside the weights.
+    In half precision the sums would be rounded, and most of an adapter's small values lost.
     """
     pipeline.fuse_lora()
     pipeline.unload_lora_weights()
@@ -131,7 +131,10 @@ def scale_of(vae: Any) -> int:
 
 
 def encode_images(paths: Sequence[Path], *, base: Path, device: str) -> list[Result]:
-    """Mean and standard deviation of each image's latents, scaled for the UNet: (2, C, h, w)."""
+    """`array.f32` for each image: mean and standard deviation of its latents as the UNet takes them.
+
+    The shape (2, C, height, width), in latents, is in the record.
+    """
     import torch
 
     vae = resident_pipeline(base, device, "no").vae
@@ -148,7 +151,7 @@ def encode_images(paths: Sequence[Path], *, base: Path, device: str) -> list[Res
 def encode_captions(
     texts: Sequence[str], *, base: Path, device: str, precision: Precision
 ) -> list[Result]:
-    """The text encoder's last hidden state of each caption: (tokens, width)."""
+    """`array.f32` for each caption: the text encoder's last hidden state (tokens, width)."""
     import torch
 
     with torch.inference_mode():
@@ -186,7 +189,15 @@ def draw_images(
     device: str,
     precision: Precision,
 ) -> list[Result]:
-    """`image.png` for each `{"prompt", "seed"}`: a function of those two, not of the batch."""
+    """`image.png` for each `{"prompt", "seed"}`. It depends on those two, not on the rest of the batch.
+
+    Args:
+        base: folder of a Stable Diffusion; `adapter` is that of a LoRA, or None.
+        resolution: pixels of each side.
+        steps: denoising steps of the `sampler`.
+        guidance: weight of classifier-free guidance; 1 switches it off.
+        precision: of the UNet and the text encoder.
+    """
     images = draw(
         resident_pipeline(base, device, precision, adapter),
         [str(row["prompt"]) for row in prompts],
@@ -211,7 +222,11 @@ def draw(
     guidance: float,
     negative_prompt: str,
 ) -> list[Image.Image]:
-    """One `resolution` squared image for each prompt, from noise drawn on the CPU by its seed."""
+    """An image of `resolution` x `resolution` pixels for each prompt.
+
+    The noise it starts from is drawn on the CPU from the prompt's seed, so that every device starts
+    from the same.
+    """
     import torch
 
     missing = max(0, FEWEST_ROWS - len(prompts)) if pipeline.device.type == "cpu" else 0
@@ -234,7 +249,7 @@ def draw(
 
 
 def decode(vae: Any, latents: "torch.Tensor") -> list[Image.Image]:
-    """The images of (N, C, h, w) latents as the UNet has them, whatever precision it made them in."""
+    """N images from the UNet's latents (N, C, height, width) of any precision."""
     import torch
 
     shift = getattr(vae.config, "shift_factor", None) or 0.0
@@ -245,11 +260,11 @@ def decode(vae: Any, latents: "torch.Tensor") -> list[Image.Image]:
 
 @contextmanager
 def sampling(pipeline: "StableDiffusionPipeline", sampler: Sampler) -> Iterator[None]:
-    """The pipeline with its own scheduler, or with DPM-Solver++ (Lu et al. 2022) in its place.
+    """Give the pipeline the `sampler`'s scheduler: its own, or DPM-Solver++ (Lu et al. 2022).
 
-    The solver is of second order: it needs about half the steps of DDIM, which most bases come with.
-    Its steps begin at the last timestep ("trailing"): begun before it, as few steps would be, noise
-    is taken for a picture's colours (Lin et al. 2024).
+    DPM-Solver++ is of second order and needs about half the steps of DDIM, which most bases come
+    with. Its steps begin at the last timestep ("trailing"). Few steps would otherwise begin earlier,
+    where the model takes the noise for part of the picture (Lin et al. 2024).
     """
     from diffusers import DPMSolverMultistepScheduler
 

@@ -1,4 +1,4 @@
-"""Synthetic against real: tuned beside the base it came from, and both beside real against real."""
+"""Compares tuned and base images with real test images, and real train images with them as a bound."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -119,7 +119,7 @@ def evaluate(
         cosines[name] = 100 * (pictures * texts).sum(1)
         found[f"{name}_clip"] = scores.mean(cosines[name])
         if name == "real":
-            # Captions moved on by half the set: what CLIP gives to a caption of another image.
+            # Each image with the caption of another one: the score of captions that do not fit.
             others = np.roll(texts, len(texts) // 2, axis=0)
             found["shuffled_clip"] = scores.mean(100 * (pictures * others).sum(1))
     tables = {name: scores.table(name, images, cosines[name]) for name, images in sets.items()}
@@ -218,7 +218,7 @@ class Scores:
         k = min(cfg.neighbours, len(test) - 1)
         within = fidelity.distances(test.vectors, test.vectors)
         self.radii = np.sort(within, axis=1)[:, k]
-        self.test_reach = fidelity.nearest(test.vectors, train.vectors)
+        self.test_distances = fidelity.nearest(test.vectors, train.vectors)
 
     def mean(self, values: Array) -> Estimate:
         return mean(values, self.cfg.rounds, self.seed)
@@ -242,7 +242,7 @@ class Scores:
         if images is self.test:
             np.fill_diagonal(to_test, np.inf)
         realism = (self.radii[None] / np.maximum(to_test, 1e-9)).max(1)
-        reach = fidelity.nearest(images.vectors, self.train.vectors)
+        train_distances = fidelity.nearest(images.vectors, self.train.vectors)
         rows = []
         for at, identity in enumerate(images.paths):
             found = images.measures[identity]
@@ -253,7 +253,7 @@ class Scores:
                     prompt=images.prompts[identity],
                     clip=round(float(clip[at]), 4),
                     realism=round(float(realism[at]), 4),
-                    train_distance=round(float(reach[at]), 4),
+                    train_distance=round(float(train_distances[at]), 4),
                     colour=nearest_colour(found.lab, self.prototypes),
                     colour_asked=images.products[identity]["baseColour"],
                     clean_background=round(found.clean_background, 4),
@@ -266,7 +266,7 @@ class Scores:
 
     def image_estimates(self, name: str, table: Sequence[EvaluatedImage]) -> dict[str, Estimate]:
         """Shares and means over a per-image table."""
-        limit = float(np.quantile(self.test_reach, self.cfg.copy_quantile))
+        limit = float(np.quantile(self.test_distances, self.cfg.copy_quantile))
         coloured = [row for row in table if row.colour_asked] or table
         columns = {
             "colour_agreement": [row.colour == row.colour_asked for row in coloured],
@@ -322,7 +322,7 @@ def _set_estimates(
     scores: Scores, kind: str, tuned: ImageSet, base: ImageSet, train: ImageSet
 ) -> dict[str, Estimate]:
     """Distances and neighbourhood figures of each set to the test split, at one n for all."""
-    # Fréchet and kernel distances have these names only with the network they were defined with.
+    # FID and KID are defined with InceptionV3; with other features the distances have other names.
     inception = kind == "inception_v3"
     distances = {
         "fid" if inception else "frechet": fidelity.frechet,
@@ -417,7 +417,7 @@ def _plot_estimates(
                 estimate = found[f"{name}_{metric}"]
                 colour = figures.ACCENT if name == "tuned" else figures.QUIET
                 low, value, high = np.array([estimate.low, estimate.value, estimate.high], float)
-                # Identical subsets' mean can differ from them by a rounding.
+                # Of identical values, the mean can lie outside their interval by a rounding error.
                 error = [[max(0.0, value - low)], [max(0.0, high - value)]]
                 axis.bar(name, value, color=colour, yerr=error, capsize=4)
             axis.set_title(f"{metric} (n={found[f'tuned_{metric}'].n})")

@@ -1,4 +1,4 @@
-"""Features of images, through the item store."""
+"""Features of images, kept in the item store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The worst of the synthetic images, what is measurably wrong with them, and what to change."""
+"""Finds the worst synthetic images, says which measures are off, and what to change."""
 
 import math
 from collections import Counter

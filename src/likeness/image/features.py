@@ -1,4 +1,4 @@
-"""What a pretrained network sees in an image: one vector.
+"""Image features: one vector of a pretrained network per image.
 
 An extractor is a folder under `models/` whose `config.json` names its kind:
 

@@ -1,4 +1,4 @@
-"""How one set of feature vectors compares with another: pure functions of arrays.
+"""Distances between two sets of feature vectors, as pure functions of arrays.
 
 Checked against torchmetrics and torch-fidelity on the same features (tests/image/test_fidelity.py).
 """

@@ -1,4 +1,4 @@
-"""Synthetic product photos with the attributes that the real ones have, checked one by one."""
+"""Draws product photos with the attributes of the real ones and checks each of them."""
 
 import csv
 import io
@@ -88,7 +88,7 @@ def generate(
     slots = choose_products(train, cfg.count, cfg.shares, rt)
     with Image.open(dataset / train[0].file_name) as image:
         resolution = image.width
-    artist = partial(
+    draw = partial(
         draw_images,
         base=base,
         resolution=resolution,
@@ -108,7 +108,7 @@ def generate(
     drawn = 0
     for attempt in range(cfg.max_attempts):
         jobs = _jobs(waiting, attempt, rt)
-        images = _draw(partial(artist, adapter=adapter), jobs, cfg.batch, rt)
+        images = _draw(partial(draw, adapter=adapter), jobs, cfg.batch, rt)
         drawn += len(images)
         paths = {name: stored.folder / "image.png" for name, stored in images.items()}
         inspected = inspect(paths)
@@ -149,7 +149,7 @@ def generate(
     seconds = (time.monotonic() - started) / drawn
 
     jobs = _jobs(dict(islice(slots.items(), cfg.baseline)), 0, rt)
-    for name, stored in _draw(partial(artist, adapter=None), jobs, cfg.batch, rt).items():
+    for name, stored in _draw(partial(draw, adapter=None), jobs, cfg.batch, rt).items():
         stored.link("image.png", out_dir / "base" / f"{name}.png")
 
     kept.sort(key=lambda row: row.id)
@@ -184,15 +184,15 @@ def choose_products(
     weights = np.ones(len(ordered))
     for attribute, wanted in shares.items():
         values = [row.attributes().get(attribute) for row in ordered]
-        there = Counter(values)
-        unknown = [value for value in wanted if value not in there]
+        counts = Counter(values)
+        unknown = [value for value in wanted if value not in counts]
         if unknown or not sum(wanted.values()):
-            known = ", ".join(sorted(str(value) for value in there))
+            known = ", ".join(sorted(str(value) for value in counts))
             raise LikenessError(
                 f"params.yaml: image_generate.shares.{attribute}: "
                 f"{', '.join(unknown) or 'shares that add up to 0'}: the train split has {known}"
             )
-        weights *= [wanted.get(str(value), 0) / there[value] for value in values]
+        weights *= [wanted.get(str(value), 0) / counts[value] for value in values]
     if not weights.sum():
         raise LikenessError(
             f"params.yaml: image_generate.shares: no product of the train split has "
@@ -257,8 +257,8 @@ def _jobs(
     }
 
 
-def _draw(artist: Any, jobs: Mapping[str, Any], batch: int, rt: Runtime) -> dict[str, Stored]:
-    return map_all(artist, jobs, problem="cannot be drawn", what="image_draw", rt=rt, batch=batch)
+def _draw(draw: Any, jobs: Mapping[str, Any], batch: int, rt: Runtime) -> dict[str, Stored]:
+    return map_all(draw, jobs, problem="cannot be drawn", what="image_draw", rt=rt, batch=batch)
 
 
 def _check_share(cfg: ImageGenerate, rejected: Sequence[Rejection], drawn: int) -> None:

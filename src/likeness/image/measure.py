@@ -1,4 +1,4 @@
-"""What the pixels of images measure, through the item store."""
+"""Pixel measures of images, kept in the item store."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Opening product photos as they come, and what the dataset holds of each."""
+"""Product photos: opening a file of any kind, and making the square image that the dataset holds."""
 
 import io
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from likeness.common.result import Rejected, Result
 from likeness.image.pixels import background, fit_square, is_blank, png_bytes
 
 WHITE = (255, 255, 255)
-# How files begin that give no photo here: their name, and where the bytes stand.
+# Formats that cannot be read: a name for the user, an offset in the file, and what stands there.
 FORMATS = (
     ("HEIC", 4, (b"ftypheic", b"ftypheix", b"ftypheim", b"ftypmif1", b"ftypmsf1", b"ftyphevc")),
     ("a video", 4, (b"ftypisom", b"ftypmp4", b"ftypM4V", b"ftypqt", b"ftyp3gp", b"ftypavc")),
@@ -20,18 +20,26 @@ FORMATS = (
     ("HTML", 0, (b"<!DOCTYPE html", b"<!doctype html", b"<html")),
     ("PDF", 0, (b"%PDF",)),
 )
-# Pillow knows these, and opens them only with the help of another program.
+# Pillow recognises these formats but needs another program to read them.
 HELPED = ("EPS", "WMF", "BUFR", "GRIB", "HDF5")
 
 
 def convert_photos(
     paths: Sequence[Path], *, resolution: int, min_side: int, margin: float | None
 ) -> list[Result | Rejected]:
-    """`image.png` (`resolution` squared, sRGB) for each photo, and what copies are known by.
+    """Make the dataset's image of each photo, and what is needed to find copies of the photo.
 
-    That is the `whole.png` that nothing was cropped from, and the perceptual hashes of both and of
-    both mirrored: a photo with another border is another whole, and where a crop falls can differ
-    by a pixel between two encodings of one photo.
+    Args:
+        paths: the photos.
+        resolution: pixels of each side of the square images.
+        min_side: pixels; a photo with a shorter side is rejected.
+        margin: border round the item as a share of its longer side; None keeps the whole photo.
+
+    Returns:
+        For each photo a rejection, or `image.png` (the item), `whole.png` (the photo uncropped) and a
+        record of perceptual hashes: `hashes` of the whole photo and of the item, and `mirrored`, the
+        hashes of both mirrored. Both views are needed: another border changes the whole photo, and
+        the crop to the item can shift by a pixel between two encodings of one photo.
     """
     import imagehash
 
@@ -57,7 +65,7 @@ def convert_photos(
 
 
 class UnreadableImage(ValueError):
-    """A file that gives no photo, and what was found.
+    """A file that cannot be used as a photo: the reason, and what was found in it.
 
     The reason is `not_an_image`, `unknown_format`, `truncated`, `too_small` or `too_large`.
     """
@@ -71,12 +79,12 @@ def open_rgb(path: Path, min_side: int = 1) -> Image.Image:
     """The photo as upright sRGB: EXIF rotation applied, alpha on white, CMYK and profiles converted.
 
     Args:
-        path: an image of any format that Pillow reads, whatever its name ends in.
+        path: an image of any format that Pillow reads; the file's ending does not matter.
         min_side: pixels that each side must have.
 
     Raises:
-        UnreadableImage: the file is no image or of a format that is not read, ends early, is smaller
-            than `min_side`, or so large that Pillow takes it for an attack.
+        UnreadableImage: the file is not an image, has a format that cannot be read, ends early, is
+            smaller than `min_side`, or exceeds Pillow's limit against decompression bombs.
     """
     try:
         image = Image.open(path)
@@ -103,7 +111,7 @@ def open_rgb(path: Path, min_side: int = 1) -> Image.Image:
 
 
 def _format(path: Path) -> str | None:
-    """The name of a format that is known and not read."""
+    """The name of the file's format where it is one of `FORMATS`."""
     with path.open("rb") as file:
         head = file.read(1024)
     if b"<svg" in head and head.lstrip().startswith(b"<?xml"):
@@ -113,12 +121,12 @@ def _format(path: Path) -> str | None:
 
 
 def _on_white(source: Image.Image, photo: Image.Image) -> Image.Image:
-    """The photo on a white page where its source is transparent."""
+    """The photo with white in place of what is transparent in its source."""
     if not source.has_transparency_data:
         return photo
     alpha = _alpha(source)
     if alpha.getextrema()[0] == 0:
-        # A cut-out may be trimmed to its item: a frame keeps the border the background's.
+        # A cut-out can touch all edges; a frame of one white pixel shows what the background is.
         photo, alpha = ImageOps.expand(photo, 1, WHITE), ImageOps.expand(alpha, 1, 0)
     return Image.composite(photo, Image.new("RGB", photo.size, WHITE), alpha)
 
@@ -140,15 +148,16 @@ def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
             if converted is not None:
                 return converted
         except (ImageCms.PyCMSError, OSError):
-            pass  # A broken profile is no reason to lose the photo: read it as untagged.
+            pass  # With a broken profile the photo is read as if it had none.
     return colours.convert("RGB")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """The photo's colours without transparency, as RGB, CMYK or grey of 8 bits.
 
-    Pillow clips wider grey at 255 where it should scale it. How much of 32 bits is used, no file
-    says: floats up to 1 are shares; else the least of 8, 16 and 32 bits that holds the values.
+    Pillow clips grey of more than 8 bits at 255 instead of scaling it. Files of 32 bits do not say
+    which value is white: for floats up to 1 it is 1, else the largest value of 8, 16, 31 or 32 bits,
+    whichever is the first that no pixel exceeds.
     """
     if image.mode in ("RGB", "CMYK", "L"):
         return image

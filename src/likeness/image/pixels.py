@@ -1,4 +1,4 @@
-"""The pixels of a product photo: its background, what stands out from it, and a model's square."""
+"""Background and item of a product photo, and fitting the photo into a square."""
 
 import io
 from typing import Any
@@ -8,35 +8,37 @@ from PIL import Image, ImageOps
 
 Array = np.ndarray[Any, Any]
 
-ITEM = 16  # 8-bit levels by which an item's pixel differs from the background
+ITEM = 16  # a pixel that differs from the background by more 8-bit levels than this is the item's
 
 
 def fit_square(image: Image.Image, size: int, margin: float | None = None) -> Image.Image:
     """The photo in a `size` x `size` square: aspect kept, padded with its background colour.
 
-    With a `margin`, what is fitted is the item and that share of its longer side round it, so that
-    an item is as large whatever the photo's frame was: small squares have no pixels to waste. Where
-    the frame is tighter than the margin, the background goes on.
+    With a `margin`, only the item is fitted, with a border of that share of the item's longer side.
+    So all items are equally large, however much background their photos have. Where the photo has
+    less background than that, its background colour is added.
     """
-    paper = background(image)
+    backdrop = background(image)
     if margin is not None:
-        image = _crop_to_item(image, margin, paper)
+        image = _crop_to_item(image, margin, backdrop)
     fitted = ImageOps.contain(image, (size, size), Image.Resampling.LANCZOS)
-    square = Image.new("RGB", (size, size), paper)
+    square = Image.new("RGB", (size, size), backdrop)
     square.paste(fitted, ((size - fitted.width) // 2, (size - fitted.height) // 2))
     return square
 
 
-def _crop_to_item(image: Image.Image, margin: float, paper: tuple[int, int, int]) -> Image.Image:
-    """The bounding box of what differs from the background; the whole photo where nothing does."""
-    item = _item(image, paper)
+def _crop_to_item(image: Image.Image, margin: float, backdrop: tuple[int, int, int]) -> Image.Image:
+    """The item with its margin, or the whole photo where nothing differs from the background."""
+    item = _item(image, backdrop)
     rows, columns = np.flatnonzero(item.any(1)), np.flatnonzero(item.any(0))
     if not len(rows):
         return image
     left, top, right, bottom = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    more = round(margin * max(right - left, bottom - top))
-    page = Image.new("RGB", (int(right - left) + 2 * more, int(bottom - top) + 2 * more), paper)
-    page.paste(image, (more - int(left), more - int(top)))
+    around = round(margin * max(right - left, bottom - top))
+    page = Image.new(
+        "RGB", (int(right - left) + 2 * around, int(bottom - top) + 2 * around), backdrop
+    )
+    page.paste(image, (around - int(left), around - int(top)))
     return page
 
 
@@ -45,9 +47,9 @@ def is_blank(image: Image.Image) -> bool:
     return not _item(image, background(image)).any()
 
 
-def _item(image: Image.Image, paper: tuple[int, int, int]) -> Array:
+def _item(image: Image.Image, backdrop: tuple[int, int, int]) -> Array:
     """(height, width): which pixels differ from the background."""
-    differs: Array = np.abs(np.asarray(image, np.int16) - paper).max(2) > ITEM
+    differs: Array = np.abs(np.asarray(image, np.int16) - backdrop).max(2) > ITEM
     return differs
 
 

@@ -1,4 +1,4 @@
-"""From catalogue photos to a dataset that a diffusion model can be trained and judged on."""
+"""Turns catalogue photos into a dataset for training and evaluating a diffusion model."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -162,14 +162,14 @@ def _group(
 
     ids = list(stored)
     plain, mirrored = (_hashes(stored, name) for name in ("hashes", "mirrored"))
-    # The whole photos are compared, and what the dataset holds of them.
+    # Both views are compared: the whole photo, and the item that the dataset holds.
     found = [
         close_pairs(plain[:, view], other[:, view], cfg.near_hash_bits)
         for other in (plain, mirrored)
         for view in range(plain.shape[1])
     ]
     pairs = np.unique(np.concatenate(found), axis=0)
-    # A perceptual hash takes shoes of one silhouette for the same photo, so features must agree.
+    # Perceptual hashes of different shoes with one silhouette are alike, so features must agree too.
     images = {ids[at]: stored[ids[at]].folder / "image.png" for at in sorted(set(pairs.ravel()))}
     near: list[tuple[int, int]] = []
     copy_of: dict[str, tuple[str, float]] = {}
@@ -213,9 +213,13 @@ def _hashes(stored: dict[str, Stored], name: str) -> Array:
 
 
 def close_pairs(hashes: Array, others: Array, bits: int) -> Array:
-    """(P, 2) row pairs, first < second, where a hash and an other differ in at most `bits`.
+    """Pairs of photos whose hashes differ in at most `bits` bits.
 
-    Both are (N, B) boolean; `others` are the hashes again, or those of the mirrored photos.
+    Args:
+        hashes: (N, B) boolean. others: (N, B), the hashes again or those of the mirrored photos.
+
+    Returns:
+        (P, 2) rows of the photos, the first smaller than the second.
     """
     signs, against = (np.where(rows, 1, -1).astype(np.float32) for rows in (hashes, others))
     found = [np.empty((0, 2), int)]

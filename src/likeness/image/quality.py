@@ -1,4 +1,4 @@
-"""What can be measured on a product photo by its pixels: background, item, colour, sharpness."""
+"""Measures of a product photo from its pixels: background, item, colour and sharpness."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ LIGHT = 235  # 8-bit level from which a background pixel counts as white
 
 @dataclass(frozen=True)
 class Measures:
-    """One photo, measured.
+    """The measures of one photo.
 
     Attributes:
         clean_background: share of border pixels that are white, 0 to 1. The border is 1/32 of the
@@ -55,7 +55,7 @@ def measure(image: Image.Image) -> Measures:
     largest = labels == 1 + int(sizes.argmax()) if count else mask
     rows, columns = np.nonzero(largest)
     aspect = float(np.ptp(columns) + 1) / float(np.ptp(rows) + 1) if count else 0.0
-    # The outline blends into the background, so an item's colour is read a pixel inside it.
+    # Pixels of the outline are mixed with the background, so the colour is measured one pixel inside.
     inside = ndimage.binary_erosion(mask)
     inside = inside if inside.any() else mask if mask.any() else np.ones_like(mask)
     lab = commonest(rgb2lab(pixels / 255)[inside])
@@ -67,20 +67,21 @@ def measure(image: Image.Image) -> Measures:
         coverage=float(mask.mean()),
         aspect=aspect,
         pieces=1 - float(sizes.max() / sizes.sum()) if count else 0.0,
-        # The outline is where blur shows first, so it counts.
+        # The outline is included because blur shows there first.
         sharpness=float(edges[ndimage.binary_dilation(mask)].mean()) if count else 0.0,
         lab=(float(lab[0]), float(lab[1]), float(lab[2])),
     )
 
 
 def commonest(labs: Array, radius: float = 12) -> Array:
-    """The densest place of (N, 3) CIELAB colours: the mean of the ball that holds most of them.
+    """(3,): the commonest of (N, 3) CIELAB colours.
 
-    A median would mix a white sole and a red upper to a pink that is nowhere on the shoe.
+    It is the mean of the colours within `radius` of the one that has most others within `radius`. A
+    median would mix a white sole and a red upper into a pink that is nowhere on the shoe.
     """
-    some = labs[:: max(1, len(labs) // 400)]
-    near = ((some[:, None] - some[None]) ** 2).sum(2) < radius**2
-    return np.asarray(some[near[near.sum(1).argmax()]].mean(0))
+    sample = labs[:: max(1, len(labs) // 400)]
+    near = ((sample[:, None] - sample[None]) ** 2).sum(2) < radius**2
+    return np.asarray(sample[near[near.sum(1).argmax()]].mean(0))
 
 
 def _ring(height: int, width: int) -> Array:
@@ -91,9 +92,11 @@ def _ring(height: int, width: int) -> Array:
 
 
 def colour_prototypes(colours: Sequence[str], labs: Array) -> dict[str, Array]:
-    """The median (3,) over the photos with each colour's name of their commonest CIELAB colour.
+    """By colour name, the median (3,) of the commonest CIELAB colours of the photos with that name.
 
-    Photos whose colour is absent have none.
+    Args:
+        colours: N names; photos whose name is empty are left out.
+        labs: (N, 3), the commonest colour of each photo.
     """
     names = np.asarray(colours)
     return {name: np.median(labs[names == name], axis=0) for name in sorted({*colours} - {""})}

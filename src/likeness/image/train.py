@@ -1,7 +1,7 @@
 """LoRA (Hu et al. 2021) on a Stable Diffusion's UNet, and on its text encoder if asked for.
 
-What changes between steps is drawn from seeds made of the step's number, so a run that was killed
-and goes on from a checkpoint takes the same steps as one that was not.
+All random numbers of a step come from a seed made of the step's number. So a run that was killed and
+resumed from a checkpoint takes the same steps as one that was not interrupted.
 """
 
 import math
@@ -184,7 +184,7 @@ def encode_splits(
                 f"{dataset / 'manifest.jsonl'}: the {name} split is empty; run image_prepare again"
             )
     rows = [row for members in of_split.values() for row in members]
-    # All images, then all captions: a GPU holds one precision of the base at a time.
+    # Images first, then captions: on a GPU they need the base in two precisions, one at a time.
     moments = map_all(
         partial(encode_images, base=base, device=rt.device),
         {row.id: dataset / row.file_name for row in rows},
@@ -555,10 +555,10 @@ def _folded(layer: Any, x: "torch.Tensor") -> "torch.Tensor":
 
 
 def _save_adapter(out_dir: Path, weights: "dict[str, torch.Tensor]", cfg: ImageTrain) -> None:
-    """Write the adapter in diffusers' keys and in kohya's, with alpha / rank folded into `lora_B`.
+    """Write the adapter with diffusers' keys and with kohya's, `lora_B` multiplied by alpha / rank.
 
-    Loaders disagree on the alpha of a file that does not say it; with the scale folded in, the alpha
-    that all of them assume, the rank, is right.
+    Loaders assume different values of alpha where a file has none. After the multiplication alpha
+    equals the rank, which gives a scale of 1 in all of them.
     """
     from diffusers.utils import convert_state_dict_to_kohya
     from safetensors.torch import save_file
