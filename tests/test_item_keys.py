@@ -62,6 +62,7 @@ def test_every_item_function_is_looked_at(before: dict[str, str]) -> None:
         ("voice/tables.py", "ABBREVIATIONS = frozenset", "ABBREVIATIONS = set"),
         ("voice/rules.py", '"too_short", "seconds"', '"short", "seconds"'),
         ("common/figures.py", "dpi=110", "dpi=120"),
+        ("common/items.py", "to do", "to be done"),
     ],
 )
 def test_what_draws_reports_judges_or_normalises_changes_no_key(
@@ -86,6 +87,12 @@ def test_what_draws_reports_judges_or_normalises_changes_no_key(
             {"voice.mos.rate_clips", "voice.quality.measure_clips"},
         ),
         ("voice/decode.py", "MISSING = 0.25", "MISSING = 0.5", {"voice.vad.segment_recordings"}),
+        (
+            "voice/whisper.py",
+            "CLIPS = 4",
+            "CLIPS = 5",
+            {"voice.whisper.detect_languages", "voice.whisper.transcribe_clips"},
+        ),
         ("image/quality.py", "LIGHT = 235", "LIGHT = 230", {"image.quality.measure_files"}),
     ],
 )

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from likeness.common.errors import LikenessError
-from likeness.common.items import Stored, map_items
-from likeness.common.manifest import Rejection
+from likeness.common.items import map_all
 from likeness.common.runtime import Runtime
 from likeness.voice.mos import rate_clips
 from likeness.voice.wer import Hearing
@@ -17,6 +15,9 @@ from likeness.voice.whisper import (
     transcribe_clips,
     understood,
 )
+
+# Every clip was made by this pipeline: one that cannot be measured is broken.
+BROKEN = "cannot be measured"
 
 
 def hear_files(
@@ -34,30 +35,26 @@ def hear_files(
         compute_type=cfg.compute_type,
         beam_size=cfg.beam_size,
     )
-    outcome = map_items(
+    heard = map_all(
         listen,
         {name: {"audio": path, "language": cfg.language} for name, path in clips.items()},
+        problem=BROKEN,
         what="voice_transcribe",
         rt=rt,
         batch=CLIPS * callers(device, rt.workers),
     )
-    return {name: understood(item.record) for name, item in _measured(clips, outcome).items()}
+    return {name: understood(item.record) for name, item in heard.items()}
 
 
 def rate_files(clips: Mapping[str, Path], *, mos: Path, rt: Runtime) -> dict[str, float]:
     """DNSMOS P.835's overall score, 1 to 5, of each mono clip by id."""
-    function = partial(rate_clips, mos=mos)
-    stored = _measured(
-        clips, map_items(function, clips, what="voice_mos", rt=rt, batch=8, workers=rt.workers)
+    stored = map_all(
+        partial(rate_clips, mos=mos),
+        clips,
+        problem=BROKEN,
+        what="voice_mos",
+        rt=rt,
+        batch=8,
+        workers=rt.workers,
     )
     return {name: item.record["dnsmos"] for name, item in stored.items()}
-
-
-def _measured(
-    clips: Mapping[str, Path], outcome: tuple[dict[str, Stored], list[Rejection]]
-) -> dict[str, Stored]:
-    """The results. Every clip was made by this pipeline: one that cannot be measured is broken."""
-    stored, failed = outcome
-    if failed:
-        raise LikenessError(f"{clips[failed[0].id]}: cannot be measured ({failed[0].value})")
-    return stored

@@ -11,10 +11,9 @@ import numpy as np
 from pydantic import Field
 
 from likeness.common import figures
-from likeness.common.errors import LikenessError
 from likeness.common.estimates import Estimate, rounded
 from likeness.common.io import write_json, write_text
-from likeness.common.items import map_items
+from likeness.common.items import map_all, map_items
 from likeness.common.manifest import (
     Rejection,
     check_rejected_share,
@@ -231,11 +230,10 @@ def _cut(
         for row in rows
     }
     cut = partial(cut_windows, rate=RATE)
-    stored, failed = map_items(cut, payloads, what="voice_windows", rt=rt, workers=rt.workers)
-    if failed:
-        raise LikenessError(
-            f"{segments}: {failed[0].id} does not open ({failed[0].value}); run voice_segment again"
-        )
+    problem = f"does not open in {segments}; run voice_segment again"
+    stored = map_all(
+        cut, payloads, problem=problem, what="voice_windows", rt=rt, workers=rt.workers
+    )
     return {
         name: [item.folder / f"{at:05d}.flac" for at in range(item.record["windows"])]
         for name, item in stored.items()
@@ -252,11 +250,8 @@ def _languages(
     payloads = {
         name: paths[:: -(-len(paths) // LISTENED)] for name, paths in audio.items() if paths
     }
-    stored, failed = map_items(listen, payloads, what="voice_language", rt=rt)
-    if failed:
-        raise LikenessError(
-            f"{asr}: cannot tell the language of {failed[0].id} ({failed[0].value})"
-        )
+    problem = f"{asr} cannot tell its language"
+    stored = map_all(listen, payloads, problem=problem, what="voice_language", rt=rt)
     return {
         name: (item.record["language"], item.record["probability"]) for name, item in stored.items()
     }
