@@ -353,7 +353,7 @@ def steps(job: Job, precision: str) -> None:
     """The phases of a training one by one: each has a peak of its own."""
     from likeness.common.manifest import read_manifest
     from likeness.common.runtime import Base, start
-    from likeness.image.diffusion import load_pipeline, release_pipeline
+    from likeness.image.diffusion import load_pipeline, resident_pipeline
     from likeness.image.rows import PreparedImage
     from likeness.image.train import ImageTrain, Trainer, encode_splits
 
@@ -367,7 +367,7 @@ def steps(job: Job, precision: str) -> None:
     train, val = ([row for row in rows if row.split == split][:16] for split in ("train", "val"))
     with job.measured(f"encode {len(train)} and {len(val)} photos"):
         splits = encode_splits([*train, *val], dataset, base, cfg, rt).values()
-    release_pipeline()
+    resident_pipeline.release()
     with job.measured("load"):
         pipeline = load_pipeline(base, rt.device, rt.precision(cfg.mixed_precision))
         trainer = Trainer(cfg, pipeline, *splits, job.work / precision, rt)

@@ -101,7 +101,7 @@ def test_a_folder_s_pickled_weights_have_shapes_and_what_lies_beside_them_does_n
         ({"a": (None, 3), "weight": (4,)}, ""),
         ({"a": (2, 4)}, "a is [2, 3], where config.json asks for [2, 4]"),
         ({"a": (2,)}, "a is [2, 3], where config.json asks for [2]"),
-        ({"a": (None, 4)}, "a is [2, 3], where config.json asks for ['any', 4]"),
+        ({"a": (None, 4)}, "a is [2, 3], where config.json asks for [any, 4]"),
         ({"eight": (4,)}, "eight is missing, where config.json asks for [4]"),
     ],
 )

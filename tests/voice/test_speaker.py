@@ -149,15 +149,14 @@ def copied(tiny_speaker, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"mels": 80}, "filters should be [201, 80], is [201, 16]"),
-        ({"size": 16}, "lstm.weight_ih_l0 should be [64, 16], is [32, 16]"),
-        ({"layers": 2}, "lstm.weight_ih_l1 should be [32, 8], is missing"),
+        ({"mels": 80}, "filters is [201, 16], where config.json asks for [201, 80]"),
+        ({"size": 16}, "lstm.weight_ih_l0 is [32, 16], where config.json asks for [64, 16]"),
+        ({"layers": 2}, "lstm.weight_ih_l1 is missing, where config.json asks for [32, 8]"),
     ],
 )
 def test_weights_of_other_sizes_than_the_config_names_are_one_line(copied, changes, says):
     write_json(copied / "config.json", {**read_json(copied / "config.json"), **changes})
     assert says in complaint(copied)
-    assert "inputs.speaker" in complaint(copied)
 
 
 def test_weights_that_are_cut_off_are_one_line(copied):
@@ -203,8 +202,12 @@ def test_wavlm_is_another_kind(wavlm):
 @pytest.mark.parametrize(
     ("file", "changes", "says"),
     [
-        ("config.json", {"hidden_size": 32}, "projector.weight should be [8, 32], is [8, 16]"),
-        ("config.json", {"xvector_output_dim": 6}, "feature_extractor.weight should be [6, 16]"),
+        (
+            "config.json",
+            {"hidden_size": 32},
+            "[8, 16], where config.json asks for [8, 32]",
+        ),
+        ("config.json", {"xvector_output_dim": 6}, "config.json asks for [6, 16]"),
         ("preprocessor_config.json", {"sampling_rate": 8000}, "for speech of 8000 Hz, not 16000"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import shutil
 import weakref
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -216,11 +217,11 @@ def test_one_model_is_held_at_a_time(
 ) -> None:
     """Two XTTS-v2 are more than some GPUs have room for, and none is needed where all is known."""
     models: list[Any] = []
-    load = load_xtts
 
+    @wraps(load_xtts)
     def counted(*args: Any, **options: Any) -> Any:
         assert not any(model() for model in models), "the one before is still there"
-        model = load(*args, **options)
+        model = load_xtts(*args, **options)
         models.append(weakref.ref(model))
         return model
 

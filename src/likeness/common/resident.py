@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable
+from inspect import signature
 from typing import Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -16,7 +17,9 @@ class OneAtATime(Generic[P, T]):
         self._held: dict[object, T] = {}
 
     def __call__(self, *args: P.args, **keywords: P.kwargs) -> T:
-        key = args, tuple(sorted(keywords.items()))
+        asked = signature(self._load).bind(*args, **keywords)
+        asked.apply_defaults()
+        key = tuple(asked.arguments.values())
         if key not in self._held:
             self.release()
             self._held[key] = self._load(*args, **keywords)

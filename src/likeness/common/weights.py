@@ -2,13 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from likeness.common.archives import read_archive
-from likeness.common.errors import AGAIN as AGAIN
-from likeness.common.errors import LikenessError
+from likeness.common.errors import AGAIN, LikenessError
 
 if TYPE_CHECKING:
     import torch
@@ -57,10 +55,6 @@ def read_folder_shapes(folder: Path) -> Shapes:
     return shapes_of(tensors)
 
 
-def check_pickled(path: Path) -> None:
-    read_archive(path, "meta")
-
-
 def shapes_of(tensors: "Mapping[str, torch.Tensor]") -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
@@ -80,16 +74,14 @@ def check_shapes(
         source: what asks for these shapes.
     """
     for name, sizes in wanted.items():
-        here = name if name in found else next((n for n in found if n.endswith(f".{name}")), None)
-        shape = None if here is None else list(found[here])
-        asked = ["any" if size is None else size for size in sizes]
-        if (
-            shape is None
-            or ["any" if size is None else length for size, length in zip_longest(sizes, shape)]
-            != asked
-        ):
+        other = next((one for one in found if one.endswith(f".{name}")), name)
+        shape = found.get(name, found.get(other))
+        fits = shape is not None and len(shape) == len(sizes)
+        if not fits or any(size not in (None, length) for size, length in zip(sizes, shape or ())):
+            asked = ", ".join("any" if size is None else str(size) for size in sizes)
+            seen = "missing" if shape is None else list(shape)
             raise LikenessError(
-                f"{where}: {name} is {shape or 'missing'}, where {source} asks for {asked}; {AGAIN}"
+                f"{where}: {name} is {seen}, where {source} asks for [{asked}]; {AGAIN}"
             )
 
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from likeness.common.errors import LikenessError
+from likeness.common.archives import read_archive
+from likeness.common.errors import AGAIN, LikenessError
 from likeness.common.io import read_json
-from likeness.common.weights import AGAIN, Shapes, check_pickled, read_folder_shapes, read_shapes
+from likeness.common.weights import check_shapes, read_folder_shapes, read_shapes
 from likeness.image.features import KINDS, kind_of
 
-PARTS = ("unet", "vae", "text_encoder")  # those with weights
 PROJECTIONS = ("visual_projection.weight", "text_projection.weight")
 
 
@@ -28,22 +28,16 @@ def check_base(base: Path) -> None:
         if not (base / part).is_dir():
             raise LikenessError(f"{base}: {part}/ is missing; {AGAIN}")
     unet, vae = (read_json(base / part / "config.json") for part in ("unet", "vae"))
-    shapes = {part: read_folder_shapes(base / part) for part in PARTS}
-    wanted = {
-        "in_channels": [vae.get("latent_channels"), *_sizes(shapes["unet"], "conv_in.weight", 1)],
-        "cross_attention_dim": _sizes(shapes["text_encoder"], "final_layer_norm.weight", 0),
-    }
-    for key, found in wanted.items():
-        if set(found) - {unet.get(key)}:
-            raise LikenessError(
-                f"{base / 'unet' / 'config.json'}: {key} is {unet.get(key)}, but "
-                f"{' and '.join(map(str, found))} in the weights and parts that it is used with; {AGAIN}"
-            )
-
-
-def _sizes(shapes: Shapes, name: str, axis: int) -> list[int]:
-    """The length of an axis of the first tensor whose name is or ends in `name`; empty without one."""
-    return [shape[axis] for full, shape in shapes.items() if f".{full}".endswith(f".{name}")][:1]
+    channels = unet.get("in_channels")
+    latent = vae.get("latent_channels")
+    for part, source, wanted in (
+        ("unet", "unet", {"conv_in.weight": (None, channels, None, None)}),
+        ("vae", "vae", {"decoder.conv_in.weight": (None, latent, None, None)}),
+        ("vae", "unet", {"decoder.conv_in.weight": (None, channels, None, None)}),
+        ("text_encoder", "unet", {"final_layer_norm.weight": (unet.get("cross_attention_dim"),)}),
+    ):
+        found = read_folder_shapes(base / part)
+        check_shapes(base / part, found, wanted, f"{source}/config.json")
 
 
 def check_clip(folder: Path) -> None:
@@ -62,10 +56,8 @@ def check_clip(folder: Path) -> None:
     ):
         if not any((folder / name).is_file() for name in names):
             raise LikenessError(f"{folder}: {names[0]} is missing; {AGAIN}")
-    shapes = read_folder_shapes(folder)
-    rows = [shapes[name][0] for name in PROJECTIONS if name in shapes]
-    if len(set(rows)) > 1:
-        raise LikenessError(f"{folder}: images have {rows[0]} values, texts {rows[1]}; {AGAIN}")
+    size = config.get("projection_dim", 512)  # what transformers takes where nothing is said
+    check_shapes(folder, read_folder_shapes(folder), dict.fromkeys(PROJECTIONS, (size, None)))
 
 
 def check_extractor(folder: Path) -> None:
@@ -79,11 +71,12 @@ def check_extractor(folder: Path) -> None:
         if "weights" not in config:
             raise LikenessError(f"{path}: weights is missing; {AGAIN}")
         weights = folder / config["weights"]
-        (read_shapes if weights.suffix == ".safetensors" else check_pickled)(weights)
+        if weights.suffix == ".safetensors":
+            read_shapes(weights)
+        else:
+            read_archive(weights, "meta")
         return
     if not (folder / "preprocessor_config.json").is_file():
         raise LikenessError(f"{folder}: preprocessor_config.json is missing; {AGAIN}")
-    (width,) = read_folder_shapes(folder).get("embeddings.cls_token", (None,))[-1:]
-    stated = config.get("hidden_size", width)
-    if width not in (None, stated):
-        raise LikenessError(f"{path}: hidden_size is {stated}, the weights have {width}; {AGAIN}")
+    size = config.get("hidden_size", 768)  # what transformers takes where nothing is said
+    check_shapes(folder, read_folder_shapes(folder), {"embeddings.cls_token": (1, 1, size)})

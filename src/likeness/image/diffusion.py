@@ -1,6 +1,5 @@
 """Stable Diffusion: loading a base and an adapter, encoding images and captions, drawing images."""
 
-import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from PIL import Image
 
 from likeness.common.errors import LikenessError, one_line
 from likeness.common.precision import Precision, dtype_of
+from likeness.common.resident import OneAtATime
 from likeness.common.result import Result
 from likeness.image.pixels import png_bytes
 
@@ -64,24 +64,7 @@ def load_pipeline(
     return pipeline.to(device)
 
 
-_resident: dict[tuple[Path, str, Precision, Path | None], Any] = {}
-
-
-def resident_pipeline(
-    base: Path, device: str, precision: Precision, adapter: Path | None = None
-) -> "StableDiffusionPipeline":
-    """The pipeline of `load_pipeline`. Only the last one is kept: a small GPU has no room for two."""
-    key = (base, device, precision, adapter)
-    if key not in _resident:
-        release_pipeline()
-        _resident[key] = load_pipeline(*key)
-    return _resident[key]
-
-
-def release_pipeline() -> None:
-    """Give back the memory of `resident_pipeline`."""
-    _resident.clear()
-    gc.collect()  # a pipeline's parts refer to one another
+resident_pipeline = OneAtATime(load_pipeline)
 
 
 def load_adapter(pipeline: "StableDiffusionPipeline", adapter: Path) -> None:

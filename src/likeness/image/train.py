@@ -37,7 +37,7 @@ from likeness.image.diffusion import (
     encode_captions,
     encode_images,
     load_pipeline,
-    release_pipeline,
+    resident_pipeline,
     scale_of,
 )
 from likeness.image.rows import PreparedImage
@@ -142,7 +142,7 @@ def train(
     """
     rows = read_manifest(dataset / "manifest.jsonl", PreparedImage)
     splits = encode_splits(rows, dataset, base, cfg, rt)
-    release_pipeline()
+    resident_pipeline.release()
     pipeline = load_pipeline(base, rt.device, rt.precision(cfg.mixed_precision))
     scale = scale_of(pipeline.vae)
     own, given = pipeline.unet.config.sample_size * scale, splits["val"].side * scale

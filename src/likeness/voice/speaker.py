@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from likeness.common.errors import LikenessError
+from likeness.common.errors import AGAIN, LikenessError
 from likeness.common.io import read_json
 from likeness.common.items import map_all
 from likeness.common.runtime import Runtime
-from likeness.common.weights import AGAIN, Shapes, read_folder_shapes, read_shapes
+from likeness.common.weights import Shapes, check_shapes, read_folder_shapes, read_shapes
 from likeness.voice.speaker_encoder import WAVLM_RATE, embed_batch, is_ge2e
 
 Array = np.ndarray
@@ -46,17 +46,10 @@ def check_encoder(folder: Path) -> None:
         if rate != WAVLM_RATE:
             raise LikenessError(f"{folder}: for speech of {rate} Hz, not {WAVLM_RATE}; {OTHER}")
         found, wanted = read_folder_shapes(folder), _wavlm_shapes(config)
-        if not found:  # pickled weights tell no shapes
-            return
     else:
         kinds = "config.json names neither ge2e nor WavLMForXVector"
         raise LikenessError(f"{folder}: no speaker encoder here ({kinds}); {OTHER}")
-    for name, shape in wanted.items():
-        if found.get(name) != shape:
-            raise LikenessError(
-                f"{folder}: not the weights of its config.json ({name} should be {list(shape)}, "
-                f"is {list(found.get(name, ())) or 'missing'}); {OTHER}"
-            )
+    check_shapes(folder, found, wanted)
 
 
 def _ge2e_shapes(config: Mapping[str, Any]) -> Shapes:
