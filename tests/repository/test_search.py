@@ -89,8 +89,9 @@ params:
 
 @pytest.fixture
 def repo(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with conf/, and a fetched base that is in no commit."""
-    root, outside = shutil.copytree(empty, tmp_path / "repo"), tmp_path / "outside"
+    """A repository with conf/ below letters beyond ASCII, and a fetched base that is in no commit."""
+    parent = tmp_path / "Été 漢字"
+    root, outside = shutil.copytree(empty, parent / "repo"), parent / "outside"
     outside.mkdir()
     with (root / ".dvc/config").open("a") as config:
         config.write("[hydra]\n    enabled = True\n")
