@@ -1,5 +1,5 @@
-# `make repro` and `make test` need Python 3.11 and git; both make the environment if it is missing.
-PYTHON ?= python3.11
+# `make repro` and `make test` need Python 3.11, 3.12 or 3.13 and git; both make the environment if it is missing.
+PYTHON ?= $(or $(shell for one in python3.11 python3.12 python3.13; do $$one -c "" 2>/dev/null && echo $$one && break; done),$(error no python3.11, python3.12 or python3.13 that runs; install one, or name it as PYTHON=/path/to/python3.12))
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 BUNDLED := data/raw/sample_catalog data/raw/sample_voice data/voice_download models/sd_mini models/clip_mini models/xtts_mini
@@ -14,7 +14,8 @@ help: ## show this list
 
 $(READY): requirements.lock
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	grep -vE "$(if $(TORCH_CPU_INDEX),^(nvidia-|cuda-|triton=),^#)" requirements.lock > $(VENV)/wanted.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(VENV)/wanted.txt $(addprefix --extra-index-url ,$(TORCH_CPU_INDEX))
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
@@ -56,8 +57,8 @@ bench: $(READY) ## run every benchmark
 	for file in benchmarks/*.py; do python $$file || exit 1; done
 
 lock: ## pin the environment again after requirements.txt changed
-	rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet -r requirements.txt
-	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock && touch $(READY)
+	$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv==0.13.9
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header requirements.txt -o requirements.lock
 
 prune: $(READY) ## delete item results and checkpoints older than DAYS (default 30)
 	likeness prune --days $(or $(DAYS),30)

@@ -30,11 +30,30 @@ def told(found: Finding, level: str, *words: str) -> None:
 
 def test_python_is_the_one_that_the_project_wants() -> None:
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
-    major, minor = doctor.PYTHON
-    assert wanted == f">={major}.{minor},<{major}.{minor + 1}"
+    (_, first), *_, (_, last) = doctor.PYTHONS
+    assert wanted == f">=3.{first},<3.{last + 1}"
     told(doctor.check_python((3, 11, 7)), "ok", "3.11.7")
-    told(doctor.check_python((3, 12, 1)), "error", "3.12.1", "python3.11")
+    told(doctor.check_python((3, 13, 0)), "ok", "3.13.0")
+    told(doctor.check_python((3, 14, 1)), "error", "3.14.1", "3.11, 3.12, 3.13", "python3.11")
     told(doctor.check_python((3, 1, 1)), "error", "3.1.1")
+
+
+def test_make_takes_the_first_python_that_runs(tmp_path: Path) -> None:
+    def taken() -> str:
+        for name in ("make", "sh"):
+            (tmp_path / name).unlink(missing_ok=True)
+            (tmp_path / name).symlink_to(shutil.which(name) or name)
+        command = [tmp_path / "make", "-n", "-f", ROOT / "Makefile", "lock"]
+        done = subprocess.run(
+            command, cwd=tmp_path, env={"PATH": str(tmp_path)}, capture_output=True, text=True
+        )
+        return (done.stderr or done.stdout).splitlines()[0]
+
+    assert "no python3.11, python3.12 or python3.13 that runs; install one" in taken()
+    for name, code in (("python3.11", 1), ("python3.12", 0), ("python3.13", 0)):
+        (tmp_path / name).write_text(f"#!/bin/sh\nexit {code}\n")
+        (tmp_path / name).chmod(0o755)
+    assert taken().startswith("python3.12 -m venv .venv")
 
 
 def test_missing_packages_are_an_error() -> None:
@@ -229,8 +248,15 @@ def test_bundled(tmp_path: Path) -> None:
 
 def test_names_of_packages_are_compared_as_installers_do(tmp_path: Path) -> None:
     lock = tmp_path / "requirements.lock"
-    lock.write_text("# pinned\nTorch_Fidelity==0.4.0\nzc.lockfile==4.0  # why\n\n")
-    assert probes.locked_versions(lock) == {"torch-fidelity": "0.4.0", "zc-lockfile": "4.0"}
+    lock.write_text(
+        "# pinned\nTorch_Fidelity==0.4.0\nzc.lockfile==4.0  # why\n\n"
+        "tqdm==4.70.1 ; python_full_version >= '3.11'\npywin32==312 ; sys_platform == 'win32'\n"
+    )
+    assert probes.locked_versions(lock) == {
+        "torch-fidelity": "0.4.0",
+        "tqdm": "4.70.1",
+        "zc-lockfile": "4.0",
+    }
 
 
 def test_versions_of_programs_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

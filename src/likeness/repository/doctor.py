@@ -20,7 +20,7 @@ from likeness.repository import probes
 from likeness.repository.dvc import dvc_cache, read_config
 from likeness.repository.probes import Machine, Version
 
-PYTHON = (3, 11)
+PYTHONS = ((3, 11), (3, 12), (3, 13))
 GIB = 2**30
 DISK, DISK_FOR_MORE = 2 * GIB, 10 * GIB  # for one run; for several runs, or a real base
 CUDA_PACKAGES = ("nvidia-", "cuda-", "triton")  # which a torch for CPUs does not need
@@ -64,10 +64,11 @@ def main(args: argparse.Namespace, root: Path) -> int:
 
 def check_python(version: Version) -> Finding:
     text = _dotted(version)
-    if version[:2] == PYTHON:
+    if version[:2] in PYTHONS:
         return Finding("python", "ok", text)
-    advice = f"delete .venv and `make repro PYTHON=python{_dotted(PYTHON)}`"
-    return Finding("python", "error", f"{text}, not {_dotted(PYTHON)}; {advice}")
+    known = ", ".join(map(_dotted, PYTHONS))
+    advice = f"delete .venv and `make repro PYTHON=python{_dotted(PYTHONS[0])}`"
+    return Finding("python", "error", f"{text}, none of {known}; {advice}")
 
 
 def check_packages(locked: Mapping[str, str], installed: Mapping[str, str]) -> Finding:

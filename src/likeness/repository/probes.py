@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+
 from likeness.repository.dvc import DVC, read_config
 
 Version = tuple[int, ...]
@@ -27,10 +29,11 @@ def normal(name: str) -> str:
 
 
 def locked_versions(lock: Path) -> dict[str, str]:
-    """Versions by normalised name, from a file of `name==version` lines."""
+    """Versions by normalised name, from a file of `name==version; marker` lines, where the marker holds here."""
     lines = (line.partition("#")[0].strip() for line in lock.read_text().splitlines())
-    pairs = (line.partition("==") for line in lines if line)
-    return {normal(name): version for name, _, version in pairs}
+    pins = [Requirement(line) for line in lines if line]
+    here = [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]
+    return {normal(pin.name): next(iter(pin.specifier)).version for pin in here}
 
 
 def installed_versions() -> dict[str, str]:
