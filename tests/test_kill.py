@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, absent
 from tests.image.test_kill import call, clone, environment, stages_done
 
 MODELS = ("whisper_tiny_en", "speaker_encoder", "dnsmos")
@@ -37,7 +37,7 @@ def both_lanes(folder: Path, base: Path, extractor: Path) -> Path:
     """The small clone of the image lane's test, with one recording for the voice lane."""
     for name in (*(f"models/{model}" for model in MODELS), "data/raw/sample_voice"):
         if not (ROOT / name).is_dir():
-            pytest.skip(f"{name} is not here; `make repro` brings it")
+            absent(f"{name} is not here; `make repro` brings it")
     clone(folder, base, extractor)
     for model in MODELS:
         shutil.copytree(ROOT / "models" / model, folder / "models" / model)
