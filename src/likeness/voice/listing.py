@@ -45,7 +45,7 @@ def list_recordings(recordings: Path, downloads: Path) -> tuple[dict[str, Path],
     if not stems:
         others = f" (only {told(beside)})" if beside.total() else ""
         raise LikenessError(
-            f"{recordings}: no recordings{others}; put files there, of any audio format"
+            f"{recordings}: no recordings{others}; put audio files there, of any format"
         )
     slugs = {path: _slug(stem) for path, stem in stems.items()}
     # Some file systems take `A` and `a` for one name.
