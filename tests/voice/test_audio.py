@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from likeness.voice.audio import blocks, encode, read, resample
+from likeness.voice.audio import encode, read, resample
+from likeness.voice.streams import FlacWriter, blocks
 from tests.voice.sounds import silence, strongest, tone, write
 
 
@@ -46,3 +47,11 @@ def test_a_file_is_read_in_blocks(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         np.concatenate(found), resample(read(path)[0], 22050, 16000), atol=1e-6
     )
+
+
+def test_a_flac_that_is_written_in_parts_is_the_same(tmp_path: Path) -> None:
+    samples = tone(3.0, 22050)
+    writer = FlacWriter(22050)
+    for at in range(0, len(samples), 1234):
+        writer.add(samples[at : at + 1234])
+    assert writer.close() == encode(samples, 22050, "FLAC")

@@ -76,7 +76,7 @@ def one_line(folder: Path) -> str:
 def test_a_folder_of_sidecars_says_what_it_holds(tmp_path: Path) -> None:
     write(tmp_path / "in" / "a.txt", b"x")
     write(tmp_path / "in" / ".hidden.wav", b"x")
-    assert "no recordings (only 1 .txt); put files there" in one_line(tmp_path / "in")
+    assert "no recordings (only 1 .txt); put audio files there" in one_line(tmp_path / "in")
 
 
 def test_a_linked_folder_is_one_line_and_a_linked_file_is_a_recording(tmp_path: Path) -> None:

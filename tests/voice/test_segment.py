@@ -312,7 +312,7 @@ def broken(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "share", "says"),
     [
-        (emptied, 0.9, "no recordings; put files there"),
+        (emptied, 0.9, "no recordings; put audio files there"),
         (removed, 0.9, "no such folder; inputs.recordings names it"),
         (unchanged, 0.2, r"7 of 10 items rejected, more than max_rejected_share 0.2 \(duplicate 1"),
         (broken, 1.0, "1 of 1 items rejected"),

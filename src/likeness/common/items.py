@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache, partial
 from inspect import getfile
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, TypeVar
@@ -157,6 +157,10 @@ def _compute(jobs: Sequence[Job], workers: int, batch: int) -> Iterator[list[str
     try:
         for future in [pool.submit(_work, job, 0) for job in jobs]:
             yield future.result()
+    except BaseException:
+        for worker in active_children():  # what they have in hand is done again
+            worker.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -14,8 +14,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from likeness.common.result import Result
-from likeness.voice.audio import blocks, encode, length, read
+from likeness.voice.audio import encode, read
 from likeness.voice.levels import HOP, Pause, find_pauses, levels_of, speech_level
+from likeness.voice.streams import blocks, length
 from likeness.voice.words import Word, ends_clause
 
 Array = np.ndarray

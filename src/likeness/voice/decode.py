@@ -227,12 +227,13 @@ class Decoding:
             raise UnreadableAudio("not_finite", f"a sample is {value} before {read:.2f} seconds")
         if len(self.powers) < len(channels):
             self.powers = np.pad(self.powers, (0, len(channels) - len(self.powers)))
-        mono = channels.mean(axis=0, dtype=np.float32)
+        mono: Array = channels.mean(axis=0, dtype=np.float32)
         self.powers[: len(channels)] += np.square(channels, dtype=np.float64).sum(axis=1)
         self.power += float(np.square(mono, dtype=np.float64).sum())
         if self.channel is None:
             return mono
-        return channels[min(self.channel, len(channels) - 1)]  # type: ignore[no-any-return]
+        chosen: Array = channels[min(self.channel, len(channels) - 1)]
+        return chosen
 
 
 def _named(stream: "AudioStream") -> str:

@@ -45,8 +45,7 @@ def levels_of(parts: Iterable[Array], rate: int) -> Array:
         ready = range(number, int((first + len(kept)) / (HOP * rate)) + 1)
         at = (np.array(ready, int) * (HOP * rate)).astype(int) - first
         at = at[at + 2 * half < len(kept)]
-        # Differences of a long sum can be a rounding error below zero.
-        power = np.maximum(total[at + 2 * half] - total[at], 0) / (2 * half)
+        power = (total[at + 2 * half] - total[at]) / (2 * half)
         levels.append(10 * np.log10(np.maximum(power, 10 ** (FLOOR / 10))))
         number += len(at)
         done = max(0, int(number * HOP * rate) - first)

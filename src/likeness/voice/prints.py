@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from likeness.common.result import Result
-from likeness.voice.audio import blocks
+from likeness.voice.streams import blocks
 
 Array = np.ndarray
 

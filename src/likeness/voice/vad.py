@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from likeness.common.result import Rejected, Result
-from likeness.voice.audio import Writer, read
+from likeness.voice.audio import read
 from likeness.voice.decode import Decoding, Source, UnreadableAudio, examine
+from likeness.voice.streams import FlacWriter
 
 Array = np.ndarray
 Span = tuple[float, float]
@@ -83,7 +84,7 @@ def _write(
     """The FLAC of a recording with a gain, and the speech in it."""
     import soxr
 
-    writer = Writer(rate, "FLAC")
+    writer = FlacWriter(rate)
     heard = soxr.ResampleStream(rate, VAD_RATE, 1, dtype="float32")
     for block in Decoding(path, rate, source.channel):
         samples = block * np.float32(10 ** (gain_db / 20))

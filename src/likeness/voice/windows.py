@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from likeness.common.result import Result
-from likeness.voice.audio import blocks, encode
+from likeness.voice.audio import encode
+from likeness.voice.streams import blocks
 
 Array = np.ndarray
 
