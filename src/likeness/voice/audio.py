@@ -22,8 +22,9 @@ def encode(samples: Array, rate: int, form: Literal["FLAC", "WAV"]) -> bytes:
     """A 16-bit mono file of (N,) float samples; the same bytes for the same samples."""
     import soundfile
 
-    buffer = io.BytesIO()
-    soundfile.write(buffer, to_16_bits(samples), rate, format=form, subtype="PCM_16")
+    soundfile.write(
+        buffer := io.BytesIO(), to_16_bits(samples), rate, format=form, subtype="PCM_16"
+    )
     return buffer.getvalue()
 
 
