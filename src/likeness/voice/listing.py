@@ -7,7 +7,7 @@ from collections import Counter
 from hashlib import sha256
 from pathlib import Path
 
-from likeness.common.errors import LikenessError, some
+from likeness.common.errors import LikenessError, shortened
 from likeness.common.manifest import read_manifest
 from likeness.voice.rows import SCRIPT, Download
 
@@ -90,7 +90,7 @@ def source_of(path: Path, recordings: Path, downloads: Path) -> str:
 
 def told(beside: Counter[str]) -> str:
     """Counts by ending for a line: `3 .txt, 1 .jpg`."""
-    return some([f"{n} {ending}" for ending, n in beside.most_common()])
+    return shortened([f"{n} {ending}" for ending, n in beside.most_common()])
 
 
 def _slug(name: str) -> str:
