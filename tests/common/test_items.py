@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -223,6 +224,28 @@ def killed_at_six(numbers: Sequence[int]) -> list[Result]:
     CALLS.append(list(numbers))
     if set(STOP) & set(numbers):
         raise KeyboardInterrupt
+    return [Result({"n": n}) for n in numbers]
+
+
+def test_a_killed_worker_is_one_line_and_what_was_done_is_kept(rt: Runtime) -> None:
+    items = {**NUMBERS, "last": 99}
+    with pytest.raises(
+        LikenessError, match=r"a worker process was killed.*base\.workers below 2"
+    ) as caught:
+        records(rt, items, killed_at_99, workers=2)
+    assert "\n" not in str(caught.value)
+    kept = len(list((rt.cache / "items").rglob("record.json")))
+    assert f"({kept} of 11 items are done and kept)" in str(caught.value)
+    found, _ = records(rt, NUMBERS, killed_at_99)
+    assert len(done()) == 10 - kept
+    assert list(found) == list(NUMBERS)
+
+
+def killed_at_99(numbers: Sequence[int]) -> list[Result]:
+    CALLS.append(list(numbers))
+    if 99 in numbers:
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGKILL)
     return [Result({"n": n}) for n in numbers]
 
 

@@ -204,8 +204,6 @@ def test_a_missing_image_or_prompt_is_one_line(
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"neighbours": 6}, "10 images are too few for 6 neighbours"),
-        ({"classify": "usage"}, r"classify: usage has one value only"),
         ({"classify": "size"}, r"image_evaluate\.classify"),
     ],
 )
@@ -215,6 +213,18 @@ def test_what_cannot_be_measured_is_one_line(
     with pytest.raises(LikenessError, match=says) as caught:
         run(inputs, tmp_path / "out", rt, **changes)
     assert "\n" not in str(caught.value)
+
+
+def test_few_images_have_few_neighbours_and_one_value_is_no_class(
+    inputs: dict[str, Path], tmp_path: Path, rt: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lowered = run(inputs, tmp_path / "a", rt, neighbours=50, classify="usage")
+    assert "image_evaluate: with 10 images neighbours is 5, not 50" in capsys.readouterr().err
+    assert lowered["trained_on_real_accuracy"] is None
+    assert lowered["trained_on_synthetic_accuracy"] is None
+    own = run(inputs, tmp_path / "b", rt, neighbours=5)
+    assert lowered.keys() == own.keys()
+    assert lowered["tuned_coverage"] == own["tuned_coverage"]
 
 
 # --- scores ---------------------------------------------------------------------------------------

@@ -392,7 +392,7 @@ def damage_all(folder: Path) -> None:
         (
             14,
             {"train_share": 0.97, "val_share": 0.01, "max_rejected_share": 1.0},
-            "no image for the",
+            r"photos: . in the (val|test) split, and image_\w+ needs [12]; use more photos",
         ),
         (30, {"caption": "A {colour} shoe"}, "unknown attribute 'colour'"),
     ],

@@ -1,6 +1,8 @@
 """Sounds for tests, made here: speech-like babble that Silero takes for a voice, tones, files."""
 
 import io
+from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -57,6 +59,21 @@ def silence(seconds: float, rate: int = 22050) -> Array:
     return (1e-4 * rng.standard_normal(round(seconds * rate))).astype(np.float32)
 
 
+def strongest(samples: Array, rate: int) -> float:
+    """Frequency in Hz of the largest peak of the spectrum."""
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return float(np.argmax(spectrum) * rate / len(samples))
+
+
+def loudness(samples: Array, rate: int) -> float:
+    """Integrated loudness in LUFS."""
+    from likeness.voice.loudness import LoudnessMeter
+
+    meter = LoudnessMeter(rate)
+    meter.add(samples)
+    return meter.integrated()
+
+
 CODECS = {
     "mp3": ("mp3", "libmp3lame"),
     "m4a": ("ipod", "aac"),
@@ -64,6 +81,7 @@ CODECS = {
     "ogg": ("ogg", "libopus"),
     "aac": ("adts", "aac"),
     "g722": ("g722", "g722"),
+    "adpcm": ("wav", "adpcm_ima_wav"),
 }
 
 
@@ -103,3 +121,37 @@ def write(path: Path, data: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return path
+
+
+def film_bytes(
+    tracks: Sequence[Array], rate: int, form: str, pause: float = 0, default: int = 0
+) -> bytes:
+    """A file of several audio tracks; the second half of each comes `pause` seconds late.
+
+    `form` is a key of `CODECS`, or `mka`; `default` is the track that is marked so.
+    """
+    import av
+
+    container_name, codec = {"mka": ("matroska", "aac"), **CODECS}[form]
+    with NamedTemporaryFile() as file:
+        with av.open(file.name, "w", format=container_name) as container:
+            streams = [container.add_stream(codec, rate=rate, layout="mono") for _ in tracks]
+            for at, stream in enumerate(streams):
+                stream.disposition = av.stream.Disposition.default if at == default else 0
+                stream.metadata["title"] = f"track {at}"
+            for stream, samples in zip(streams, tracks, strict=True):
+                stream.codec_context.open(strict=False)
+                size = stream.codec_context.frame_size
+                half = len(samples) // 2 // size * size
+                for at in range(0, len(samples) - size + 1, size):
+                    frame = av.AudioFrame.from_ndarray(
+                        samples[None, at : at + size].astype(np.float32), "fltp", "mono"
+                    )
+                    frame.sample_rate = rate
+                    if codec == "libopus":
+                        frame = av.AudioResampler("flt", "mono").resample(frame)[0]
+                    frame.time_base = Fraction(1, rate)
+                    frame.pts = at + (round(pause * rate) if at >= half else 0)
+                    container.mux(stream.encode(frame))
+                container.mux(stream.encode(None))
+        return Path(file.name).read_bytes()

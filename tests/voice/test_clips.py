@@ -82,6 +82,7 @@ def write_inputs(
                 codec="pcm_s16le",
                 source_rate=RATE,
                 source_channels=1,
+                other_tracks=[],
                 seconds=round(spoken.seconds, 3),
                 loudness=-23.0,
                 gain_db=0.0,

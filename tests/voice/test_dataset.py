@@ -275,7 +275,11 @@ def test_what_is_said_in_train_too_is_counted(tmp_path: Path, rt: Runtime) -> No
     ("clips", "changes", "says"),
     [
         (recording("a", 30), {"train_share": 0.9, "val_share": 0.1}, "leave nothing for test"),
-        (recording("a", 4), {}, "nothing for the (val|test) split among 4 clips in 2"),
+        (
+            recording("a", 4),
+            {},
+            "4 clips in 2 recordings or blocks: 0 in the val split, and voice_train needs 1",
+        ),
         ([clip("a", 1, language="de")], {}, "language 'de': no table"),
         ([clip("a", 1, text="...")], {}, "1 of 1 items rejected"),
     ],

@@ -4,6 +4,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,7 +33,8 @@ class Site(ThreadingHTTPServer):
 
     `/whole*` gives the audio; `/drop*` closes the connection in the middle, three times; `/limit*`
     says 429 with Retry-After twice; `/always*` says 429 each time; `/busy*` says 503 twice; `/feed`
-    lists two files; all else is 404.
+    lists two files; `/stream*` never ends; `/live.m3u8` has no end yet, and `/locked.m3u8` asks for
+    FFmpeg; `/private*` says 403 without a cookie; all else is 404.
     """
 
     daemon_threads = True
@@ -67,11 +69,26 @@ class Answer(BaseHTTPRequestHandler):
             channel = f"<channel><title>t</title>{items}</channel>"
             text = f"<?xml version='1.0'?><rss version='2.0'>{channel}</rss>"
             self._send(200, text.encode(), {"Content-Type": "application/rss+xml"})
+        elif name.startswith("stream"):
+            self.send_response(200)
+            self.send_header("Content-Type", "audio/x-wav")
+            self.end_headers()
+            with suppress(OSError):
+                while self.command == "GET":
+                    self.wfile.write(AUDIO[:4000])
+                    time.sleep(0.01)
+        elif name.endswith(".m3u8"):
+            key = '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="key"\n#EXT-X-ENDLIST\n'
+            head = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n" + key * (name == "locked.m3u8")
+            text = f"{head}#EXTINF:2,\nwhole.wav\n"
+            self._send(200, text.encode(), {"Content-Type": "application/vnd.apple.mpegurl"})
+        elif name.startswith("private") and "session=ours" not in self.headers.get("Cookie", ""):
+            self._send(403, b"", {})
         elif name.startswith("always") or (name.startswith("limit") and times <= 2):
             self._send(429, b"", {"Retry-After": "1"})
         elif name.startswith("busy") and times <= 2:
             self._send(503, b"", {})
-        elif name.startswith(("whole", "drop", "limit", "busy")):
+        elif name.startswith(("whole", "drop", "limit", "busy", "private")):
             self._media(name)
         else:
             self._send(404, b"", {})
@@ -222,6 +239,58 @@ def test_no_server_is_a_connection_that_failed(site: Site, tmp_path: Path, rt: R
 
 def test_a_playlist_counts_as_its_entries(site: Site, tmp_path: Path, rt: Runtime) -> None:
     assert run(params(site.url("feed")), tmp_path, rt)["files"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "says"),
+    [
+        ("live.m3u8", "live", "a live stream"),
+        ("stream.wav", "live", "no end after 0 s"),
+        ("locked.m3u8", "unavailable", "ffmpeg could not be found"),
+    ],
+)
+def test_what_cannot_end_well_is_asked_for_once(
+    site: Site,
+    tmp_path: Path,
+    rt: Runtime,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    reason: str,
+    says: str,
+) -> None:
+    monkeypatch.setattr(module, "ENDLESS", 0.3)
+    monkeypatch.setenv("PATH", "")
+    started = time.monotonic()
+    metrics = run(params(site.url(name)), tmp_path, rt)
+    assert metrics[f"rejected_{reason}"] == 1
+    assert says in rejections(tmp_path)[0].value
+    assert time.monotonic() - started < 20
+    assert not list((rt.cache / "scratch").rglob("*.part"))
+
+
+def test_cookies_are_sent_and_their_file_is_left_alone(
+    site: Site, tmp_path: Path, rt: Runtime
+) -> None:
+    line = "127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tsession\tours\n"
+    cookies = tmp_path / "cookies.txt"
+    cookies.write_text(text := f"# Netscape HTTP Cookie File\n{line}")
+    assert run(params(site.url("private.wav")), tmp_path / "a", rt)["rejected_unavailable"] == 1
+    assert (
+        run(params(site.url("private.wav"), cookies=str(cookies)), tmp_path / "b", rt)["files"] == 1
+    )
+    assert cookies.read_text() == text
+    with pytest.raises(LikenessError, match=r"voice_download\.cookies: .*gone.txt: cannot be read"):
+        run(params(cookies=str(tmp_path / "gone.txt")), tmp_path / "c", rt)
+
+
+def test_a_site_that_asks_to_sign_in_is_not_asked_again() -> None:
+    from yt_dlp.utils import DownloadError
+
+    failure = module.understand(
+        DownloadError("ERROR: [youtube] x: Sign in to confirm you're not a bot. Use --cookies")
+    )
+    assert failure.reason == "sign_in"
+    assert "voice_download.cookies" in failure.message
 
 
 def test_too_many_failures_are_one_line(site: Site, tmp_path: Path, rt: Runtime) -> None:

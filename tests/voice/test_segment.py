@@ -1,7 +1,6 @@
 """Recordings of any form become one form with regions of speech; what is broken is counted."""
 
 import io
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,9 @@ from likeness.common.errors import LikenessError
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
 from likeness.common.runtime import Runtime
 from likeness.voice.rows import Download, Recording, Region
-from likeness.voice.segment import VoiceSegment, list_recordings, segment
-from likeness.voice.vad import integrated_loudness, split_long
-from tests.conftest import files_of, runtime, section
-from tests.voice.sounds import babble, file_bytes, silence, tone, write
+from likeness.voice.segment import VoiceSegment, segment
+from tests.conftest import encoded, files_of, runtime, section, square
+from tests.voice.sounds import babble, file_bytes, film_bytes, loudness, silence, tone, write
 
 RATE = 22050
 # Seconds of silence, speech, silence, … in turns.
@@ -83,6 +81,7 @@ def test_recordings_are_kept_and_broken_files_counted(
         "rejected_empty_file": 1,
         "rejected_not_audio": 1,
         "rejected_truncated": 1,
+        "rejected_not_finite": 0,
         "rejected_too_short": 1,
         "rejected_no_speech": 2,
         "rejected_duplicate": 1,
@@ -124,7 +123,7 @@ def test_every_recording_has_the_same_loudness(tmp_path: Path, rt: Runtime) -> N
     run(tmp_path / "in", tmp_path / "out", rt, loudness=-25.0, peak=0.0)
     for row in read_manifest(tmp_path / "out" / "data" / "manifest.jsonl", Recording):
         samples, _ = soundfile.read(tmp_path / "out" / "data" / row.file_name)
-        assert integrated_loudness(samples, RATE) == pytest.approx(-25.0, abs=0.1)
+        assert loudness(samples, RATE) == pytest.approx(-25.0, abs=0.1)
         assert row.loudness + row.gain_db == pytest.approx(-25.0, abs=0.05)
 
 
@@ -204,34 +203,80 @@ def test_downloads_are_recordings_too(tmp_path: Path, rt: Runtime) -> None:
     assert (found.id, found.source) == ("Site-x-123", "media/Site-x-123.webm")
 
 
-def test_names_make_ids_that_differ(tmp_path: Path) -> None:
-    for name in ("a.wav", "a.mp3", "b/a.wav", "Sessão 1 (final).wav", "b.wav", "script.jsonl"):
-        write(tmp_path / "in" / name, b"x")
-    found = list_recordings(tmp_path / "in", no_downloads(tmp_path))
-    by_path = {path.relative_to(tmp_path / "in").as_posix(): name for name, path in found.items()}
-    assert by_path["b.wav"] == "b"
-    assert by_path["b/a.wav"] == "b_a"
-    assert by_path["Sessão 1 (final).wav"] == "Sessão_1_final"
-    assert by_path["a.wav"].startswith("a-")
-    assert by_path["a.mp3"].startswith("a-")
-    assert len(found) == 5
+@pytest.mark.parametrize(("form", "channels"), [("mp3", 1), ("webm", 1), ("ogg", 2), ("flac", 1)])
+def test_one_recording_in_two_formats_is_one(
+    tmp_path: Path, rt: Runtime, form: str, channels: int
+) -> None:
+    speech = np.concatenate([talk(0), talk(3)])
+    write(tmp_path / "in" / "a.wav", file_bytes(speech, RATE, "wav"))
+    copy = file_bytes(0.5 * speech, RATE, form, channels=channels)
+    write(tmp_path / "in" / f"copy.{form}", copy)
+    write(tmp_path / "in" / "other.wav", file_bytes(talk(40), RATE, "wav"))
+    metrics = run(tmp_path / "in", tmp_path / "out", rt)
+    assert (metrics["recordings"], metrics["rejected_duplicate"]) == (2, 1)
+    rows = read_manifest(tmp_path / "out/data/manifest.jsonl", Recording)
+    assert [row.id for row in rows] == ["a", "other"]
+    (rejected,) = read_manifest(tmp_path / "out/data/rejected.jsonl", Rejection)
+    assert (rejected.id, rejected.reason, rejected.value) == ("copy", "duplicate", "a")
 
 
-def test_a_long_stretch_is_cut_where_it_is_quiet() -> None:
-    samples = np.concatenate([tone(14.0), silence(0.4), tone(10.0), silence(0.4), tone(12.0)])
-    spans = split_long((0.0, len(samples) / RATE), samples, RATE, 16.0)
-    edges = [spans[0][0], *(end for _, end in spans)]
-    assert edges == pytest.approx([0.0, 14.2, 24.6, 36.8], abs=0.15)
+def test_an_excerpt_is_a_copy_and_the_whole_is_kept(tmp_path: Path, rt: Runtime) -> None:
+    speech = np.concatenate([talk(0), talk(3)])
+    write(tmp_path / "in" / "excerpt.wav", file_bytes(speech[RATE : 9 * RATE], RATE, "wav"))
+    write(tmp_path / "in" / "whole.mp3", file_bytes(speech, RATE, "mp3"))
+    run(tmp_path / "in", tmp_path / "out", rt)
+    (row,) = read_manifest(tmp_path / "out/data/manifest.jsonl", Recording)
+    assert row.id == "whole"
 
 
-def test_parts_cover_the_stretch_without_overlap() -> None:
-    samples = babble(70.0)
-    spans = split_long((2.0, 69.0), samples, RATE, 10.0)
-    assert spans[0][0] == 2.0
-    assert spans[-1][1] == 69.0
-    assert all(left[1] == right[0] for left, right in pairwise(spans))
-    assert max(end - start for start, end in spans) <= 10.0
-    assert min(end - start for start, end in spans) >= 2.0
+def test_tracks_that_are_not_taken_are_named(
+    tmp_path: Path, rt: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speech = np.concatenate([talk(0)]).repeat(2)
+    data = film_bytes([tone(17.0, 44100), speech], 44100, "mka", default=1)
+    write(tmp_path / "in" / "a.mka", data)
+    run(tmp_path / "in", tmp_path / "out", rt)
+    (row,) = read_manifest(tmp_path / "out/data/manifest.jsonl", Recording)
+    assert row.other_tracks == ["0: aac, track 0"]
+    assert "a.mka: audio tracks that are not taken: 0: aac, track 0" in capsys.readouterr().err
+
+
+def test_what_lies_beside_recordings_is_no_recording(
+    recordings: Path, tmp_path: Path, rt: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = run(recordings, tmp_path / "a", rt)
+    for path in list(recordings.iterdir()):
+        write(path.with_name(f"._{path.name}"), b"\0\x05\x16\x07" + bytes(4096))
+        write(path.with_suffix(".srt"), b"1\n00:00:00,000 --> 00:00:01,000\nHello\n")
+    write(recordings / ".DS_Store", bytes(6148))
+    write(recordings / "cover.jpg", encoded(square(), "JPEG"))
+    assert run(recordings, tmp_path / "b", rt) == before
+    assert ".srt, 1 .jpg beside the recordings are left alone" in capsys.readouterr().err
+
+
+def test_samples_that_are_no_numbers_are_rejected(tmp_path: Path, rt: Runtime) -> None:
+    samples = talk(0)
+    write(tmp_path / "in" / "a.wav", file_bytes(samples, RATE, "wav"))
+    samples[RATE] = np.nan
+    soundfile.write(tmp_path / "in" / "nan.wav", samples, RATE, subtype="FLOAT")
+    metrics = run(tmp_path / "in", tmp_path / "out", rt)
+    assert (metrics["recordings"], metrics["rejected_not_finite"]) == (1, 1)
+
+
+def test_long_names_come_out(tmp_path: Path, rt: Runtime) -> None:
+    write(
+        tmp_path / "in" / ("pasta " * 20).strip() / ("aula " * 30 + ".wav"),
+        file_bytes(talk(0), RATE, "wav"),
+    )
+    write(tmp_path / "in" / ("A" * 246 + ".wav"), file_bytes(talk(60), RATE, "wav"))
+    write(
+        tmp_path / "in" / ("日本語のとても長い題名の動画" * 5 + ".wav"),
+        file_bytes(talk(7), RATE, "wav"),
+    )
+    run(tmp_path / "in", tmp_path / "out", rt, max_rejected_share=1.0)
+    rows = read_manifest(tmp_path / "out/data/manifest.jsonl", Recording)
+    assert len(rows) == 3
+    assert max(len(row.id.encode()) for row in rows) <= 107
 
 
 def test_figures_are_there_and_the_same_each_time(
@@ -267,7 +312,7 @@ def broken(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "share", "says"),
     [
-        (emptied, 0.9, "no files; put recordings there"),
+        (emptied, 0.9, "no recordings; put audio files there"),
         (removed, 0.9, "no such folder; inputs.recordings names it"),
         (unchanged, 0.2, r"7 of 10 items rejected, more than max_rejected_share 0.2 \(duplicate 1"),
         (broken, 1.0, "1 of 1 items rejected"),

@@ -248,6 +248,7 @@ def segments(tmp_path: Path) -> Path:
                 codec="pcm_s16le",
                 source_rate=22050,
                 source_channels=1,
+                other_tracks=[],
                 seconds=13.0,
                 loudness=-23.0,
                 gain_db=0.0,

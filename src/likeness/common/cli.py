@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,7 +30,9 @@ def parse_paths(description: str | None, argv: Sequence[str], *names: str) -> ar
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
-    """Call `main` with the command line. An error that the user can fix is one line and exit code 1."""
+    """Call `main` with the command line; a mistake of the user's is one line and exit code 1."""
+    # An exception and not the end at once, so that programs and workers which it started end too.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         main(sys.argv[1:])
     except LikenessError as error:

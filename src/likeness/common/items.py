@@ -12,11 +12,12 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache, partial
 from inspect import getfile
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, TypeVar
@@ -49,6 +50,7 @@ class Stored:
 
 
 Function = Callable[[Sequence[T]], Sequence[Result | Rejected]]
+Job = tuple[Function[Any], list[Any], list[Path]]  # payloads, and where their results are kept
 
 
 def map_items(
@@ -78,6 +80,9 @@ def map_items(
         The results by id in the order of `items`, and a rejection for every other id. A call that
         raises is repeated item by item, so that one bad item costs only itself; what still raises
         is a rejection with the reason `error`.
+
+    Raises:
+        LikenessError: a worker was killed.
     """
     store = rt.cache / "items" / what
     keys = {name: _key(function, payload) for name, payload in items.items()}
@@ -85,15 +90,24 @@ def map_items(
     chunks = [missing[at : at + batch] for at in range(0, len(missing), batch)]
     failed: dict[str, Rejection] = {}
     title = f"{what}: {len(missing)} of {len(items)} to do"
+    jobs = [
+        (function, [items[name] for name in chunk], [store / keys[name] for name in chunk])
+        for chunk in chunks
+    ]
     with tqdm(total=len(missing), desc=title, dynamic_ncols=True) as bar:
-        for chunk, outcomes in _compute(function, items, chunks, workers, batch):
-            for name, outcome in zip(chunk, outcomes, strict=True):
-                if isinstance(outcome, Exception) and not isinstance(outcome, Rejected):
-                    message = f"{type(outcome).__name__}: {outcome}"
-                    failed[name] = Rejection(id=name, reason="error", value=message)
-                else:
-                    _save(store / keys[name], outcome)
-            bar.update(len(chunk))
+        try:
+            for chunk, errors in zip(chunks, _compute(jobs, workers, batch), strict=True):
+                for name, error in zip(chunk, errors, strict=True):
+                    if error:
+                        failed[name] = Rejection(id=name, reason="error", value=error)
+                bar.update(len(chunk))
+        except BrokenProcessPool as broken:
+            done = sum(_complete(store / keys[name]) for name in items)
+            raise LikenessError(
+                f"{what}: a worker process was killed, most likely because memory ran out; set "
+                f"base.workers below {workers} and run again ({done} of {len(items)} items are done "
+                "and kept)"
+            ) from broken
     results: dict[str, Stored] = {}
     for name in items:
         if name not in failed:
@@ -132,43 +146,40 @@ def map_all(
     return found
 
 
-def _compute(
-    function: Function[T],
-    items: Mapping[str, T],
-    chunks: list[list[str]],
-    workers: int,
-    batch: int,
-) -> Iterator[tuple[list[str], Sequence[Result | Exception]]]:
-    if not workers:
-        for chunk in chunks:
-            yield chunk, _call(function, [items[name] for name in chunk], batch)
-        return
-    if len(chunks) < 2:  # a process would take longer to start
-        for chunk in chunks:
-            yield chunk, _call(function, [items[name] for name in chunk], 0)
+def _compute(jobs: Sequence[Job], workers: int, batch: int) -> Iterator[list[str]]:
+    """The errors of each job, in order."""
+    if not workers or len(jobs) < 2:  # one is not worth the start of a process
+        for job in jobs:
+            yield _work(job, 0 if workers else batch)
         return
     # Spawned, not forked: a fork of a process that has run torch can hang.
-    with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=get_context("spawn")) as pool:
-        yield from _in_order(pool, function, items, chunks, ahead=4 * workers)
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"))
+    try:
+        for future in [pool.submit(_work, job, 0) for job in jobs]:
+            yield future.result()
+    except BaseException:
+        for worker in active_children():  # what they have in hand is done again
+            worker.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _in_order(
-    pool: Executor,
-    function: Function[T],
-    items: Mapping[str, T],
-    chunks: list[list[str]],
-    ahead: int,
-) -> Iterator[tuple[list[str], Sequence[Result | Exception]]]:
-    """Results in the order of `chunks`, with at most `ahead` of them waiting in memory."""
-    waiting: list[tuple[list[str], Future[Sequence[Result | Exception]]]] = []
-    for chunk in chunks:
-        payloads = [items[name] for name in chunk]
-        waiting.append((chunk, pool.submit(_call, function, payloads, 0)))
-        if len(waiting) >= ahead:
-            done, future = waiting.pop(0)
-            yield done, future.result()
-    for done, future in waiting:
-        yield done, future.result()
+def _work(job: Job, size: int) -> list[str]:
+    """Compute and keep a job's results; an error for each payload, empty where there was none.
+
+    A worker keeps its results itself, so that they never pass between processes: an hour of audio
+    would be copied twice, and be lost with a worker that is killed.
+    """
+    function, payloads, folders = job
+    errors = []
+    for folder, outcome in zip(folders, _call(function, payloads, size), strict=True):
+        if isinstance(outcome, Result | Rejected):
+            _save(folder, outcome)
+            errors.append("")
+        else:
+            errors.append(f"{type(outcome).__name__}: {outcome}")
+    return errors
 
 
 def _call(function: Function[T], payloads: Sequence[T], size: int) -> Sequence[Result | Exception]:

@@ -16,6 +16,7 @@ from likeness.common.estimates import Array, Estimate, mean, rounded
 from likeness.common.io import write_json
 from likeness.common.items import Stored, map_all
 from likeness.common.manifest import read_manifest, write_manifest
+from likeness.common.needs import check_needs
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.common.sampling import evenly
@@ -24,6 +25,7 @@ from likeness.image.clip import embed_images, embed_texts, load_clip
 from likeness.image.extract import Features, extract
 from likeness.image.features import extractor_kind
 from likeness.image.measure import measure_all
+from likeness.image.needs import ADVICE, LEAST, NEEDS
 from likeness.image.quality import Measures, colour_prototypes, nearest_colour
 from likeness.image.rows import EvaluatedImage, PreparedImage, SyntheticImage
 
@@ -111,6 +113,16 @@ def evaluate(
         {name: asked[name].attributes() for name in base_paths},
     )
     sets = {"tuned": tuned, "base": base, "real": real["test"]}
+    check_needs(str(dataset), NEEDS, {split: len(images) for split, images in real.items()}, ADVICE)
+    n = min(len(images) for images in (*sets.values(), real["train"]))
+    if n < LEAST:
+        raise LikenessError(
+            f"{generated}: {n} images of the base or the tuned model, and {LEAST} can be compared; "
+            "raise image_generate.count or image_generate.baseline"
+        )
+    if n < 2 * cfg.neighbours:
+        rt.log(f"image_evaluate: with {n} images neighbours is {n // 2}, not {cfg.neighbours}")
+        cfg = cfg.model_copy(update={"neighbours": n // 2})
     scores = Scores(cfg, real["train"], real["test"], rt.seed)
     found = _set_estimates(scores, extractor_kind(extractor), tuned, base, real["train"])
     cosines = {}
@@ -306,11 +318,9 @@ class Scores:
         for name, images in (("real", train), ("synthetic", synthetic)):
             rows = np.random.default_rng(self.seed).choice(len(images), n, replace=False)
             wanted = labels(images)[rows]
-            if len(set(wanted)) < 2:
-                raise LikenessError(
-                    f"params.yaml: image_evaluate.classify: {self.cfg.classify} has one value only "
-                    f"in the {name} images; name an attribute with more"
-                )
+            if len(set(wanted)) < 2:  # of one value there is nothing to be told apart
+                found[f"trained_on_{name}_accuracy"] = self.mean(np.empty(0))
+                continue
             model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500))
             model.fit(images.vectors[rows], wanted)
             right = model.predict(self.test.vectors) == labels(self.test)
@@ -330,11 +340,6 @@ def _set_estimates(
     }
     pools = {"tuned": tuned, "base": base, "floor": train}
     n = min(len(scores.test), *map(len, pools.values()))
-    if n < 2 * scores.cfg.neighbours:
-        raise LikenessError(
-            f"image_evaluate: {n} images are too few for {scores.cfg.neighbours} neighbours; generate "
-            "more (image_generate.count and baseline) or use a larger catalogue"
-        )
     k = scores.cfg.neighbours
     found: dict[str, Estimate] = {}
     for name, pool in pools.items():

@@ -22,12 +22,14 @@ from likeness.common.manifest import (
     read_manifest,
     write_manifest,
 )
+from likeness.common.needs import check_needs
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.common.sampling import SPLITS, evenly, split_by_share
 from likeness.image.captions import caption
 from likeness.image.catalog import find_images
 from likeness.image.extract import extract
+from likeness.image.needs import ADVICE, NEEDS
 from likeness.image.photos import convert_photos
 from likeness.image.pixels import Array
 from likeness.image.rows import PreparedImage, Product
@@ -113,15 +115,12 @@ def prepare(
         )
         for product in kept
     ]
+    found = {split: sum(row.split == split for row in prepared) for split in SPLITS}
+    check_needs(f"image_prepare: {len(prepared)} photos", NEEDS, found, ADVICE)
     for row in prepared:
         stored[row.id].link("image.png", out_dir / row.file_name)
     for split in SPLITS:
         members = sorted((row for row in prepared if row.split == split), key=lambda row: row.id)
-        if not members:
-            raise LikenessError(
-                f"image_prepare: no image for the {split} split among {len(prepared)}; "
-                "use a larger catalogue or other shares"
-            )
         write_jsonl(
             out_dir / split / "metadata.jsonl",
             ({"file_name": Path(row.file_name).name, "text": row.caption} for row in members),
@@ -132,7 +131,7 @@ def prepare(
     reasons = count_reasons(rejected)
     return {
         "products": len(rows),
-        **{split: sum(row.split == split for row in prepared) for split in SPLITS},
+        **found,
         "near_duplicate_groups": sum(n > 1 for n in Counter(groups.values()).values()),
         **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
         **{f"imbalance_{split}": imbalance(prepared, split) for split in SPLITS},

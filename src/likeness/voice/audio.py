@@ -22,10 +22,15 @@ def encode(samples: Array, rate: int, form: Literal["FLAC", "WAV"]) -> bytes:
     """A 16-bit mono file of (N,) float samples; the same bytes for the same samples."""
     import soundfile
 
-    levels = np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int16)
-    buffer = io.BytesIO()
-    soundfile.write(buffer, levels, rate, format=form, subtype="PCM_16")
+    soundfile.write(
+        buffer := io.BytesIO(), to_16_bits(samples), rate, format=form, subtype="PCM_16"
+    )
     return buffer.getvalue()
+
+
+def to_16_bits(samples: Array) -> Array:
+    """(N,) int16 of floats; what is over full scale is cut."""
+    return np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int16)
 
 
 def read(source: Path | bytes, start: float = 0.0, end: float | None = None) -> tuple[Array, int]:

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from likeness.common.result import Result
 from likeness.voice.audio import encode, read
-from likeness.voice.levels import HOP, Pause, find_pauses, frame_levels, speech_level
+from likeness.voice.levels import HOP, Pause, find_pauses, levels_of, speech_level
+from likeness.voice.streams import blocks, length
 from likeness.voice.words import Word, ends_clause
 
 Array = np.ndarray
@@ -254,9 +255,8 @@ def cut_recordings(payloads: Sequence[Mapping[str, Any]], *, limits: ClipLimits)
 
 
 def _cut_recording(audio: Path, regions: Sequence[Mapping[str, Any]], limits: ClipLimits) -> Result:
-    samples, rate = read(audio)
-    levels = frame_levels(samples, rate)
-    seconds = len(samples) / rate
+    seconds, rate = length(audio)
+    levels = levels_of(blocks(audio, rate), rate)
     heard = [region["transcript"] for region in regions if region["transcript"]]
     words = [Word(**word) for transcript in heard for word in transcript["words"]]
     origin = [transcript for transcript in heard for _ in transcript["words"]]
@@ -280,9 +280,7 @@ def _cut_recording(audio: Path, regions: Sequence[Mapping[str, Any]], limits: Cl
             clips.append(_values(region["start"], region["end"], [], [region["transcript"]]))
     clips.sort(key=lambda clip: (clip["start"], clip["end"]))
     files = {
-        f"{number:04d}.flac": encode(
-            samples[round(clip["start"] * rate) : round(clip["end"] * rate)], rate, "FLAC"
-        )
+        f"{number:04d}.flac": encode(*read(audio, clip["start"], clip["end"]), "FLAC")
         for number, clip in enumerate(clips, start=1)
     }
     return Result({"level": round(_level(levels, times), 2), "clips": clips}, files)

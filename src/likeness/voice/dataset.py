@@ -19,11 +19,13 @@ from likeness.common.manifest import (
     read_manifest,
     write_manifest,
 )
+from likeness.common.needs import check_needs
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.common.sampling import SPLITS, split_by_share
 from likeness.voice.augment import augment_clips, convert_clips
 from likeness.voice.languages import check_language
+from likeness.voice.needs import ADVICE, NEEDS
 from likeness.voice.rows import Clip, Utterance
 from likeness.voice.text import normalize, unspoken_reason
 
@@ -86,13 +88,10 @@ def build_dataset(
 
     units = make_units(cfg, [clip for clip in found if clip.id in wavs])
     splits = split_units(units, cfg.train_share, cfg.val_share, rt)
-    for split in SPLITS:
-        if split not in splits.values():
-            raise LikenessError(
-                f"voice_dataset: nothing for the {split} split among {len(wavs)} clips in "
-                f"{len(units)} recordings or blocks; use more recordings, a smaller "
-                "voice_dataset.block_seconds or other shares"
-            )
+    what = f"voice_dataset: {len(wavs)} clips in {len(units)} recordings or blocks"
+    check_needs(
+        what, NEEDS, {split: list(splits.values()).count(split) for split in SPLITS}, ADVICE
+    )
     rows, files = [], dict(wavs)
     copies = _augment(cfg, [name for name in wavs if splits[name] == "train"], audio, rt)
     files |= {name: stored for name, (_, stored) in copies.items()}

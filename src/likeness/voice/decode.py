@@ -1,28 +1,37 @@
 """Recordings as they come, in any format that FFmpeg reads, opened as mono samples at one rate."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from likeness.voice.loudness import LoudnessMeter
+
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
 
 Array = np.ndarray
 
 # A file that begins with one of these and does not open lost its end (MP4 keeps its index there).
 SIGNATURES = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"ID3", b"\x1aE\xdf\xa3")
-# Containers that declare how long they are; of others the duration is a guess by bit rate.
-DECLARING = ("flac", "wav", "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "aiff", "w64", "caf")
+MATROSKA = "matroska,webm"
+# Containers that declare how long a track is; of others the duration is a guess by bit rate.
+DECLARING = ("flac", "mov,mp4,m4a,3gp,3g2,mj2", "aiff", "w64", "caf")
+# Containers whose packets carry their own time; of others FFmpeg counts it from what went before.
+TIMED = ("mov,mp4,m4a,3gp,3g2,mj2", MATROSKA, "ogg", "mpegts", "asf")
 MISSING = 0.25  # seconds that may be missing: codecs delay, pad and round
+LONGEST_PAUSE = 3600.0  # seconds; a longer jump of the time stamps is a clock that was set
+CANCELLED = 0.05  # share of the loudest channel's power below which an average has lost it
 HEAD = 1 << 20  # bytes in which headers are looked for; a cover picture can stand before them
 
 
 class UnreadableAudio(ValueError):
     """A file that gives no recording, and what was found.
 
-    The reason is `empty_file`, `not_audio` or `truncated`.
+    The reason is `empty_file`, `not_audio`, `truncated` or `not_finite`.
     """
 
     def __init__(self, reason: str, value: object) -> None:
@@ -31,132 +40,268 @@ class UnreadableAudio(ValueError):
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """A recording as mono samples.
+class Source:
+    """What one pass over a recording shows.
 
     Attributes:
-        samples: (N,) float32; 1 is full scale, and lossy codecs may go over it.
         container, codec: FFmpeg's names of the original's.
-        source_rate, source_channels: of the original.
+        source_rate, source_channels: of the original's first frame; the rate is in Hz.
+        other_tracks: the audio tracks that are not taken: number, codec, language and title.
+        channel: the only channel that is taken, where the average of all cancels them; else None.
+        seconds: of all samples.
+        loudness: integrated, in LUFS (ITU-R BS.1770-4); -inf for silence and for less than 0.4 s.
+        peak: the largest absolute sample.
     """
 
-    samples: Array
     container: str
     codec: str
     source_rate: int
     source_channels: int
+    other_tracks: list[str]
+    channel: int | None
+    seconds: float
+    loudness: float
+    peak: float
 
 
-def decode(path: Path, rate: int) -> Decoded:
-    """The first audio stream of any file that FFmpeg reads, its channels averaged, at `rate` Hz.
+def examine(path: Path, rate: int, channel: int | None = None) -> Source:
+    """Decode a recording once and keep nothing but what is measured.
 
     What is decoded is checked against the length that the file declares, as decoders pass over a
     missing end in silence. Formats that declare none (raw G.722, MP3 without a header) can only be
     found truncated where the end breaks a frame.
 
     Raises:
-        UnreadableAudio: the file is empty, holds no audio, or ends early.
+        UnreadableAudio: the file is empty, holds no audio, ends early, or has samples that are no
+            numbers.
     """
-    import av
-
-    size = path.stat().st_size
-    if not size:
-        raise UnreadableAudio("empty_file", "0 bytes")
-    with path.open("rb") as file:
-        head = file.read(HEAD)
-    try:
-        container = av.open(str(path), metadata_errors="ignore")
-    except (av.FFmpegError, ValueError) as error:
-        reason = "truncated" if _signed(head) else "not_audio"
-        raise UnreadableAudio(reason, f"{size} bytes that do not open") from error
-    with container:
-        if not container.streams.audio:
-            kinds = sorted({stream.type for stream in container.streams})
-            raise UnreadableAudio("not_audio", f"{container.format.name}: {', '.join(kinds)}")
-        try:
-            return _decode(container, head, rate)
-        except av.FFmpegError as error:
-            raise UnreadableAudio("truncated", str(error.strerror)) from error
-
-
-def _decode(container: "InputContainer", head: bytes, rate: int) -> Decoded:
-    import av
-    import soxr
-
-    stream = container.streams.audio[0]
-    declared = _declared_seconds(container, head)
-    planar = av.AudioResampler(format="fltp")
-    pieces: list[Array] = []
-    resampler: soxr.ResampleStream | None = None
-    source_rate, channels, read = 0, 0, 0
-    broken_end = False
-    for packet in container.demux(stream):
-        try:
-            frames = packet.decode()
-        except av.InvalidDataError:  # a frame in the middle may be damaged; the last is a cut
-            broken_end = True
-            continue
-        if packet.size:  # an empty one at the end only asks for what the decoder kept back
-            broken_end = False
-        for frame in frames:
-            frame.pts = None  # a stream's own times may jump; its samples follow each other
-            for part in planar.resample(frame):
-                if resampler is None:
-                    # Not the stream's: HE-AAC doubles its rate when the first frame is decoded.
-                    source_rate, channels = part.sample_rate, part.layout.nb_channels
-                    resampler = soxr.ResampleStream(source_rate, rate, 1, dtype="float32")
-                mono = part.to_ndarray().mean(axis=0, dtype=np.float32)
-                read += len(mono)
-                pieces.append(resampler.resample_chunk(mono))
-    if resampler is None:
-        reason = "truncated" if _signed(head) else "not_audio"
-        raise UnreadableAudio(reason, f"{container.format.name} without a frame that decodes")
-    seconds = read / source_rate
-    if declared is not None and seconds < declared - MISSING:
-        raise UnreadableAudio("truncated", f"{seconds:.2f} of {declared:.2f} seconds")
-    if broken_end:
-        raise UnreadableAudio("truncated", f"{seconds:.2f} seconds, then a broken frame")
-    pieces.append(resampler.resample_chunk(np.empty(0, np.float32), last=True))
-    return Decoded(
-        samples=np.concatenate(pieces),
-        container=container.format.name,
-        codec=stream.codec_context.name,
-        source_rate=source_rate,
-        source_channels=channels,
+    decoding = Decoding(path, rate, channel)
+    meter, count, peak = LoudnessMeter(rate), 0, 0.0
+    for samples in decoding:
+        meter.add(samples)
+        count += len(samples)
+        peak = max(peak, float(np.abs(samples).max(initial=0)))
+    loudest = int(np.argmax(decoding.powers))
+    if channel is None and decoding.power < CANCELLED * decoding.powers[loudest]:
+        # Channels of opposite phase, or speech in one of many.
+        return examine(path, rate, loudest)
+    return Source(
+        container=decoding.container,
+        codec=decoding.codec,
+        source_rate=decoding.source_rate,
+        source_channels=decoding.source_channels,
+        other_tracks=decoding.other_tracks,
+        channel=channel,
+        seconds=count / rate,
+        loudness=meter.integrated(),
+        peak=peak,
     )
+
+
+class Decoding:
+    """The samples of any file that FFmpeg reads, block by block: (N,) float32, mono, at `rate` Hz.
+
+    Its default audio track is taken and the channels are averaged, or `channel` is taken alone. 1 is
+    full scale, and lossy codecs may go over it. Time that no packet covers, as when a caller was
+    muted, is silence, so that what follows keeps its place. All but the samples is known at the end.
+
+    Attributes:
+        powers: sum of squares of each channel; `power` of the average.
+    """
+
+    container = codec = ""
+    source_rate = source_channels = 0
+    power = 0.0
+
+    def __init__(self, path: Path, rate: int, channel: int | None = None) -> None:
+        self.path, self.rate, self.channel = path, rate, channel
+        self.powers = np.zeros(1)
+        self.other_tracks: list[str] = []
+
+    def __iter__(self) -> Iterator[Array]:
+        import av
+
+        size = self.path.stat().st_size
+        if not size:
+            raise UnreadableAudio("empty_file", "0 bytes")
+        with self.path.open("rb") as file:
+            head = file.read(HEAD)
+        try:
+            container = av.open(str(self.path), metadata_errors="ignore")
+        except (av.FFmpegError, ValueError) as error:
+            reason = "truncated" if _signed(head) else "not_audio"
+            raise UnreadableAudio(reason, f"{size} bytes that do not open") from error
+        with container:
+            streams = [one for one in container.streams.audio if one.codec_context]
+            if not streams:
+                kinds = sorted({stream.type for stream in container.streams})
+                raise UnreadableAudio("not_audio", f"{container.format.name}: {', '.join(kinds)}")
+            default = [one for one in streams if one.disposition & av.stream.Disposition.default]
+            stream = [*default, *streams][0]
+            self.other_tracks = [_named(one) for one in streams if one is not stream]
+            self.container, self.codec = container.format.name, stream.codec_context.name
+            try:
+                yield from self._samples(container, stream, head, size)
+            except av.FFmpegError as error:
+                raise UnreadableAudio("truncated", str(error.strerror)) from error
+
+    def _samples(
+        self, container: "InputContainer", stream: "AudioStream", head: bytes, size: int
+    ) -> Iterator[Array]:
+        import av
+        import soxr
+
+        form: Any = None
+        planar: Any = None  # of av, makes planar float32 of any samples
+        resampler: Any = None  # of soxr
+        waiting: list[Array] = []  # (C, N) of one form, a second of them at most
+        read = 0.0  # seconds
+        end: float | None = None  # of the last frame, by its time stamp
+        broken, first_byte = False, b""
+        last = 0.0  # end of the last packet of any track
+        for packet in container.demux():
+            if packet.pts is not None and packet.time_base is not None:
+                last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream is not stream:
+                continue
+            try:
+                frames: Sequence[Any] = packet.decode()
+            except av.InvalidDataError:
+                # A frame in the middle may be damaged; the last is a cut, unless it is no frame but
+                # a tag or padding, which begins with another byte.
+                broken = bytes(packet)[:1] == first_byte
+                continue
+            if packet.size:  # an empty one at the end only asks for what the decoder kept back
+                broken, first_byte = False, bytes(packet)[:1]
+            for frame in frames:
+                found = (frame.sample_rate, frame.layout.name, frame.format.name)
+                if found != form:
+                    # Joined files change their rate or channels in the middle. Not the stream's
+                    # rate: HE-AAC doubles it when the first frame is decoded.
+                    if resampler is not None:
+                        yield resampler.resample_chunk(self._mono(waiting, read), last=True)
+                    form, planar, waiting = found, av.AudioResampler(format="fltp"), []
+                    resampler = soxr.ResampleStream(
+                        frame.sample_rate, self.rate, 1, dtype="float32"
+                    )
+                rate, channels = frame.sample_rate, len(frame.layout.channels)
+                self.source_rate = self.source_rate or rate
+                self.source_channels = self.source_channels or channels
+                time = frame.time if self.container in TIMED else None
+                pause = 0.0 if time is None or end is None else time - end
+                for left in np.arange(pause, 0, -1) if MISSING < pause < LONGEST_PAUSE else ():
+                    waiting.append(np.zeros((channels, round(min(left, 1) * rate)), np.float32))
+                    read += min(left, 1)
+                    yield resampler.resample_chunk(self._mono(waiting, read))
+                    waiting = []
+                length = frame.samples / rate
+                end, read = None if time is None else time + length, read + length
+                frame.pts = None  # the converter would ask for times that follow each other
+                waiting += [part.to_ndarray() for part in planar.resample(frame)]
+                if sum(part.shape[1] for part in waiting) >= rate:
+                    yield resampler.resample_chunk(self._mono(waiting, read))
+                    waiting = []
+        if resampler is None:
+            reason = "truncated" if _signed(head) else "not_audio"
+            raise UnreadableAudio(reason, f"{self.container} without a frame that decodes")
+        yield resampler.resample_chunk(self._mono(waiting, read), last=True)
+        declared = _declared_seconds(container, stream, head, size, read, self.source_rate)
+        if self.container == MATROSKA:
+            reached = max(read, last)
+        elif end is not None and stream.start_time is not None and stream.time_base is not None:
+            reached = max(read, end - float(stream.start_time * stream.time_base))
+        else:
+            reached = read
+        if declared is not None and reached < declared - MISSING:
+            raise UnreadableAudio("truncated", f"{reached:.2f} of {declared:.2f} seconds")
+        if declared is None and broken:
+            raise UnreadableAudio("truncated", f"{read:.2f} seconds, then a broken frame")
+
+    def _mono(self, parts: Sequence[Array], read: float) -> Array:
+        """(N,) of parts that are (C, N), `read` seconds from the beginning."""
+        if not parts:
+            return np.empty(0, np.float32)
+        channels = np.concatenate(parts, axis=1)
+        if not np.isfinite(channels).all():
+            value = channels[~np.isfinite(channels)][0]
+            raise UnreadableAudio("not_finite", f"a sample is {value} before {read:.2f} seconds")
+        if len(self.powers) < len(channels):
+            self.powers = np.pad(self.powers, (0, len(channels) - len(self.powers)))
+        mono: Array = channels.mean(axis=0, dtype=np.float32)
+        self.powers[: len(channels)] += np.square(channels, dtype=np.float64).sum(axis=1)
+        self.power += float(np.square(mono, dtype=np.float64).sum())
+        if self.channel is None:
+            return mono
+        chosen: Array = channels[min(self.channel, len(channels) - 1)]
+        return chosen
+
+
+def _named(stream: "AudioStream") -> str:
+    """A track as a person knows it: `1: aac, por, Commentary`."""
+    tags = [stream.metadata.get(tag, "") for tag in ("language", "title")]
+    return f"{stream.index}: {', '.join([stream.codec_context.name, *filter(None, tags)])}"
 
 
 def _signed(head: bytes) -> bool:
     return head.startswith(SIGNATURES) or head[4:8] == b"ftyp"
 
 
-def _declared_seconds(container: "InputContainer", head: bytes) -> float | None:
-    """The length that the file's header gives for its audio, or None where it gives none."""
-    form, stream = container.format.name, container.streams.audio[0]
+def _declared_seconds(
+    container: "InputContainer",
+    stream: "AudioStream",
+    head: bytes,
+    size: int,
+    read: float,
+    rate: int,
+) -> float | None:
+    """The length that the file's header gives for its audio, or None where it gives none.
+
+    `size` is the file's in bytes, `read` the seconds that were decoded, `rate` the source's in Hz.
+    """
+    form = container.format.name
     if form == "wav":
-        return _wav_seconds(head)
-    if form == "mp3" and not any(tag in head for tag in (b"Xing", b"Info", b"VBRI")):
+        return _wav_seconds(head, size, read)
+    if form == "mp3":
+        frames = _mp3_frames(head)
+        return None if frames is None else frames * (1152 if rate >= 32000 else 576) / rate
+    if form == MATROSKA:  # the end of the longest track; FFmpeg says the same of each
+        return None if container.duration is None else container.duration / 1_000_000
+    if form not in DECLARING or stream.duration is None or stream.time_base is None:
         return None
-    if form != "mp3" and form not in DECLARING:
-        return None
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    if container.duration is not None and len(container.streams) == 1:
-        return container.duration / 1_000_000
-    return None
+    return float(stream.duration * stream.time_base)
 
 
-def _wav_seconds(head: bytes) -> float | None:
-    """From the sizes that a WAV declares; FFmpeg puts the file's own in their place."""
-    sizes: dict[bytes, int] = {}
-    at, bytes_per_second = 12, 0
-    while at + 8 <= len(head) and b"data" not in sizes:
-        name, size = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], "little")
-        if name == b"fmt ":
-            bytes_per_second = int.from_bytes(head[at + 16 : at + 20], "little")
-        sizes[name] = size
-        at += 8 + size + size % 2
-    size = sizes.get(b"data", 0)
+def _wav_seconds(head: bytes, size: int, read: float) -> float | None:
+    """By the share of the declared bytes that the file has: headers often give a wrong byte rate."""
+    at, length, large = 12, 0, 0
+    while at + 8 <= len(head):
+        name, length = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], "little")
+        if name == b"data":
+            break
+        if name == b"ds64":  # RF64's, for what 32 bits do not hold
+            large = int.from_bytes(head[at + 16 : at + 24], "little")
+        at += 8 + length + length % 2
+    else:
+        return None
+    if length == 0xFFFFFFFF and large:
+        length = large
     # What is written to a pipe has no size yet: 0, or about the largest of 31 or 32 bits.
-    streamed = not size or size > 0xFFFF0000 or 0x7FFF0000 < size < 0x80000000
-    return None if streamed or not bytes_per_second else size / bytes_per_second
+    elif not length or length > 0xFFFF0000 or 0x7FFF0000 < length < 0x80000000:
+        return None
+    return read * max(1.0, length / max(1, size - at - 8))
+
+
+def _mp3_frames(head: bytes) -> int | None:
+    """The number of frames in the header of Xing, LAME or Fraunhofer, which is the first frame.
+
+    FFmpeg's own figure may be a guess by bit rate, and does not say so.
+    """
+    start = 0
+    if head.startswith(b"ID3"):  # its size has 7 bits a byte
+        start = 10 + sum((byte & 0x7F) << 7 * (3 - at) for at, byte in enumerate(head[6:10]))
+    first = head[start : start + 2048]
+    for name, place, always in ((b"Xing", 8, False), (b"Info", 8, False), (b"VBRI", 14, True)):
+        at = first.find(name)
+        if at >= 0 and (always or first[at + 7] & 1):
+            return int.from_bytes(first[at + place : at + place + 4], "big")
+    return None

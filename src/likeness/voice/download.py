@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from hashlib import sha256
+from io import StringIO
 from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -16,6 +17,7 @@ from pydantic import Field
 from tqdm import tqdm
 
 from likeness.common import figures
+from likeness.common.errors import LikenessError
 from likeness.common.io import digest, link, read_json, write_json
 from likeness.common.manifest import (
     Rejection,
@@ -25,11 +27,14 @@ from likeness.common.manifest import (
 )
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
+from likeness.voice.listing import LONGEST
 from likeness.voice.rows import Download
 
 T = TypeVar("T")
 
-REASONS = ("rate_limited", "connection", "unavailable")
+REASONS = ("rate_limited", "connection", "sign_in", "live", "unavailable")
+PASSING = ("rate_limited", "connection")  # what may be otherwise the next time
+ENDLESS = 3600.0  # seconds after which a file that declares no length is taken for a live stream
 # What is kept of yt-dlp's description: no addresses that expire, no counters that move.
 DESCRIPTION = (
     "id",
@@ -52,6 +57,8 @@ DESCRIPTION = (
     "_version",
 )
 RATE_LIMIT = re.compile(r"rate.?limit|too many requests|HTTP Error 429", re.IGNORECASE)
+SIGN_IN = re.compile(r"sign in|log ?in|--cookies", re.IGNORECASE)
+PROGRAMS = re.compile(r"\bff(mpeg|probe)\b", re.IGNORECASE)  # missing now, missing the next time
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -62,6 +69,7 @@ class VoiceDownload(Section):
     backoff_seconds: Annotated[float, Field(ge=0)]
     rate_limit_seconds: Annotated[float, Field(ge=0)]
     max_wait_seconds: Annotated[float, Field(ge=0)]
+    cookies: str
     pause_seconds: Annotated[float, Field(ge=0)]
     max_rejected_share: Annotated[float, Field(ge=0, le=1)]
 
@@ -78,6 +86,7 @@ def download(
     Raises:
         LikenessError: more than `max_rejected_share` of the URLs were rejected.
     """
+    cookies = read_cookies(cfg.cookies)
     shelf = Shelf(rt.scratch("voice_download", sha256(cfg.format.encode()).hexdigest()[:12]))
     waiting = list(dict.fromkeys(cfg.urls))
     seen = set(waiting)
@@ -89,7 +98,7 @@ def download(
             row = shelf.find(url)
             if row is None:
                 try:
-                    found = patiently(partial(fetch, url, cfg.format, shelf, bar), cfg, rt)
+                    found = patiently(partial(fetch, url, cfg.format, cookies, shelf, bar), cfg, rt)
                 except Failure as failure:
                     rejected.append(Rejection(id=url, reason=failure.reason, value=failure.message))
                     bar.update()
@@ -139,12 +148,31 @@ class Shelf:
         self._by_id[row.id] = row
 
 
-def fetch(url: str, form: str, shelf: Shelf, bar: Any) -> Download | list[str]:
-    """The row of what is at `url`, fetched if the shelf has it not; or a playlist's URLs."""
+def read_cookies(path: str) -> str:
+    """The text of a file of cookies, read once as yt-dlp would write to it; empty without a path."""
+    try:
+        return Path(path).read_text(encoding="utf-8") if path else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise LikenessError(
+            f"params.yaml: voice_download.cookies: {path}: cannot be read ({error}); it must be a "
+            "cookies.txt that a browser's add-on exported"
+        ) from error
+
+
+def fetch(url: str, form: str, cookies: str, shelf: Shelf, bar: Any) -> Download | list[str]:
+    """The row of what is at `url`, fetched if the shelf has it not; or a playlist's URLs.
+
+    Raises:
+        Failure: it is a live stream, which has no end.
+    """
     from yt_dlp import YoutubeDL
 
     def show(state: dict[str, Any]) -> None:
         bar.set_postfix_str(f"{state.get('downloaded_bytes', 0) / 1e6:.1f} MB")
+        length = state.get("total_bytes") or state.get("total_bytes_estimate")
+        if state["status"] == "downloading" and not length and state.get("elapsed", 0) > ENDLESS:
+            Path(state["tmpfilename"]).unlink(missing_ok=True)
+            raise Failure("live", f"no end after {ENDLESS:.0f} s and no length declared", None)
 
     options: dict[str, Any] = {
         "format": form,
@@ -163,19 +191,25 @@ def fetch(url: str, form: str, shelf: Shelf, bar: Any) -> Download | list[str]:
         "updatetime": False,
         "js_runtimes": {"deno": {}, "node": {}},
     }
-    with YoutubeDL(options) as client:
+
+    def begin(**more: Any) -> YoutubeDL:  # who reads the cookies writes them too
+        return YoutubeDL({**options, **more, "cookiefile": StringIO(cookies) if cookies else None})
+
+    with begin() as client:
         found = client.extract_info(url, download=False)
     if "entries" in found:
         return [entry.get("url") or entry["webpage_url"] for entry in found["entries"]]
+    if found.get("live_status") in ("is_live", "is_upcoming", "post_live"):
+        raise Failure("live", "a live stream; ask for it when it is over", None)
     address = found.get("webpage_url") or url
     # Sites name their items; a bare file's id is only the end of its address.
-    name = f"{found['extractor_key']}-{found['id']}-{sha256(address.encode()).hexdigest()[:6]}"
-    name = re.sub(r"[^\w-]+", "_", name)
+    name = re.sub(r"[^\w-]+", "_", f"{found['extractor_key']}-{found['id']}")
+    name = name.encode()[:LONGEST].decode(errors="ignore")
+    name += f"-{sha256(address.encode()).hexdigest()[:6]}"
     known = shelf.find(name)
     if known is not None:
         return known
-    options["outtmpl"] = f"{shelf.folder}/media/{name}.%(ext)s"
-    with YoutubeDL(options) as client:
+    with begin(outtmpl=f"{shelf.folder}/media/{name}.%(ext)s") as client:
         done = client.process_ie_result(found, download=True)
         info = client.sanitize_info(done, remove_private_keys=True)
     media = Path(done["requested_downloads"][0]["filepath"])
@@ -212,7 +246,7 @@ class Failure(Exception):
     """Why a URL could not be fetched.
 
     Attributes:
-        reason: `rate_limited` and `connection` may pass, `unavailable` does not.
+        reason: `rate_limited` and `connection` may pass; `sign_in`, `live` and `unavailable` do not.
         wait: seconds that the site asks for, if it does.
     """
 
@@ -234,7 +268,7 @@ def patiently(act: Callable[[], T], cfg: VoiceDownload, rt: Runtime) -> T:
             return act()
         except YoutubeDLError as error:
             failure = understand(error)
-            if failure.reason == "unavailable" or attempt == cfg.retries:
+            if failure.reason not in PASSING or attempt == cfg.retries:
                 raise failure from error
             wait = seconds_to_wait(failure, attempt, cfg)
             rt.log(f"voice_download: {failure.message}; again in {wait:.0f} s")
@@ -260,10 +294,15 @@ def understand(error: BaseException) -> Failure:
     wait = _retry_after(answer.response.headers.get("Retry-After")) if answer else None
     if (answer and answer.status == 429) or RATE_LIMIT.search(message):
         return Failure("rate_limited", message, wait)
+    if SIGN_IN.search(message):
+        advice = "give it the cookies of a browser that is signed in: voice_download.cookies"
+        return Failure("sign_in", f"{message} ({advice})", None)
     if answer:
         passes = answer.status >= 500
     elif any(isinstance(one, TransportError) for one in chain):
         passes = True  # yt-dlp calls these expected too
+    elif PROGRAMS.search(message):
+        passes = False
     else:
         passes = not any(isinstance(one, ExtractorError) and one.expected for one in chain)
     return Failure("connection" if passes else "unavailable", message, wait)

@@ -13,8 +13,10 @@ from likeness.common.errors import LikenessError
 from likeness.common.estimates import Estimate, difference, ratio, rounded
 from likeness.common.io import write_bytes, write_json, write_text
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
+from likeness.common.needs import check_needs
 from likeness.common.runtime import Runtime
 from likeness.voice.measure import hear_files, rate_files
+from likeness.voice.needs import ADVICE, NEEDS
 from likeness.voice.rows import EvaluatedSpeech, Speech, Utterance
 from likeness.voice.samples import encode_mp3
 from likeness.voice.speaker import centroid_similarities, embed_files
@@ -125,11 +127,7 @@ def check_pairs(
     dataset: Path, test: Sequence[Utterance], synthesized: Path, spoken: Sequence[Speech]
 ) -> None:
     """Raise `LikenessError` at the first clip without its text, and text without its clip."""
-    if len(test) < 2:
-        raise LikenessError(
-            f"{dataset}: {len(test)} test clips; two and more make a ceiling. Use more recordings, or "
-            "other shares in voice_dataset"
-        )
+    check_needs(str(dataset), NEEDS, {"test": len(test)}, ADVICE)
     for row in test:
         if not (dataset / row.file_name).is_file():
             raise LikenessError(f"{dataset}: {row.id} has no clip; run voice_dataset again")

@@ -1,6 +1,8 @@
 """The level of a recording over time, and the pauses in it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -28,14 +30,27 @@ class Pause:
 
 def frame_levels(samples: Array, rate: int) -> Array:
     """Level of each frame in dB of full scale, not below `FLOOR`; frame i is centred at i * `HOP`."""
+    return levels_of([samples], rate)
+
+
+def levels_of(parts: Iterable[Array], rate: int) -> Array:
+    """`frame_levels` of a recording whose samples come part by part and are never held whole."""
     half = round(WINDOW * rate / 2)
-    energy = np.pad(samples.astype(np.float64), half) ** 2
-    total = np.concatenate([[0.0], np.cumsum(energy)])
-    # Not a fixed number of samples a frame: 220 in place of 220.5 is 8 s late after an hour.
-    at = np.arange(0, len(samples), HOP * rate).astype(int)
-    # Differences of a long sum can be a rounding error below zero.
-    power = np.maximum(total[at + 2 * half] - total[at], 0) / (2 * half)
-    return np.asarray(10 * np.log10(np.maximum(power, 10 ** (FLOOR / 10))))
+    levels, number = [np.empty(0)], 0
+    kept, first = np.zeros(half), 0  # padded on both ends; `first` is the index of what is kept
+    for part in chain(parts, [np.zeros(half)]):
+        kept = np.concatenate([kept, part])
+        total = np.concatenate([[0.0], np.cumsum(np.square(kept, dtype=np.float64))])
+        # Not a fixed number of samples a frame: 220 in place of 220.5 is 8 s late after an hour.
+        ready = range(number, int((first + len(kept)) / (HOP * rate)) + 1)
+        at = (np.array(ready, int) * (HOP * rate)).astype(int) - first
+        at = at[at + 2 * half < len(kept)]
+        power = (total[at + 2 * half] - total[at]) / (2 * half)
+        levels.append(10 * np.log10(np.maximum(power, 10 ** (FLOOR / 10))))
+        number += len(at)
+        done = max(0, int(number * HOP * rate) - first)
+        kept, first = kept[done:], first + min(done, len(kept))
+    return np.concatenate(levels)
 
 
 def find_pauses(levels: Array, min_pause: float) -> list[Pause]:

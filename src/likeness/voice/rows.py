@@ -35,6 +35,7 @@ class Recording(Row):
         file_name: `audio/<id>.flac`, 16 bit.
         source: path of the original under its folder.
         container, codec, source_rate, source_channels: of the original; the rate is in Hz.
+        other_tracks: its audio tracks that are not taken, as `1: aac, por, Commentary`.
         loudness: of the original, in LUFS (ITU-R BS.1770); `gain_db` was added to it.
     """
 
@@ -44,6 +45,7 @@ class Recording(Row):
     codec: str
     source_rate: int
     source_channels: int
+    other_tracks: list[str]
     seconds: float
     loudness: float
     gain_db: float

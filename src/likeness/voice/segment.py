@@ -1,31 +1,39 @@
 """From recordings as they come to one form of audio, and where in it somebody speaks."""
 
-import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
 from likeness.common import figures
-from likeness.common.errors import LikenessError
-from likeness.common.items import map_items
+from likeness.common.items import Stored, map_all, map_items
 from likeness.common.manifest import (
     Rejection,
     check_rejected_share,
     count_reasons,
-    read_manifest,
     write_manifest,
 )
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
-from likeness.voice.rows import SCRIPT, Download, Recording, Region
+from likeness.voice.listing import list_recordings, source_of, told
+from likeness.voice.prints import print_recordings, shared_frames
+from likeness.voice.rows import Recording, Region
 from likeness.voice.vad import segment_recordings
 
-REASONS = ("empty_file", "not_audio", "truncated", "too_short", "no_speech", "duplicate", "error")
+REASONS = (
+    "empty_file",
+    "not_audio",
+    "truncated",
+    "not_finite",
+    "too_short",
+    "no_speech",
+    "duplicate",
+    "error",
+)
+COPIED = 0.75  # share of the shorter of two recordings from which it is a copy of the other
 
 
 class VoiceSegment(Section):
@@ -51,34 +59,38 @@ def segment(
 ) -> dict[str, float]:
     """Open every recording and find the speech in it.
 
-    Each file of `recordings` but `script.jsonl` counts as one, and each row of the manifest in
-    `downloads`. Writes to `out_dir`: `audio/` (FLAC), `manifest.jsonl` (a `Recording` a row),
-    `regions.jsonl` (a `Region` a row) and `rejected.jsonl`; to `plots_dir`: timelines and lengths.
+    Each file of `recordings` that is not hidden and no text, cover or playlist counts as one, and
+    each row of the manifest in `downloads`. Writes to `out_dir`: `audio/` (FLAC), `manifest.jsonl`
+    (a `Recording` a row), `regions.jsonl` (a `Region` a row) and `rejected.jsonl`; to `plots_dir`:
+    timelines and lengths.
 
     Raises:
         LikenessError: no recordings, none with speech, or more than `max_rejected_share` rejected.
     """
-    sources = list_recordings(recordings, downloads)
+    sources, beside = list_recordings(recordings, downloads)
+    if beside:
+        rt.log(f"voice_segment: {recordings}: {told(beside)} beside the recordings are left alone")
     listen = partial(segment_recordings, **cfg.model_dump(exclude={"max_rejected_share"}))
     # FFmpeg knows headerless formats by the end of their name, so that is part of the content.
     payloads = {
         name: {"path": path, "suffix": path.suffix.lower()} for name, path in sources.items()
     }
     stored, rejected = map_items(listen, payloads, what="voice_segment", rt=rt, workers=rt.workers)
+    copies = find_copies(stored, {name: path.stat().st_size for name, path in sources.items()}, rt)
+    rejected += [Rejection(id=name, reason="duplicate", value=of) for name, of in copies.items()]
     kept: list[Recording] = []
     regions: list[Region] = []
-    first: dict[str, str] = {}
     for name, item in stored.items():
+        if name in copies:
+            continue
         record = dict(item.record)
         spans = record.pop("regions")
-        original = first.setdefault(record.pop("sha256"), name)
-        if original != name:
-            rejected.append(Rejection(id=name, reason="duplicate", value=original))
-            continue
-        source = _source(sources[name], recordings, downloads)
+        source = source_of(sources[name], recordings, downloads)
         file_name = f"audio/{name}.flac"
         item.link("audio.flac", out_dir / file_name)
         kept.append(Recording(id=name, file_name=file_name, source=source, **record))
+        if tracks := record["other_tracks"]:
+            rt.log(f"voice_segment: {source}: audio tracks that are not taken: {'; '.join(tracks)}")
         regions += [
             Region(id=f"{name}-{number:04d}", recording=name, start=start, end=end)
             for number, (start, end) in enumerate(spans, start=1)
@@ -103,42 +115,36 @@ def segment(
     }
 
 
-def list_recordings(recordings: Path, downloads: Path) -> dict[str, Path]:
-    """Every file that should be a recording, by the id made of its name.
+def find_copies(
+    stored: Mapping[str, Stored], sizes: Mapping[str, int], rt: Runtime
+) -> dict[str, str]:
+    """The recordings that are another's in some other form, each with the one that is kept.
 
-    Raises:
-        LikenessError: the folder is not there, or there is nothing in either.
+    Three quarters of the shorter one must be in the other. The longer is kept, and of two of one
+    length the larger file, which was compressed less.
     """
-    if not recordings.is_dir():
-        raise LikenessError(f"{recordings}: no such folder; inputs.recordings names it")
-    stems = {
-        path: path.relative_to(recordings).with_suffix("").as_posix()
-        for path in recordings.rglob("*")
-        if path.is_file() and path.name != SCRIPT
+    audio = {name: item.folder / "audio.flac" for name, item in stored.items()}
+    found = map_all(
+        print_recordings,
+        audio,
+        problem="cannot be compared with others",
+        what="voice_prints",
+        rt=rt,
+        workers=rt.workers,
+    )
+    prints = {
+        name: np.frombuffer(item.read("prints.u32"), "<u4").astype(np.uint32)
+        for name, item in found.items()
     }
-    fetched = read_manifest(downloads / "manifest.jsonl", Download)
-    stems |= {downloads / row.file_name: row.id for row in fetched}
-    if not stems:
-        raise LikenessError(f"{recordings}: no files; put recordings there, of any audio format")
-    slugs = {path: _slug(stem) for path, stem in stems.items()}
-    shared = Counter(slugs.values())
-    named: dict[str, Path] = {}
-    for path, slug in slugs.items():
-        # `a.wav` and `a.mp3` are two recordings.
-        source = _source(path, recordings, downloads)
-        mark = f"-{sha256(source.encode()).hexdigest()[:6]}" if shared[slug] > 1 else ""
-        named[slug + mark] = path
-    return dict(sorted(named.items()))
-
-
-def _source(path: Path, recordings: Path, downloads: Path) -> str:
-    """The path under whichever of the folders it is in."""
-    folder = recordings if path.is_relative_to(recordings) else downloads
-    return path.relative_to(folder).as_posix()
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^\w-]+", "_", name).strip("_") or "recording"
+    copies: dict[str, str] = {}
+    for pair, frames in sorted(shared_frames(prints).items()):
+        shorter, longer = sorted(map(len, map(prints.__getitem__, pair)))
+        if frames >= COPIED * shorter and not copies.keys() & set(pair):
+            lengths = {name: len(prints[name]) for name in pair}
+            rank = sizes if frames >= COPIED * longer else lengths
+            copy, kept = sorted(pair, key=lambda name: (rank[name], name == pair[0]))
+            copies[copy] = kept
+    return copies
 
 
 def _draw(plots_dir: Path, recordings: Sequence[Recording], regions: Sequence[Region]) -> None:

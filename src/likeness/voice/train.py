@@ -21,6 +21,7 @@ from likeness.common.manifest import (
     read_manifest,
     write_manifest,
 )
+from likeness.common.needs import check_needs
 from likeness.common.precision import Precision
 from likeness.common.runtime import Runtime
 from likeness.common.sampling import evenly
@@ -29,6 +30,7 @@ from likeness.voice.audio import read, resample
 from likeness.voice.codes import RATE, release_dvaes
 from likeness.voice.examples import REASONS, encode_rows
 from likeness.voice.listening import Listener
+from likeness.voice.needs import ADVICE, NEEDS
 from likeness.voice.own_codes import fit_codes, guide
 from likeness.voice.rows import Utterance, choose_references
 from likeness.voice.speaker import embed_files
@@ -126,10 +128,7 @@ def train(
     usable = [row for row in rows if row.id in examples]
     val = [row for row in usable if row.split == "val"]
     references = [dataset / row.file_name for row in choose_references(usable, cfg.references)]
-    if not val or not references:
-        raise LikenessError(
-            f"{dataset}: nothing to train or to validate on; run voice_dataset again"
-        )
+    check_needs(str(dataset), NEEDS, {"train": len(usable) - len(val), "val": len(val)}, ADVICE)
     clips = {row.id: dataset / row.file_name for row in usable}
     fitted = fit_codes(
         base,

@@ -1,19 +1,24 @@
-"""A recording brought to one loudness, and where in it somebody speaks (voice activity detection)."""
+"""A recording brought to one loudness, and where in it somebody speaks (voice activity detection).
+
+A recording is decoded twice, once to be measured and once to be written, and never held whole: three
+hours of it are a gigabyte of samples.
+"""
 
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
 
 from likeness.common.result import Rejected, Result
-from likeness.voice.audio import encode, resample
-from likeness.voice.decode import UnreadableAudio, decode
+from likeness.voice.audio import read
+from likeness.voice.decode import Decoding, Source, UnreadableAudio, examine
+from likeness.voice.streams import FlacWriter
 
 Array = np.ndarray
 Span = tuple[float, float]
 
 VAD_RATE = 16000  # Hz, what Silero's model hears
+LISTENED = 600 * VAD_RATE  # samples that it hears at a time
 QUIET = 0.2  # seconds of the quiet spot at which a long stretch is cut
 
 
@@ -33,57 +38,60 @@ def segment_recordings(
     outcomes: list[Result | Rejected] = []
     for payload in payloads:
         try:
-            decoded = decode(payload["path"], sample_rate)
+            source = examine(payload["path"], sample_rate)
         except UnreadableAudio as error:
             outcomes.append(Rejected(error.reason, error.value))
             continue
-        seconds = len(decoded.samples) / sample_rate
-        if seconds < min_recording_seconds:
-            outcomes.append(Rejected("too_short", round(seconds, 3), min_recording_seconds))
+        if source.seconds < min_recording_seconds:
+            outcomes.append(Rejected("too_short", round(source.seconds, 3), min_recording_seconds))
             continue
-        level = integrated_loudness(decoded.samples, sample_rate)
-        if level == -np.inf:  # digital silence, or below the meter's gate
+        if source.loudness == -np.inf:  # digital silence, or below the meter's gate
             outcomes.append(Rejected("no_speech", 0.0, min_speech_seconds))
             continue
-        gain_db = min(loudness - level, peak - decibels(np.abs(decoded.samples).max()))
-        samples = decoded.samples * 10 ** (gain_db / 20)
-        spans = speech_regions(
-            resample(samples, sample_rate, VAD_RATE),
-            threshold=vad_threshold,
-            min_speech_seconds=min_speech_seconds,
-            min_silence_seconds=min_silence_seconds,
+        gain_db = min(loudness - source.loudness, peak - decibels(source.peak))
+        audio, spans = _write(
+            payload["path"],
+            sample_rate,
+            source,
+            gain_db,
+            Listener(vad_threshold, min_speech_seconds, min_silence_seconds),
         )
         if not spans:
             outcomes.append(Rejected("no_speech", 0.0, min_speech_seconds))
             continue
-        audio = encode(samples, sample_rate, "FLAC")
         record = {
-            "container": decoded.container,
-            "codec": decoded.codec,
-            "source_rate": decoded.source_rate,
-            "source_channels": decoded.source_channels,
-            "seconds": round(seconds, 3),
-            "loudness": round(level, 2),
+            "container": source.container,
+            "codec": source.codec,
+            "source_rate": source.source_rate,
+            "source_channels": source.source_channels,
+            "other_tracks": source.other_tracks,
+            "seconds": round(source.seconds, 3),
+            "loudness": round(source.loudness, 2),
             "gain_db": round(gain_db, 2),
-            "sha256": sha256(audio).hexdigest(),
             "regions": [
                 [round(start, 3), round(end, 3)]
                 for span in spans
-                for start, end in split_long(span, samples, sample_rate, max_seconds)
+                for start, end in split_long(span, audio, max_seconds)
             ],
         }
         outcomes.append(Result(record, {"audio.flac": audio}))
     return outcomes
 
 
-def integrated_loudness(samples: Array, rate: int) -> float:
-    """Integrated loudness in LUFS (ITU-R BS.1770-4); -inf for silence and for less than 0.4 s."""
-    import pyloudnorm
+def _write(
+    path: Any, rate: int, source: Source, gain_db: float, listener: "Listener"
+) -> tuple[bytes, list[Span]]:
+    """The FLAC of a recording with a gain, and the speech in it."""
+    import soxr
 
-    meter = pyloudnorm.Meter(rate)
-    if len(samples) < meter.block_size * rate:
-        return float("-inf")
-    return float(meter.integrated_loudness(samples))
+    writer = FlacWriter(rate)
+    heard = soxr.ResampleStream(rate, VAD_RATE, 1, dtype="float32")
+    for block in Decoding(path, rate, source.channel):
+        samples = block * np.float32(10 ** (gain_db / 20))
+        writer.add(samples)
+        listener.add(heard.resample_chunk(samples))
+    listener.add(heard.resample_chunk(np.empty(0, np.float32), last=True))
+    return writer.close(), listener.close()
 
 
 def decibels(amplitude: float) -> float:
@@ -91,34 +99,59 @@ def decibels(amplitude: float) -> float:
     return 20 * float(np.log10(amplitude))
 
 
-def speech_regions(
-    samples: Array,
-    *,
-    threshold: float,
-    min_speech_seconds: float,
-    min_silence_seconds: float,
-) -> list[Span]:
-    """Stretches of speech in (N,) samples at `VAD_RATE`, by Silero VAD.
+class Listener:
+    """Stretches of speech in samples at `VAD_RATE` that come block by block, by Silero VAD.
 
     Args:
         threshold: probability of speech, 0 to 1, from which a stretch begins; it ends 0.15 lower.
         min_speech_seconds: shorter stretches are dropped.
         min_silence_seconds: shorter silences do not end a stretch.
     """
-    from faster_whisper.vad import VadOptions, get_speech_timestamps
 
-    options = VadOptions(
-        threshold=threshold,
-        min_speech_duration_ms=round(1000 * min_speech_seconds),
-        min_silence_duration_ms=round(1000 * min_silence_seconds),
-        speech_pad_ms=0,
-    )
-    found = get_speech_timestamps(samples, options)
-    return [(span["start"] / VAD_RATE, span["end"] / VAD_RATE) for span in found]
+    def __init__(
+        self, threshold: float, min_speech_seconds: float, min_silence_seconds: float
+    ) -> None:
+        from faster_whisper.vad import VadOptions
+
+        self.options = VadOptions(
+            threshold=threshold,
+            min_speech_duration_ms=round(1000 * min_speech_seconds),
+            min_silence_duration_ms=round(1000 * min_silence_seconds),
+            speech_pad_ms=0,
+        )
+        self.first = 0  # what was heard before what waits, in samples
+        self.waiting: list[Array] = []
+        self.spans: list[Span] = []
+
+    def add(self, samples: Array) -> None:
+        self.waiting.append(samples)
+        if sum(map(len, self.waiting)) >= LISTENED:
+            self._listen(last=False)
+
+    def close(self) -> list[Span]:
+        self._listen(last=True)
+        return self.spans
+
+    def _listen(self, *, last: bool) -> None:
+        from faster_whisper.vad import get_speech_timestamps
+
+        samples = np.concatenate(self.waiting)
+        found = get_speech_timestamps(samples, self.options)
+        heard = len(samples)
+        if not last and found and found[-1]["start"] > len(samples) / 2:
+            # The last stretch may go on, so it is heard again, with the silence before it.
+            before = found[-2]["end"] if len(found) > 1 else 0
+            heard = (before + found[-1]["start"]) // 2
+            found = found[:-1]
+        for span in found:
+            edges = ((self.first + span[edge]) / VAD_RATE for edge in ("start", "end"))
+            self.spans.append((next(edges), next(edges)))
+        self.first += heard
+        self.waiting = [samples[heard:]]
 
 
-def split_long(span: Span, samples: Array, rate: int, max_seconds: float) -> list[Span]:
-    """`span`, cut at its quietest spots until no part is longer than `max_seconds`.
+def split_long(span: Span, audio: bytes, max_seconds: float) -> list[Span]:
+    """`span` of an audio file, cut at its quietest spots until no part is longer than `max_seconds`.
 
     Speech without a pause is rare, and its quietest fifth of a second is where a cut does least
     harm. The spot is looked for in the middle half, so that the parts stay of use.
@@ -127,13 +160,12 @@ def split_long(span: Span, samples: Array, rate: int, max_seconds: float) -> lis
     if end - start <= max_seconds:
         return [span]
     quarter = (end - start) / 4
-    first = round((start + quarter) * rate)
-    middle = samples[first : round((end - quarter) * rate)].astype(np.float64)
+    middle, rate = read(audio, start + quarter, end - quarter)
     width = round(QUIET * rate)
-    energy = np.cumsum(np.square(middle))
+    energy = np.cumsum(np.square(middle.astype(np.float64)))
     quietest = int(np.argmin(energy[width:] - energy[:-width]))
-    cut = (first + quietest + width / 2) / rate
+    cut = (round((start + quarter) * rate) + quietest + width / 2) / rate
     return [
-        *split_long((start, cut), samples, rate, max_seconds),
-        *split_long((cut, end), samples, rate, max_seconds),
+        *split_long((start, cut), audio, max_seconds),
+        *split_long((cut, end), audio, max_seconds),
     ]

@@ -1,28 +1,41 @@
 """What Whisper hears of a recording: stretches of it as files at its rate."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from likeness.common.result import Result
-from likeness.voice.audio import encode, read, resample
+from likeness.voice.audio import encode
+from likeness.voice.streams import blocks
 
 Array = np.ndarray
 
 
 def cut_windows(payloads: Sequence[dict[str, Any]], *, rate: int) -> list[Result]:
-    """A file at `rate` Hz for each window: its pieces, one after the other."""
+    """A file at `rate` Hz for each window: its pieces, one after the other, in order of time."""
     results: list[Result] = []
     for payload in payloads:
-        heard = resample(*read(payload["audio"]), rate)
+        windows = payload["windows"]
+        pieces = _pieces(payload["audio"], rate, [span for window in windows for span in window])
         files = {
-            f"{at:05d}.flac": encode(_join(heard, rate, window), rate, "FLAC")
-            for at, window in enumerate(payload["windows"])
+            f"{at:05d}.flac": encode(
+                np.concatenate(list(islice(pieces, len(window)))), rate, "FLAC"
+            )
+            for at, window in enumerate(windows)
         }
         results.append(Result({"windows": len(files)}, files))
     return results
 
 
-def _join(samples: Array, rate: int, spans: Sequence[tuple[float, float]]) -> Array:
-    return np.concatenate([samples[round(s * rate) : round(e * rate)] for s, e in spans])
+def _pieces(audio: Path, rate: int, spans: Sequence[tuple[float, float]]) -> Iterator[Array]:
+    """The samples of each span, in seconds, of a recording that is never held whole."""
+    parts = blocks(audio, rate)
+    kept, first = np.empty(0, np.float32), 0
+    for start, end in ((round(start * rate), round(end * rate)) for start, end in spans):
+        while first + len(kept) < end and (part := next(parts, None)) is not None:
+            kept = np.concatenate([kept, part])
+        kept, first = kept[start - first :], start
+        yield kept[: end - start]
