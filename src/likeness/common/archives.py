@@ -20,17 +20,11 @@ def read_archive(path: Path, device: str = "cpu") -> Any:
         raise LikenessError(f"{path}: no such file; {AGAIN}")
     try:
         return torch.load(path, map_location=device, weights_only=True)
-    except pickle.UnpicklingError as error:
-        if zipfile.is_zipfile(path):
+    except Exception as error:  # pickle's, zip's and torch's have no common base
+        if isinstance(error, pickle.UnpicklingError) and zipfile.is_zipfile(path):
             raise LikenessError(
                 f"{path}: holds more than weights; delete the folder, and likeness fetch brings the "
                 "published one without its pickled config"
             ) from error
-        raise _broken(path, error) from error
-    except Exception as error:  # pickle's, zip's and torch's have no common base
-        raise _broken(path, error) from error
-
-
-def _broken(path: Path, error: Exception) -> LikenessError:
-    why, _, _ = one_line(error).partition(". ")  # PyTorch goes on for a page
-    return LikenessError(f"{path}: not an archive of PyTorch's ({why}); {AGAIN}")
+        why, _, _ = one_line(error).partition(". ")  # PyTorch goes on for a page
+        raise LikenessError(f"{path}: not an archive of PyTorch's ({why}); {AGAIN}") from error

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-AGAIN = "run its stage of models/dvc.yaml, or `likeness fetch` it, again"  # for a broken model
+AGAIN = "run its stage of models/dvc.yaml, or likeness fetch it, again"  # for a broken model
 
 
 class LikenessError(Exception):

@@ -3,13 +3,15 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import Any, TypeVar
 
 from likeness.common.errors import LikenessError
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -41,12 +43,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise LikenessError(f"{path}: no such file; run the stage that writes it") from error
-    except ValueError as error:
-        raise LikenessError(f"{path}: not JSON ({error})") from error
+    return _parsed(path, json.loads)
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
@@ -54,14 +51,17 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    # Not splitlines(): it also splits at separators that JSON strings may hold.
+    return _parsed(path, lambda text: [json.loads(line) for line in text.split("\n") if line])
+
+
+def _parsed(path: Path, parse: Callable[[str], T]) -> T:
     try:
-        # Not splitlines(): it also splits at separators that JSON strings may hold.
-        lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
-        return [json.loads(line) for line in lines if line]
+        return parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise LikenessError(f"{path}: no such file; run the stage that writes it") from error
     except ValueError as error:
-        raise LikenessError(f"{path}: not JSON lines ({error})") from error
+        raise LikenessError(f"{path}: not JSON ({error})") from error
 
 
 def link(source: Path, destination: Path) -> None:

@@ -29,7 +29,7 @@ def normal(name: str) -> str:
 
 
 def locked_versions(lock: Path) -> dict[str, str]:
-    """Versions by normalised name, from a file of `name==version; marker` lines, where the marker holds here."""
+    """Versions by normalised name, from `name==version; marker` lines whose marker holds here."""
     lines = (line.partition("#")[0].strip() for line in lock.read_text().splitlines())
     pins = [Requirement(line) for line in lines if line]
     here = [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]

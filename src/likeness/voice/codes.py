@@ -127,7 +127,6 @@ def use_griffin_lim(model: Any, base: Path, device: str, fitted: Path | None) ->
         if not len(codes):
             return latents.new_zeros(1, 1, CODE)
         wave = griffin_lim(dvae.decode(codes[None])[0][0], stats)
-        spoken: torch.Tensor = resample(wave, RATE, rate)
-        return spoken[None, None]
+        return torch.as_tensor(resample(wave, RATE, rate))[None, None]
 
     model.hifigan_decoder.forward = torch.inference_mode()(forward)
