@@ -270,7 +270,7 @@ def test_other_texts_and_missing_sentences_are_errors(
     with pytest.raises(LikenessError, match="u3 is missing in base"):
         run(inputs, tmp_path / "out", rt)
     write_manifest(inputs["dataset"] / "manifest.jsonl", rows[:5])
-    with pytest.raises(LikenessError, match="1 test clips; two and more"):
+    with pytest.raises(LikenessError, match="1 in the test split, and voice_evaluate needs 2"):
         run(inputs, tmp_path / "out", rt)
 
 

@@ -90,7 +90,7 @@ def test_a_script_is_read_and_further_keys_left_alone(tmp_path: Path) -> None:
     [
         ('{"file": "a.wav", "start": 0.5, "end": 2}', "script.jsonl:1: text: Field required"),
         ('{"file": "a", "start": "0", "end": 2, "text": ""}', "script.jsonl:1: start: .*got '0'"),
-        ("text", "not JSON lines"),
+        ("text", "not JSON"),
     ],
 )
 def test_a_wrong_script_is_one_line(tmp_path: Path, line: str, says: str) -> None:
