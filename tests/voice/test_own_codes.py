@@ -230,7 +230,7 @@ def test_a_text_is_read_several_times_and_known_ones_not_again(
     assert list(first) == ["u0", "u1"]
     dvae, _ = load_dvae(tiny_xtts, "cpu")
     for readings in first.values():
-        assert len(readings) == module.READINGS
+        assert len(readings) == base_codes.READINGS
         assert len({tuple(one.tolist()) for one in readings}) > 1
         assert all(0 <= int(code) < dvae.num_tokens for one in readings for code in one)
     monkeypatch.setattr(module, "SHORTEST", 10_000)
@@ -283,7 +283,7 @@ def test_guided_codes_follow_both_the_sound_and_the_text(
     with torch.inference_mode():
         vectors, book = dvae.encoder(mel[None])[0].T, dvae.codebook.embed
         distances = torch.cdist(vectors[None], book.T[None])[0].square()
-        distances = module.SOUND * distances / distances.min(dim=1).values.mean()
+        distances = base_codes.SOUND * distances / distances.min(dim=1).values.mean()
         ids = gpt.compute_embeddings(latents, torch.tensor([one.tokens]))
         ids = torch.cat([ids, found[None, :at]], dim=1)
         logits = gpt.gpt_inference(input_ids=ids, return_dict=True).logits[0, -1]
