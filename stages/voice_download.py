@@ -1,4 +1,4 @@
-"""URLs in; recordings, their descriptions and what could not be fetched out."""
+"""URLs in; recordings, their descriptions and a list of failures out."""
 
 from collections.abc import Sequence
 

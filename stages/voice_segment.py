@@ -1,4 +1,4 @@
-"""Recordings in; mono audio of one loudness and the regions of speech in it out."""
+"""Recordings in; loudness-normalised mono audio and the regions of speech in it out."""
 
 from collections.abc import Sequence
 

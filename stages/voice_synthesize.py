@@ -1,4 +1,4 @@
-"""Test sentences and a text list in; the same sentences spoken by base and by tuned out."""
+"""Test sentences and a text list in; the same, spoken by the base and by the tuned voice, out."""
 
 from collections.abc import Sequence
 

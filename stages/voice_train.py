@@ -1,4 +1,4 @@
-"""A dataset and a base XTTS in; a LoRA adapter, the voice and samples of every epoch out."""
+"""A dataset and a base XTTS in; a LoRA adapter, the voice, and samples of every epoch out."""
 
 from collections.abc import Sequence
 

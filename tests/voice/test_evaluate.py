@@ -263,7 +263,7 @@ def test_other_texts_and_missing_sentences_are_errors(
         row.model_copy(update={"normalized": "Other."}) if row.id == "u5" else row for row in rows
     ]
     write_manifest(inputs["dataset"] / "manifest.jsonl", changed)
-    with pytest.raises(LikenessError, match="base/u5-0 says another text"):
+    with pytest.raises(LikenessError, match="base/u5-0 has a different text"):
         run(inputs, tmp_path / "out", rt)
     more = [*rows[:3], utterance(3, split="test"), *rows[4:]]
     write_manifest(inputs["dataset"] / "manifest.jsonl", more)

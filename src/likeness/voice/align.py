@@ -1,4 +1,4 @@
-"""Which moment of one reading of a text is which moment of another, by dynamic time warping."""
+"""Matches the frames of two readings of the same text, by dynamic time warping."""
 
 from dataclasses import dataclass
 
@@ -6,29 +6,29 @@ import numpy as np
 
 Array = np.ndarray
 
-CEPSTRA = 20  # of a frame, without the first
+CEPSTRA = 20  # features of a frame: 19 cepstra (all but the first) and its mean level
 ENERGY = 3.0  # weight of a frame's mean level beside its cepstra
-SPAN = 2  # frames before and after, between which a frame's change is taken
-DIAGONAL = 2.0  # weight of a step in both readings at once (Sakoe, Chiba 1978)
+SPAN = 2  # a frame's change is the difference between this many frames after and before it
+DIAGONAL = 2.0  # weight of a step that advances both readings (Sakoe and Chiba 1978)
 
 
 @dataclass(frozen=True)
 class Level:
-    """The mean and the deviation (bands,) of a voice's log-mels."""
+    """Mean and standard deviation, both (bands,), of a voice's log-mels."""
 
     mean: Array
     std: Array
 
 
 def level(mels: Array) -> Level:
-    """Of log-mels (bands, T)."""
+    """The `Level` of log-mels (bands, T)."""
     return Level(mels.mean(axis=1), mels.std(axis=1).clip(min=1e-3))
 
 
 def features(mel: Array, voice: Level) -> Array:
-    """What is compared of log-mels (bands, T), (T, 2 * CEPSTRA): mel cepstra, level, and their changes.
+    """Features (T, 2 * CEPSTRA) of log-mels (bands, T): mel cepstra, mean level, and their changes.
 
-    Each band in deviations of its own voice, so that two voices with other spectra can be compared.
+    Each band is standardised for its voice, so that voices with different spectra can be compared.
     """
     from scipy.fft import dct
 
@@ -40,11 +40,11 @@ def features(mel: Array, voice: Level) -> Array:
 
 
 def align(said: Array, heard: Array) -> tuple[float, Array, Array]:
-    """Stretch one reading to another, both as `features` (T, D) and (U, D).
+    """Align two readings, given as `features` (T, D) and (U, D).
 
     Returns:
-        The mean distance along the path, per frame of both; for each frame of `said` the place (T,)
-        in `heard`, which may lie between two frames; and the distance (T,) there.
+        The distance along the path divided by T + U; for each frame of `said` its position (T,) in
+        frames of `heard`, which may be fractional; and the distance (T,) at that position.
     """
     from librosa.sequence import dtw
     from scipy.spatial.distance import cdist
@@ -58,7 +58,7 @@ def align(said: Array, heard: Array) -> tuple[float, Array, Array]:
 
 
 def stretched(mel: Array, places: Array) -> Array:
-    """The log-mels (bands, T) that stand at places (T,) of (bands, U)."""
+    """Log-mels (bands, U) interpolated at fractional frame positions (T,), as (bands, T)."""
     before = np.floor(places).astype(int)
     after = (before + 1).clip(max=mel.shape[1] - 1)
     share = (places - before).astype(mel.dtype)

@@ -1,4 +1,4 @@
-"""Clips as the dataset has them, and copies whose speed, noise and gain differ, but no word."""
+"""Converts clips to the dataset's WAV format, and makes copies with other speed, noise and gain."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,8 +11,8 @@ from likeness.voice.audio import encode, read, resample
 
 Array = np.ndarray
 
-NOISE_RANGE = 15.0  # dB over which the noise of clips is spread
-PEAK = 0.99  # of full scale; no clip gets louder
+NOISE_RANGE = 15.0  # dB, width of the range from which signal-to-noise ratios are drawn
+PEAK = 0.99  # of full scale; a copy that exceeds it is scaled down
 
 
 def convert_clips(paths: Sequence[Path], *, sample_rate: int) -> list[Result]:
@@ -28,7 +28,7 @@ def augment_clips(
     noise_db: float,
     gain_db: float,
 ) -> list[Result]:
-    """The same for a varied copy of each `audio`, drawn with its `seed`."""
+    """As `convert_clips`, for a varied copy of each payload's `audio`, drawn with its `seed`."""
     results = []
     for payload in payloads:
         varied = augment(
@@ -59,13 +59,13 @@ def augment(
     """A varied copy of (N,) samples; the same seed gives the same copy.
 
     Args:
-        samples: -1 to 1.
-        rate: Hz.
-        seed: of all draws.
-        speed: the tempo changes by up to this share, and the pitch with it, as by resampling
+        samples: from -1 to 1.
+        rate: in Hz.
+        seed: for all random draws.
+        speed: tempo and pitch change together by up to this fraction, through resampling
             (Ko et al. 2015, "Audio augmentation for speech recognition").
-        noise_db: white noise is added at this signal-to-noise ratio or up to 15 dB below it.
-        gain_db: the level changes by up to this, to either side.
+        noise_db: white noise is added at this signal-to-noise ratio or one up to 15 dB higher.
+        gain_db: the level changes by at most this much, up or down.
     """
     import soxr
 

@@ -1,4 +1,4 @@
-"""The codes that a base's language model gives to a text: read aloud, or guided by a clip of it."""
+"""Codes that a base's language model predicts for a text: sampled freely, or guided by a clip."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +14,8 @@ from likeness.voice.xtts import load_xtts, voice_of
 if TYPE_CHECKING:
     import torch
 
-READINGS = 6  # of a text; the one nearest to the clip is learnt from
-SOUND = 0.5  # weight of a code's distance beside its log-probability
+READINGS = 6  # samples of each text; training takes the one nearest to the clip
+SOUND = 0.5  # weight of a code's distance relative to its log-probability
 
 
 def read_texts(
@@ -26,7 +26,7 @@ def read_texts(
     settings: dict[str, float],
     device: str,
 ) -> list[Result]:
-    """`codes.i16` of each payload's `tokens`, the readings one after the other, and their `lengths`."""
+    """For each payload's `tokens`: `codes.i16`, all readings concatenated, and their `lengths`."""
     import torch
 
     model, latents = resident_reader(base, references, device)
@@ -73,19 +73,19 @@ def guide_clips(
 def guided_codes(
     gpt: Any, latents: "torch.Tensor", tokens: Sequence[int], dvae: Any, mel: "torch.Tensor"
 ) -> "torch.Tensor":
-    """The codes (C,) of a clip, as its sound and its text have them.
+    """The codes (C,) that fit both the sound of a clip and its text.
 
-    From the first place to the last, the code is taken whose log-probability after the codes before
-    it, less its distance to the encoder's vector, is highest: the language model is fused with the
-    recogniser as in "shallow fusion" (Gulcehre et al. 2015, arXiv 1503.03535). Distances count in
-    units of what the nearest codes have on average.
+    Greedy decoding: each step takes the code with the highest log-probability given the codes
+    before it, minus its weighted distance to the encoder's vector. The scores are combined as in
+    "shallow fusion" (Gulcehre et al. 2015, arXiv 1503.03535). Distances are divided by the mean
+    distance to the nearest code.
 
     Args:
-        gpt: Coqui's, with its inference model.
-        latents: (1, 32, D) that it is conditioned on.
-        tokens: of the text.
-        dvae: whose encoder hears the clip.
-        mel: (80, FRAMES * C) of the clip.
+        gpt: Coqui's GPT, with its inference model.
+        latents: its conditioning latents (1, 32, D).
+        tokens: the token ids of the text.
+        dvae: the DVAE that encodes the clip.
+        mel: the clip's normalised log-mels (80, FRAMES * C).
     """
     import torch
 
@@ -112,7 +112,7 @@ def guided_codes(
 
 
 def dvae_mel(clip: Path, stats: "torch.Tensor") -> "torch.Tensor":
-    """What the DVAE sees of a clip, (80, FRAMES * C)."""
+    """The normalised log-mels (80, FRAMES * C) of a clip, as the DVAE expects them."""
     import torch
 
     wave = torch.from_numpy(read_clip(clip)[0])[None]
@@ -122,7 +122,7 @@ def dvae_mel(clip: Path, stats: "torch.Tensor") -> "torch.Tensor":
 def _load_reader(
     base: Path, references: tuple[Path, ...], device: str
 ) -> "tuple[Any, torch.Tensor]":
-    """A base, and what its language model is conditioned on."""
+    """A base, and the conditioning latents of its language model."""
     model = load_xtts(base, device)
     voice = voice_of(model, [resample(*read(path), RATE) for path in references])
     return model, voice.latents

@@ -1,4 +1,4 @@
-"""Recordings cut into clips of whole sentences, before anything is measured on them."""
+"""Cuts recordings into clips of whole sentences, which have not been measured yet."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -17,13 +17,13 @@ from likeness.voice.words import Word, ends_sentence
 
 @dataclass(frozen=True)
 class Candidate:
-    """A clip before it was measured.
+    """A clip that has not been measured yet.
 
     Attributes:
-        language_probability: the least among its transcripts.
-        compression_ratio: the largest among its transcripts and its own text.
-        level: dB of full scale of its recording's speech.
-        audio: its samples in the store.
+        language_probability: the lowest among its transcripts.
+        compression_ratio: the highest among its transcripts and its own text.
+        level: speech level of its recording, in dB relative to full scale.
+        audio: its FLAC file in the store.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""A clip as XTTS is trained on it: its codes, and the mel that it is conditioned on."""
+"""Encodes clips for XTTS training: the codes to predict, and the mel used for conditioning."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ def _encode(path: Path, base: Path, device: str) -> Result | Rejected:
     dvae, stats = load_dvae(base, device)
     batch = torch.from_numpy(wave)[None].to(device)
     with torch.inference_mode():
-        # Coqui's two mels: one with windows as long as their FFT for the codes, one for references.
+        # Coqui has two kinds of mel: one for the codes, and one with a longer FFT for references.
         codes = dvae.get_codebook_indices(log_mel(batch, FFT, stats))[0]
         mel = log_mel(batch, 2 * FFT, stats)[0]
     return Result(
@@ -47,10 +47,10 @@ def _encode(path: Path, base: Path, device: str) -> Result | Rejected:
 
 
 def read_clip(path: Path) -> tuple[Array, float]:
-    """A mono clip at `RATE`, filled up with silence to whole codes; and its length in seconds.
+    """A mono clip at `RATE`, padded with silence to whole codes, and its length in seconds.
 
     Raises:
-        Rejected: it cannot be read, or nothing is heard.
+        Rejected: it cannot be read, is not mono, or is silent.
     """
     import soundfile
 
@@ -68,5 +68,5 @@ def read_clip(path: Path) -> tuple[Array, float]:
 
 
 def pack_codes(codes: "torch.Tensor") -> dict[str, bytes]:
-    """Codes (C,) as the file of a `Result`."""
+    """The file of a `Result` that holds codes (C,) as 16-bit integers."""
     return {CODES: codes.cpu().numpy().astype(np.int16).tobytes()}

@@ -1,4 +1,4 @@
-"""From transcribed recordings to clips of whole sentences, each measured and kept or set aside."""
+"""Cuts transcribed recordings into clips of whole sentences, measures them and filters them."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -30,7 +30,7 @@ from likeness.voice.rules import (
 from likeness.voice.speaker import centroid
 from likeness.voice.text import count_words
 
-EXAMPLES = 4  # of a reason in the report
+EXAMPLES = 4  # per reason in the report
 
 
 class VoiceClips(ClipLimits, Thresholds):
@@ -50,11 +50,11 @@ def make_clips(
     report: Path,
     rt: Runtime,
 ) -> dict[str, float]:
-    """Cut every recording between its words, measure the clips, and set aside what breaks a rule.
+    """Cut every recording in pauses, measure the clips, and reject those that break a rule.
 
-    Writes to `out_dir`: `clips/` (FLAC), `manifest.jsonl` (a `Clip` a row) and `rejected.jsonl` (a
-    `RejectedClip` a row: each stretch that is not a clip, under the first rule of `REASONS` that it
-    breaks); histograms to `plots_dir`; counts and examples to `report`.
+    Writes to `out_dir`: `clips/` (FLAC), `manifest.jsonl` (one `Clip` per row) and `rejected.jsonl`
+    (one `RejectedClip` per row, with the first of `REASONS` that applies); histograms to
+    `plots_dir`; counts and examples to `report`.
 
     Raises:
         LikenessError: the language has no table, no clip is left, or more than
@@ -106,7 +106,7 @@ def make_clips(
 def _measure(
     cfg: VoiceClips, candidates: Mapping[str, Candidate], speaker: Path, mos: Path, rt: Runtime
 ) -> tuple[dict[str, Clip], list[RejectedClip]]:
-    """A row by id for each candidate, and a rejection for each that cannot be measured."""
+    """The measured clips by id, and a rejection for each candidate that cannot be measured."""
     items = {
         name: {"audio": candidate.audio, "level": candidate.level}
         for name, candidate in candidates.items()
@@ -146,7 +146,7 @@ def _measure(
 def _distances(
     candidates: Mapping[str, Candidate], stored: Mapping[str, Stored]
 ) -> dict[str, float]:
-    """Cosine distance of each clip to the centre of its recording's clips."""
+    """Cosine distance of each clip's speaker embedding to the centroid of its recording's clips."""
     distances: dict[str, float] = {}
     by_recording: dict[str, list[str]] = {}
     for name in stored:
@@ -164,7 +164,7 @@ def _distances(
 
 
 def _values(cfg: VoiceClips, candidate: Candidate, clip: Clip) -> dict[str, Any]:
-    """What the rules look at. Another language is one that ours has no probability beside."""
+    """The values that the rules check. A clip in another language has `language_probability` 0."""
     sure = candidate.language_probability if clip.language == cfg.language else 0.0
     return {**clip.model_dump(), "words": len(clip.words), "language_probability": sure}
 
@@ -172,7 +172,7 @@ def _values(cfg: VoiceClips, candidate: Candidate, clip: Clip) -> dict[str, Any]
 def _judge(
     candidates: Sequence[Candidate], values: Mapping[str, Mapping[str, Any]], rules: Sequence[Rule]
 ) -> tuple[list[Candidate], list[RejectedClip]]:
-    """The candidates that break no rule, and a rejection for each other for the first one broken."""
+    """The candidates that break no rule; the others as rejections by the first rule they break."""
     fine, rejected = [], []
     for candidate in candidates:
         broken = first_broken(rules, values[candidate.id])
@@ -186,7 +186,7 @@ def _judge(
 
 
 def _at_maximum(cfg: VoiceClips, kept: Sequence[Clip]) -> float:
-    """Share of clips within a tenth of a second of the maximum: a pile there is a blind cut."""
+    """Share of clips within 0.1 s of the maximum. Many of them would mean that cuts ignore pauses."""
     longest = sum(clip.end - clip.start > cfg.max_seconds - 0.1 for clip in kept)
     return round(longest / len(kept), 4)
 
@@ -214,7 +214,7 @@ def _draw_lengths(
 
 
 def _draw_measures(rules: Sequence[Rule], path: Path, values: Sequence[Mapping[str, Any]]) -> None:
-    """A histogram of each measure over all clips that were measured, with its bounds."""
+    """Histograms of each measure over all measured clips, with the bounds of its rule."""
     rows = -(-len(rules) // 3)
     with figures.figure(path, rows, 3, (11, 2.3 * rows)) as axes:
         for axis, rule in zip(axes.flat, rules, strict=False):
@@ -251,7 +251,7 @@ def _report(
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for rows in by_reason.values():
-        # The worst are not the most telling: take them from the whole recording.
+        # Spread evenly over the rows: the first few would all come from one place.
         for row in rows[:: max(1, -(-len(rows) // EXAMPLES))]:
             text = row.text.replace("|", "/")
             lines.append(

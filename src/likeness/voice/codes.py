@@ -1,6 +1,6 @@
 """The codes of XTTS: mels to codes by the DVAE, and codes to speech by the DVAE and Griffin-Lim.
 
-A code stands for `FRAMES` mel frames. What is trained and what is spoken take them from here.
+A code stands for `FRAMES` mel frames. Training and synthesis both use this module.
 """
 
 from functools import cache
@@ -14,23 +14,23 @@ from likeness.common.io import read_json
 if TYPE_CHECKING:
     import torch
 
-RATE = 22050  # Hz, of what XTTS hears; what it says has `config.audio.output_sample_rate`
-CODE = 1024  # samples at RATE of a code
-HOP = 256  # samples at RATE of a mel frame
-FRAMES = CODE // HOP  # of a code
-FFT = 1024  # samples of a window of the DVAE's mels
-HIGHEST = 8000.0  # Hz, of the highest mel band
-CHANNELS = 512  # of the DVAE that Coqui's trainer builds, and of its codes
+RATE = 22050  # Hz, of XTTS's input; its output has `config.audio.output_sample_rate`
+CODE = 1024  # samples at RATE per code
+HOP = 256  # samples at RATE per mel frame
+FRAMES = CODE // HOP  # mel frames per code
+FFT = 1024  # samples, FFT size of the DVAE's mels
+HIGHEST = 8000.0  # Hz, upper edge of the mel bands
+CHANNELS = 512  # hidden and codebook channels of the DVAE that Coqui's trainer builds
 
 
 def load_dvae(base: Path, device: str, fitted: Path | None = None) -> tuple[Any, "torch.Tensor"]:
-    """A base's DVAE, and the deviations (80,) of its mel bands; kept until `release_dvaes`.
+    """A base's DVAE, and the `stats` (80,) of `log_mel`; cached until `release_dvaes`.
 
-    Coqui's trainer knows one size of it. Where the last channels of that are zeros, as in
-    `models/xtts_nets.py: widen`, the DVAE is built without them: it gives the same, sooner.
+    Coqui's trainer can load only one size of DVAE, so `models/xtts_nets.py: widen` pads a smaller
+    one with zeros. The padding is dropped here: the output is the same and is computed faster.
 
     Args:
-        fitted: a `dvae.pth` in place of the base's.
+        fitted: a `dvae.pth` to use instead of the base's.
 
     Raises:
         LikenessError: a file cannot be read, or lacks a part.
@@ -57,24 +57,24 @@ def _load_dvae(path: Path, base: Path, device: str) -> tuple[Any, "torch.Tensor"
 
 
 def release_dvaes() -> None:
-    """Give back the memory of all that `load_dvae` has loaded and nobody speaks with."""
+    """Clear the cache of `load_dvae`, which frees every DVAE that is no longer in use."""
     _load_dvae.cache_clear()
 
 
 def build_dvae(codes: int, hidden: int = CHANNELS, codebook: int = CHANNELS) -> Any:
-    """Coqui's DVAE with new weights, for so many codes; by default as its trainer builds it."""
+    """Coqui's DVAE with new weights and `codes` codes, by default as wide as its trainer builds it."""
     from TTS.tts.layers.xtts.dvae import DiscreteVAE
 
     dvae = DiscreteVAE(
         channels=80, positional_dims=1, num_tokens=codes, codebook_dim=codebook, hidden_dim=hidden,
         num_resnet_blocks=3, kernel_size=3, num_layers=2, use_transposed_convs=False,
     )  # fmt: skip
-    del dvae.discrete_loss  # computes nothing here, and the published dvae.pth has no state of it
+    del dvae.discrete_loss  # unused here, and the published dvae.pth has no weights for it
     return dvae
 
 
 def _used(weight: "torch.Tensor") -> int:
-    """How many rows there are up to the last one that is not zeros."""
+    """The number of rows up to and including the last one that is not all zeros."""
     return int(weight.flatten(1).any(dim=1).nonzero().max()) + 1
 
 
@@ -83,7 +83,7 @@ def corner(tensor: "torch.Tensor") -> tuple[slice, ...]:
 
 
 def log_mel(waves: "torch.Tensor", fft: int, stats: "torch.Tensor") -> "torch.Tensor":
-    """(B, 80, N / HOP) log-mels of (B, N) waves, each band divided by its `stats` (80,)."""
+    """Log-mels (B, 80, N / HOP) of waves (B, N), each band divided by its value in `stats` (80,)."""
     from TTS.tts.layers.tortoise.arch_utils import TorchMelSpectrogram
 
     transform = TorchMelSpectrogram(fft, hop_length=HOP, sampling_rate=RATE, mel_norm_file=None)
@@ -92,10 +92,10 @@ def log_mel(waves: "torch.Tensor", fft: int, stats: "torch.Tensor") -> "torch.Te
 
 
 def griffin_lim(mel: "torch.Tensor", stats: "torch.Tensor") -> "torch.Tensor":
-    """A wave (N,) at `RATE` of log-mels (80, N / HOP), the inverse of `log_mel`.
+    """A wave (N,) at `RATE` from log-mels (80, N / HOP), an approximate inverse of `log_mel`.
 
-    Magnitudes by the pseudo-inverse of the mel bands, phases by the fast Griffin-Lim algorithm
-    (Perraudin et al. 2013), which starts from zeros here: equal mels are equal waves.
+    Magnitudes come from the pseudo-inverse of the mel bands, phases from the fast Griffin-Lim
+    algorithm (Perraudin et al. 2013). Phases start at zero, so that the output is deterministic.
     """
     import torch
     from torchaudio.functional import melscale_fbanks
@@ -109,11 +109,11 @@ def griffin_lim(mel: "torch.Tensor", stats: "torch.Tensor") -> "torch.Tensor":
 
 
 def use_griffin_lim(model: Any, base: Path, device: str, fitted: Path | None) -> None:
-    """Let an `Xtts` speak without its decoder, as a base does whose config names `griffin_lim`.
+    """Replace the decoder of an `Xtts` for a base whose config names `griffin_lim`.
 
-    A decoder hears the GPT's latents, out of which the GPT's own head reads codes: the DVAE makes
-    mels of the likeliest ones. What a small GPT says is understood this way long before a vocoder
-    trained on a CPU would say it.
+    The GPT's own head turns its latents into the likeliest codes, the DVAE turns these into mels,
+    and Griffin-Lim turns the mels into a wave. A small GPT becomes intelligible this way long
+    before a vocoder could be trained on a CPU.
     """
     import torch
     from torchaudio.functional import resample
@@ -123,7 +123,7 @@ def use_griffin_lim(model: Any, base: Path, device: str, fitted: Path | None) ->
 
     def forward(latents: "torch.Tensor", g: "torch.Tensor | None" = None) -> "torch.Tensor":
         codes = model.gpt.mel_head(latents)[0].argmax(-1)
-        codes = codes[codes < dvae.num_tokens]  # none for the start and the stop
+        codes = codes[codes < dvae.num_tokens]  # the DVAE has no start and stop codes
         if not len(codes):
             return latents.new_zeros(1, 1, CODE)
         wave = griffin_lim(dvae.decode(codes[None])[0][0], stats)

@@ -1,7 +1,7 @@
-"""Where a recording is cut: in pauses between words, so that a clip holds whole words and all of them.
+"""Cuts recordings in the pauses between words, so that no word is split or lost.
 
-Whisper's word times drift by some tenths of a second, so they only say which words a pause lies
-between; where it begins and ends is read off the energy of the recording.
+Whisper's word times are off by a few tenths of a second, so they only tell which words a pause lies
+between. Where the pause begins and ends is measured on the energy of the recording.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +21,8 @@ from likeness.voice.words import Word, ends_clause
 
 Array = np.ndarray
 
-DRIFT = 0.3  # seconds by which a pause may miss the gap between two words' times
-COMMA = 0.15  # seconds that a comma is worth when the longest pause of a sentence is sought
+DRIFT = 0.3  # seconds, largest distance of a pause from the gap between two words' times
+COMMA = 0.15  # seconds added to a pause after a comma when a sentence's longest is chosen
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class Span:
 
 
 class ClipLimits(BaseModel):
-    """What a clip may be; all in seconds.
+    """Limits of a clip, all in seconds.
 
     Attributes:
         min_seconds, max_seconds: length of a clip.
         join_seconds: a sentence shorter than this is joined with a neighbour.
-        min_pause: a shorter pause is not cut.
-        max_pause: a longer pause is always cut.
-        padding: most silence that is left before the first word and after the last.
+        min_pause: no cut is made in a shorter pause.
+        max_pause: a cut is always made in a longer pause.
+        padding: the most silence kept before the first word and after the last.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -61,9 +61,9 @@ class ClipLimits(BaseModel):
 
 @dataclass(frozen=True)
 class Gap:
-    """What lies between two neighbouring words: a pause that ends one and a pause before the other.
+    """What lies between two words: the pause after the first and the pause before the second.
 
-    Mostly the same pause. Where they are two, a sound without words is between them.
+    Usually these are the same pause. If not, there is a sound without words between them.
     """
 
     after: Pause
@@ -77,17 +77,17 @@ class Gap:
 def find_gaps(
     words: Sequence[Word], pauses: Sequence[Pause], seconds: float, ends: Sequence[bool]
 ) -> dict[int, Gap]:
-    """The gap after word i, by i, wherever there is a pause; that before the first word is -1.
+    """The gap after each word that a pause follows, by the word's index; -1 is before the first word.
 
-    A pause belongs to the pair of words that it lies between by their times, or is nearest to if
-    within `DRIFT`. Of several, the longest counts on either side. What is left over is a stop
-    inside a word.
+    A pause belongs to the two words between whose times it lies, or else to the nearest two within
+    `DRIFT`. If several belong to the same words, the longest is used on each side. A pause farther
+    away lies inside a word and is ignored.
 
     Args:
         words: the words of a recording, in order.
         pauses: its pauses.
         seconds: its length.
-        ends: of each word, whether a sentence ends with it.
+        ends: for each word, whether a sentence ends with it.
     """
     if not words:
         return {}
@@ -107,14 +107,14 @@ def find_gaps(
             at = min(np.flatnonzero(apart <= apart.min() + HOP).tolist(), key=rank)
             there.setdefault(at - 1, []).append(pause)
     found = {
-        at: Gap(_longest(some, starts[at + 1]), _longest(some, stops[at + 1]))
-        for at, some in there.items()
+        at: Gap(_longest(group, starts[at + 1]), _longest(group, stops[at + 1]))
+        for at, group in there.items()
     }
     return _in_order(found)
 
 
 def _longest(pauses: Sequence[Pause], time: float) -> Pause:
-    """The longest pause that is within `DRIFT` of a word's end or start, or else the nearest."""
+    """The longest pause within `DRIFT` of a time in seconds, or the nearest if there is none."""
 
     def apart(pause: Pause) -> float:
         return max(pause.start - time, time - pause.end, 0.0)
@@ -124,7 +124,7 @@ def _longest(pauses: Sequence[Pause], time: float) -> Pause:
 
 
 def _in_order(gaps: Mapping[int, Gap]) -> dict[int, Gap]:
-    """Gaps whose order in time is that of their words; of two that cross, the longer stays."""
+    """The gaps that follow each other in time as their words do; of two that overlap, the longer."""
     kept: list[tuple[int, Gap]] = []
     for at, gap in sorted(gaps.items()):
         if gap.before.end < gap.after.start:
@@ -139,7 +139,7 @@ def _in_order(gaps: Mapping[int, Gap]) -> dict[int, Gap]:
 
 
 def refine(words: Sequence[Word], gaps: Mapping[int, Gap]) -> list[Word]:
-    """The words with their times beside a pause moved to where speech ends and begins."""
+    """The words, whose times next to a pause are replaced by the pause's own start and end."""
     refined = []
     for at, word in enumerate(words):
         start = gaps[at - 1].before.end if at - 1 in gaps else word.start
@@ -152,10 +152,9 @@ def refine(words: Sequence[Word], gaps: Mapping[int, Gap]) -> list[Word]:
 class Cutter:
     """Divides the words of a recording into clips at some of its pauses.
 
-    Every word is in one span, whatever its length; spans that break the limits are for the caller
-    to set aside. Nothing is ever cut to a length: a sentence that is too long is divided at its
-    longest pause, again and again, as in Emilia (He et al. 2024), and one without a pause stays
-    whole.
+    Every word is in exactly one span; the caller rejects the spans that break the limits. A sentence
+    that is too long is divided at its longest pause until every part is short enough, as in Emilia
+    (He et al. 2024). A sentence without a pause stays whole: cuts are made nowhere else.
     """
 
     def __init__(
@@ -166,7 +165,7 @@ class Cutter:
         ends: Sequence[bool],
         limits: ClipLimits,
     ) -> None:
-        """Args: refined words, the gaps of `find_gaps`, the recording's length, and as there `ends`."""
+        """Arguments are as in `find_gaps`, with words from `refine` and the gaps that were found."""
         self._words, self._gaps, self._limits = words, gaps, limits
         self._seconds, self._ends = seconds, ends
 
@@ -193,7 +192,7 @@ class Cutter:
         return [(a, b - 1) for a, b in zip(starts, [*starts[1:], last + 1], strict=True)]
 
     def _span(self, first: int, last: int) -> Span:
-        """The clip of some words: out to the cuts around them, with no more than the padding."""
+        """The clip of words `first` to `last`, padded up to `padding` but not past other cuts."""
         start, end = self._words[first].start, self._words[last].end
         before = self._gaps[first - 1].before.cut if first - 1 in self._gaps else 0.0
         after = self._gaps[last].after.cut if last in self._gaps else self._seconds
@@ -224,7 +223,7 @@ class Cutter:
         return self._divide(first, at) + self._divide(at + 1, last)
 
     def _join(self, pieces: list[Span]) -> list[Span]:
-        """Join the shortest piece with the neighbour that is nearer, until none is short."""
+        """Join short pieces, the shortest first, to the nearer neighbour, if the result fits."""
         pieces = list(pieces)
         while True:
             options = [
@@ -244,12 +243,12 @@ class Cutter:
 
 
 def cut_recordings(payloads: Sequence[Mapping[str, Any]], *, limits: ClipLimits) -> list[Result]:
-    """The clips of each recording: `0001.flac` and so on, with text and words, by time.
+    """The clips of each recording in order of time: `0001.flac` and so on, with their words.
 
     A payload has `audio` and its `regions` in order, each with `start`, `end`, `transcript` (the
-    fields of a `Transcript`, or None where it was rejected) and `sentence_ends` (of each word, whether
-    a sentence ends with it). A region that was transcribed without a word is a clip without words,
-    for the caller to set aside.
+    fields of a `Transcript`, or None where it was rejected) and `sentence_ends` (for each word, whether
+    a sentence ends with it). A region whose transcript has no words becomes a clip without words,
+    which the caller rejects.
     """
     return [_cut_recording(payload["audio"], payload["regions"], limits) for payload in payloads]
 
@@ -287,7 +286,7 @@ def _cut_recording(audio: Path, regions: Sequence[Mapping[str, Any]], limits: Cl
 
 
 def _between(times: Sequence[tuple[float, float]], pauses: Sequence[Pause]) -> list[Pause]:
-    """The time between two speech regions where no pause was found by its level."""
+    """The times between speech regions in which `find_pauses` found no pause."""
     found = []
     for (_, end), (start, _) in pairwise(times):
         if start > end and not any(one.start < start and one.end > end for one in pauses):
@@ -303,7 +302,7 @@ def _level(levels: Array, times: Sequence[tuple[float, float]]) -> float:
 def _values(
     start: float, end: float, words: Sequence[Word], origin: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """The fields of a `Candidate` that do not depend on its place among others."""
+    """The fields of a `Candidate` that can be computed for one clip alone."""
     languages = [one["language"] for one in origin]
     return {
         "start": start,

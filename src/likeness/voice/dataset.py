@@ -1,4 +1,4 @@
-"""From clips to an LJSpeech folder, split so that what is tested was not heard in training."""
+"""Turns clips into an LJSpeech folder, split so that test clips are not heard in training."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -49,17 +49,17 @@ class VoiceDataset(Section):
 def build_dataset(
     cfg: VoiceDataset, *, clips: Path, out_dir: Path, plots_dir: Path, rt: Runtime
 ) -> dict[str, float]:
-    """Normalise the texts, split, convert to WAV, and vary the train split if asked to.
+    """Normalise the texts, split the clips, convert them to WAV, and augment the train split.
 
-    Writes to `out_dir`: `wavs/` (16-bit mono), `manifest.jsonl` (an `Utterance` a row),
+    Writes to `out_dir`: `wavs/` (16-bit mono), `manifest.jsonl` (one `Utterance` per row),
     `rejected.jsonl`, `metadata.csv` (`id|text|normalized`, as LJSpeech) and the same for each split
-    as `train.csv`, `val.csv` and `test.csv`. The splits are made of whole recordings where there are
-    `min_recordings` of them, and else of blocks: neighbouring clips of a recording up to
-    `block_seconds` long, so that few clips have a neighbour in another split.
+    as `train.csv`, `val.csv` and `test.csv`. With `split_by: auto`, at least `min_recordings` recordings
+    are split whole; fewer are split in blocks of neighbouring clips, which hold about `block_seconds`
+    of speech, so that few clips have a neighbour in another split.
 
     Raises:
-        LikenessError: a language without a table, too little for three splits, or more than
-            `max_rejected_share` of the clips rejected.
+        LikenessError: a language has no table, there are too few clips for three splits, or more
+            than `max_rejected_share` of them were rejected.
     """
     if cfg.train_share + cfg.val_share >= 1:
         raise LikenessError(
@@ -136,7 +136,7 @@ def build_dataset(
 
 
 def one_line(text: str) -> str:
-    """The text without what would break a row of the table: `|`, and any white space but blanks."""
+    """The text without what would break a row of the table: `|`, line breaks and tabs."""
     return " ".join(text.replace("|", ",").split())
 
 
@@ -144,7 +144,7 @@ def one_line(text: str) -> str:
 
 
 def make_units(cfg: VoiceDataset, clips: Sequence[Clip]) -> dict[str, list[Clip]]:
-    """What is never divided among splits, by name: whole recordings, or blocks of neighbours."""
+    """The units that are assigned to splits, by name: whole recordings, or blocks of clips."""
     recordings: dict[str, list[Clip]] = {}
     for clip in sorted(clips, key=lambda clip: (clip.recording, clip.start)):
         recordings.setdefault(clip.recording, []).append(clip)
@@ -159,7 +159,7 @@ def make_units(cfg: VoiceDataset, clips: Sequence[Clip]) -> dict[str, list[Clip]
 
 
 def _blocks(clips: Sequence[Clip], seconds: float) -> list[list[Clip]]:
-    """Clips in order, in blocks of at least `seconds` of speech; a short rest joins the last."""
+    """Consecutive clips in blocks of at least `seconds` of speech; a short remainder joins the last."""
     blocks: list[list[Clip]] = [[]]
     for clip in clips:
         if _length(blocks[-1]) >= seconds:
@@ -178,7 +178,7 @@ def _length(clips: Sequence[Clip]) -> float:
 def split_units(
     units: Mapping[str, Sequence[Clip]], train_share: float, val_share: float, rt: Runtime
 ) -> dict[str, str]:
-    """The split of each clip by id: units in a random order, each in one split."""
+    """The split of each clip by id; units are shuffled and never divided."""
     order = sorted(units, key=lambda name: rt.seed_for("split", name))
     split_of = split_by_share(
         {name: _length(units[name]) for name in order}, train_share, val_share
@@ -192,7 +192,7 @@ def split_units(
 def _augment(
     cfg: VoiceDataset, train: Sequence[str], audio: Mapping[str, Path], rt: Runtime
 ) -> dict[str, tuple[str, Stored]]:
-    """The clip that it comes from, and the result, of every varied copy by id."""
+    """For each augmented copy by id: the id of its source clip, and its stored result."""
     items: dict[str, dict[str, Any]] = {}
     origin: dict[str, str] = {}
     for name in train:
@@ -210,7 +210,7 @@ def _augment(
     stored = map_all(
         vary,
         items,
-        problem="cannot be varied",
+        problem="cannot be augmented",
         what="voice_augment",
         rt=rt,
         batch=32,
@@ -223,7 +223,7 @@ def _augment(
 
 
 def _write_tables(out_dir: Path, rows: Sequence[Utterance]) -> None:
-    """LJSpeech's table: no header, no quoting, three columns; one of all rows, one for each split."""
+    """Tables as in LJSpeech (three columns, no header, no quoting): all rows, and each split."""
 
     def table(members: Sequence[Utterance]) -> str:
         return "".join(f"{row.id}|{row.text}|{row.normalized}\n" for row in members)
@@ -234,7 +234,7 @@ def _write_tables(out_dir: Path, rows: Sequence[Utterance]) -> None:
 
 
 def _shared_texts(rows: Sequence[Utterance]) -> int:
-    """How many val and test rows say what a train row says."""
+    """The number of val and test rows whose text also occurs in train."""
     train = {row.normalized.lower() for row in rows if row.split == "train"}
     return sum(row.split != "train" and row.normalized.lower() in train for row in rows)
 

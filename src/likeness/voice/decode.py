@@ -1,4 +1,4 @@
-"""Recordings as they come, in any format that FFmpeg reads, opened as mono samples at one rate."""
+"""Decodes recordings in any format that FFmpeg reads to mono samples at one sample rate."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 
-# A file that begins with one of these and does not open lost its end (MP4 keeps its index there).
+# A file that begins with one of these but does not open was cut short: MP4 has its index at the end.
 SIGNATURES = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b"ID3", b"\x1aE\xdf\xa3")
 MATROSKA = "matroska,webm"
-# Containers that declare how long a track is; of others the duration is a guess by bit rate.
+# Containers that declare the length of a track; for others FFmpeg estimates it from the bit rate.
 DECLARING = ("flac", "mov,mp4,m4a,3gp,3g2,mj2", "aiff", "w64", "caf")
-# Containers whose packets carry their own time; of others FFmpeg counts it from what went before.
+# Containers whose packets have time stamps; for others FFmpeg adds up the packets' durations.
 TIMED = ("mov,mp4,m4a,3gp,3g2,mj2", MATROSKA, "ogg", "mpegts", "asf")
-MISSING = 0.25  # seconds that may be missing: codecs delay, pad and round
-LONGEST_PAUSE = 3600.0  # seconds; a longer jump of the time stamps is a clock that was set
-CANCELLED = 0.05  # share of the loudest channel's power below which an average has lost it
-HEAD = 1 << 20  # bytes in which headers are looked for; a cover picture can stand before them
+MISSING = 0.25  # seconds that may be missing without an error: codecs delay, pad and round
+LONGEST_PAUSE = 3600.0  # seconds; a larger jump of the time stamps means that a clock was set
+CANCELLED = 0.05  # least share of the loudest channel's power that the average must keep
+HEAD = 1 << 20  # bytes searched for headers, which may follow a cover picture
 
 
 class UnreadableAudio(ValueError):
-    """A file that gives no recording, and what was found.
+    """A file that cannot be used as a recording, and the value that shows why.
 
     The reason is `empty_file`, `not_audio`, `truncated` or `not_finite`.
     """
@@ -41,14 +41,14 @@ class UnreadableAudio(ValueError):
 
 @dataclass(frozen=True)
 class Source:
-    """What one pass over a recording shows.
+    """The properties of a recording, measured in one pass over it.
 
     Attributes:
-        container, codec: FFmpeg's names of the original's.
+        container, codec: FFmpeg's names for those of the original file.
         source_rate, source_channels: of the original's first frame; the rate is in Hz.
-        other_tracks: the audio tracks that are not taken: number, codec, language and title.
-        channel: the only channel that is taken, where the average of all cancels them; else None.
-        seconds: of all samples.
+        other_tracks: the audio tracks that are not used: number, codec, language and title.
+        channel: the one channel used if averaging cancels the loudest channel; otherwise None.
+        seconds: length of the decoded audio.
         loudness: integrated, in LUFS (ITU-R BS.1770-4); -inf for silence and for less than 0.4 s.
         peak: the largest absolute sample.
     """
@@ -65,15 +65,15 @@ class Source:
 
 
 def examine(path: Path, rate: int, channel: int | None = None) -> Source:
-    """Decode a recording once and keep nothing but what is measured.
+    """Decode a recording and measure it, without keeping its samples.
 
-    What is decoded is checked against the length that the file declares, as decoders pass over a
-    missing end in silence. Formats that declare none (raw G.722, MP3 without a header) can only be
-    found truncated where the end breaks a frame.
+    The decoded length is compared with the length that the file declares, because decoders do not
+    report a missing end. For formats that declare no length (raw G.722, MP3 without a header) a
+    truncation is only found if it breaks a frame.
 
     Raises:
-        UnreadableAudio: the file is empty, holds no audio, ends early, or has samples that are no
-            numbers.
+        UnreadableAudio: the file is empty, holds no audio, ends early, or has samples that are not
+            finite.
     """
     decoding = Decoding(path, rate, channel)
     meter, count, peak = LoudnessMeter(rate), 0, 0.0
@@ -83,7 +83,7 @@ def examine(path: Path, rate: int, channel: int | None = None) -> Source:
         peak = max(peak, float(np.abs(samples).max(initial=0)))
     loudest = int(np.argmax(decoding.powers))
     if channel is None and decoding.power < CANCELLED * decoding.powers[loudest]:
-        # Channels of opposite phase, or speech in one of many.
+        # Channels of opposite phase, or speech in one channel of many.
         return examine(path, rate, loudest)
     return Source(
         container=decoding.container,
@@ -101,12 +101,12 @@ def examine(path: Path, rate: int, channel: int | None = None) -> Source:
 class Decoding:
     """The samples of any file that FFmpeg reads, block by block: (N,) float32, mono, at `rate` Hz.
 
-    Its default audio track is taken and the channels are averaged, or `channel` is taken alone. 1 is
-    full scale, and lossy codecs may go over it. Time that no packet covers, as when a caller was
-    muted, is silence, so that what follows keeps its place. All but the samples is known at the end.
+    The default audio track is used; its channels are averaged, or only `channel` is used. 1 is full
+    scale, which lossy codecs may exceed. Time without packets, for example while a caller was muted,
+    becomes silence, so that later samples keep their time. Attributes are final after iteration.
 
     Attributes:
-        powers: sum of squares of each channel; `power` of the average.
+        powers, power: sums of squares, of each channel and of their average.
     """
 
     container = codec = ""
@@ -152,13 +152,13 @@ class Decoding:
         import soxr
 
         form: Any = None
-        planar: Any = None  # of av, makes planar float32 of any samples
-        resampler: Any = None  # of soxr
-        waiting: list[Array] = []  # (C, N) of one form, a second of them at most
-        read = 0.0  # seconds
-        end: float | None = None  # of the last frame, by its time stamp
+        planar: Any = None  # av's converter to planar float32
+        resampler: Any = None  # soxr's
+        waiting: list[Array] = []  # (C, N) each, all of one format, about a second in all
+        read = 0.0  # seconds decoded
+        end: float | None = None  # seconds, end of the last frame by its time stamp
         broken, first_byte = False, b""
-        last = 0.0  # end of the last packet of any track
+        last = 0.0  # seconds, end of the last packet of any track
         for packet in container.demux():
             if packet.pts is not None and packet.time_base is not None:
                 last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
@@ -167,17 +167,17 @@ class Decoding:
             try:
                 frames: Sequence[Any] = packet.decode()
             except av.InvalidDataError:
-                # A frame in the middle may be damaged; the last is a cut, unless it is no frame but
-                # a tag or padding, which begins with another byte.
+                # A damaged frame is skipped. As the last packet it means a truncated file, unless it
+                # is a tag or padding, which begin with another byte than frames do.
                 broken = bytes(packet)[:1] == first_byte
                 continue
-            if packet.size:  # an empty one at the end only asks for what the decoder kept back
+            if packet.size:  # an empty packet at the end only flushes the decoder
                 broken, first_byte = False, bytes(packet)[:1]
             for frame in frames:
                 found = (frame.sample_rate, frame.layout.name, frame.format.name)
                 if found != form:
-                    # Joined files change their rate or channels in the middle. Not the stream's
-                    # rate: HE-AAC doubles it when the first frame is decoded.
+                    # Joined files may change rate or channels in the middle. The rate is the frame's:
+                    # for HE-AAC, the stream's doubles once the first frame is decoded.
                     if resampler is not None:
                         yield resampler.resample_chunk(self._mono(waiting, read), last=True)
                     form, planar, waiting = found, av.AudioResampler(format="fltp"), []
@@ -196,7 +196,7 @@ class Decoding:
                     waiting = []
                 length = frame.samples / rate
                 end, read = None if time is None else time + length, read + length
-                frame.pts = None  # the converter would ask for times that follow each other
+                frame.pts = None  # the converter expects consecutive time stamps
                 waiting += [part.to_ndarray() for part in planar.resample(frame)]
                 if sum(part.shape[1] for part in waiting) >= rate:
                     yield resampler.resample_chunk(self._mono(waiting, read))
@@ -218,7 +218,7 @@ class Decoding:
             raise UnreadableAudio("truncated", f"{read:.2f} seconds, then a broken frame")
 
     def _mono(self, parts: Sequence[Array], read: float) -> Array:
-        """(N,) of parts that are (C, N), `read` seconds from the beginning."""
+        """Mono samples (N,) of parts (C, N) that end at `read` seconds."""
         if not parts:
             return np.empty(0, np.float32)
         channels = np.concatenate(parts, axis=1)
@@ -237,7 +237,7 @@ class Decoding:
 
 
 def _named(stream: "AudioStream") -> str:
-    """A track as a person knows it: `1: aac, por, Commentary`."""
+    """A readable description of a track: `1: aac, por, Commentary`."""
     tags = [stream.metadata.get(tag, "") for tag in ("language", "title")]
     return f"{stream.index}: {', '.join([stream.codec_context.name, *filter(None, tags)])}"
 
@@ -254,9 +254,9 @@ def _declared_seconds(
     read: float,
     rate: int,
 ) -> float | None:
-    """The length that the file's header gives for its audio, or None where it gives none.
+    """The length in seconds that the file's header declares for its audio, or None.
 
-    `size` is the file's in bytes, `read` the seconds that were decoded, `rate` the source's in Hz.
+    `size` is in bytes, `read` is the decoded length in seconds, `rate` is the source's in Hz.
     """
     form = container.format.name
     if form == "wav":
@@ -264,7 +264,7 @@ def _declared_seconds(
     if form == "mp3":
         frames = _mp3_frames(head)
         return None if frames is None else frames * (1152 if rate >= 32000 else 576) / rate
-    if form == MATROSKA:  # the end of the longest track; FFmpeg says the same of each
+    if form == MATROSKA:  # the end of the longest track, which FFmpeg reports for all
         return None if container.duration is None else container.duration / 1_000_000
     if form not in DECLARING or stream.duration is None or stream.time_base is None:
         return None
@@ -272,32 +272,32 @@ def _declared_seconds(
 
 
 def _wav_seconds(head: bytes, size: int, read: float) -> float | None:
-    """By the share of the declared bytes that the file has: headers often give a wrong byte rate."""
+    """From the share of declared bytes that are present: the header's byte rate is often wrong."""
     at, length, large = 12, 0, 0
     while at + 8 <= len(head):
         name, length = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], "little")
         if name == b"data":
             break
-        if name == b"ds64":  # RF64's, for what 32 bits do not hold
+        if name == b"ds64":  # RF64 keeps sizes over 32 bits here
             large = int.from_bytes(head[at + 16 : at + 24], "little")
         at += 8 + length + length % 2
     else:
         return None
     if length == 0xFFFFFFFF and large:
         length = large
-    # What is written to a pipe has no size yet: 0, or about the largest of 31 or 32 bits.
+    # Programs that write to a pipe do not know the size: they put 0, or nearly 2**31 or 2**32.
     elif not length or length > 0xFFFF0000 or 0x7FFF0000 < length < 0x80000000:
         return None
     return read * max(1.0, length / max(1, size - at - 8))
 
 
 def _mp3_frames(head: bytes) -> int | None:
-    """The number of frames in the header of Xing, LAME or Fraunhofer, which is the first frame.
+    """The number of frames by the Xing, LAME or Fraunhofer header, which is inside the first frame.
 
-    FFmpeg's own figure may be a guess by bit rate, and does not say so.
+    FFmpeg's own duration may be an estimate from the bit rate, and is not marked as one.
     """
     start = 0
-    if head.startswith(b"ID3"):  # its size has 7 bits a byte
+    if head.startswith(b"ID3"):  # its size is stored in 7 bits per byte
         start = 10 + sum((byte & 0x7F) << 7 * (3 - at) for at, byte in enumerate(head[6:10]))
     first = head[start : start + 2048]
     for name, place, always in ((b"Xing", 8, False), (b"Info", 8, False), (b"VBRI", 14, True)):

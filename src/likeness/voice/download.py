@@ -1,4 +1,4 @@
-"""Recordings from URLs, through yt-dlp: patient with sites that drop or limit, and never twice."""
+"""Downloads recordings with yt-dlp, retries failed connections, and downloads no file twice."""
 
 import re
 import time
@@ -33,9 +33,9 @@ from likeness.voice.rows import Download
 T = TypeVar("T")
 
 REASONS = ("rate_limited", "connection", "sign_in", "live", "unavailable")
-PASSING = ("rate_limited", "connection")  # what may be otherwise the next time
-ENDLESS = 3600.0  # seconds after which a file that declares no length is taken for a live stream
-# What is kept of yt-dlp's description: no addresses that expire, no counters that move.
+TRANSIENT = ("rate_limited", "connection")  # reasons that may pass, so that a retry is worthwhile
+ENDLESS = 3600.0  # seconds of download after which a file of unknown length counts as a live stream
+# Fields kept from yt-dlp's description: no addresses that expire, no counters that change.
 DESCRIPTION = (
     "id",
     "extractor_key",
@@ -58,7 +58,7 @@ DESCRIPTION = (
 )
 RATE_LIMIT = re.compile(r"rate.?limit|too many requests|HTTP Error 429", re.IGNORECASE)
 SIGN_IN = re.compile(r"sign in|log ?in|--cookies", re.IGNORECASE)
-PROGRAMS = re.compile(r"\bff(mpeg|probe)\b", re.IGNORECASE)  # missing now, missing the next time
+PROGRAMS = re.compile(r"\bff(mpeg|probe)\b", re.IGNORECASE)  # missing: no retry helps
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -77,11 +77,11 @@ class VoiceDownload(Section):
 def download(
     cfg: VoiceDownload, *, out_dir: Path, plots_dir: Path, rt: Runtime
 ) -> dict[str, float]:
-    """Fetch the best audio of every URL; playlists and channels count as their entries.
+    """Download the best audio of every URL; playlists and channels are replaced by their entries.
 
-    Files are kept outside the outputs as well, so that a run fetches only what is new, and a killed
-    one goes on within the file. Writes to `out_dir`: `media/`, `info/` (yt-dlp's description of
-    each), `manifest.jsonl` (a `Download` a row) and `rejected.jsonl`.
+    Files are also kept outside the outputs, so that a run downloads only what is new and an
+    interrupted download is resumed. Writes to `out_dir`: `media/`, `info/` (yt-dlp's description of
+    each file), `manifest.jsonl` (one `Download` per row) and `rejected.jsonl`.
 
     Raises:
         LikenessError: more than `max_rejected_share` of the URLs were rejected.
@@ -131,7 +131,7 @@ def download(
 
 
 class Shelf:
-    """What was fetched so far: media, descriptions, and a row for each, written last."""
+    """The files downloaded so far: media, descriptions, and a row for each, which is written last."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -139,7 +139,7 @@ class Shelf:
         self._by_id = {row.id: row for row in rows}
 
     def find(self, name: str) -> Download | None:
-        """The row of this id or URL."""
+        """The row with this id or URL."""
         by_url = (row for row in self._by_id.values() if row.url == name)
         return self._by_id.get(name) or next(by_url, None)
 
@@ -149,21 +149,21 @@ class Shelf:
 
 
 def read_cookies(path: str) -> str:
-    """The text of a file of cookies, read once as yt-dlp would write to it; empty without a path."""
+    """The text of a cookie file, or "" without a path; yt-dlp itself would overwrite the file."""
     try:
         return Path(path).read_text(encoding="utf-8") if path else ""
     except (OSError, UnicodeDecodeError) as error:
         raise LikenessError(
             f"params.yaml: voice_download.cookies: {path}: cannot be read ({error}); it must be a "
-            "cookies.txt that a browser's add-on exported"
+            "cookies.txt exported by a browser add-on"
         ) from error
 
 
 def fetch(url: str, form: str, cookies: str, shelf: Shelf, bar: Any) -> Download | list[str]:
-    """The row of what is at `url`, fetched if the shelf has it not; or a playlist's URLs.
+    """The row of the file at `url`, downloaded if the shelf lacks it; or the URLs of a playlist.
 
     Raises:
-        Failure: it is a live stream, which has no end.
+        Failure: it is a live stream.
     """
     from yt_dlp import YoutubeDL
 
@@ -181,18 +181,18 @@ def fetch(url: str, form: str, cookies: str, shelf: Shelf, bar: Any) -> Download
         "logger": _Quiet(),
         "progress_hooks": [show],
         "extract_flat": "in_playlist",
-        "noplaylist": True,  # of a video's address within a playlist, the video
-        # One loop of retries, ours: it waits for rate limits, and a .part file is gone on with.
+        "noplaylist": True,  # a URL that names a video and its playlist means the video
+        # Only `patiently` retries: it waits for rate limits, and yt-dlp resumes its .part file.
         "retries": 0,
         "fragment_retries": 0,
         "extractor_retries": 0,
         "skip_unavailable_fragments": False,
-        "fixup": "never",  # would need FFmpeg's programs; voice_segment decodes what comes
+        "fixup": "never",  # would need FFmpeg's programs; voice_segment decodes files as they are
         "updatetime": False,
         "js_runtimes": {"deno": {}, "node": {}},
     }
 
-    def begin(**more: Any) -> YoutubeDL:  # who reads the cookies writes them too
+    def begin(**more: Any) -> YoutubeDL:  # yt-dlp writes to its cookie file
         return YoutubeDL({**options, **more, "cookiefile": StringIO(cookies) if cookies else None})
 
     with begin() as client:
@@ -200,9 +200,9 @@ def fetch(url: str, form: str, cookies: str, shelf: Shelf, bar: Any) -> Download
     if "entries" in found:
         return [entry.get("url") or entry["webpage_url"] for entry in found["entries"]]
     if found.get("live_status") in ("is_live", "is_upcoming", "post_live"):
-        raise Failure("live", "a live stream; ask for it when it is over", None)
+        raise Failure("live", "a live stream; try again when it is over", None)
     address = found.get("webpage_url") or url
-    # Sites name their items; a bare file's id is only the end of its address.
+    # The hash makes the name unique: the id of a plain file is only the end of its URL.
     name = re.sub(r"[^\w-]+", "_", f"{found['extractor_key']}-{found['id']}")
     name = name.encode()[:LONGEST].decode(errors="ignore")
     name += f"-{sha256(address.encode()).hexdigest()[:6]}"
@@ -233,7 +233,7 @@ def fetch(url: str, form: str, cookies: str, shelf: Shelf, bar: Any) -> Download
 
 
 class _Quiet:
-    """yt-dlp's messages, of which errors come as exceptions too."""
+    """Discards yt-dlp's messages; its errors are also raised as exceptions."""
 
     def debug(self, message: str) -> None:
         pass
@@ -246,8 +246,8 @@ class Failure(Exception):
     """Why a URL could not be fetched.
 
     Attributes:
-        reason: `rate_limited` and `connection` may pass; `sign_in`, `live` and `unavailable` do not.
-        wait: seconds that the site asks for, if it does.
+        reason: one of `REASONS`; those in `TRANSIENT` are worth a retry.
+        wait: seconds that the site asks to wait, or None.
     """
 
     reason: str
@@ -256,10 +256,10 @@ class Failure(Exception):
 
 
 def patiently(act: Callable[[], T], cfg: VoiceDownload, rt: Runtime) -> T:
-    """`act()`, again after a wait as long as it fails for what may pass.
+    """The result of `act()`, which is retried after a wait if it fails for a transient reason.
 
     Raises:
-        Failure: what does not pass, or has not after `retries` repetitions.
+        Failure: the reason is not transient, or `retries` retries failed too.
     """
     from yt_dlp.utils import YoutubeDLError
 
@@ -268,23 +268,23 @@ def patiently(act: Callable[[], T], cfg: VoiceDownload, rt: Runtime) -> T:
             return act()
         except YoutubeDLError as error:
             failure = understand(error)
-            if failure.reason not in PASSING or attempt == cfg.retries:
+            if failure.reason not in TRANSIENT or attempt == cfg.retries:
                 raise failure from error
             wait = seconds_to_wait(failure, attempt, cfg)
-            rt.log(f"voice_download: {failure.message}; again in {wait:.0f} s")
+            rt.log(f"voice_download: {failure.message}; retrying in {wait:.0f} s")
             time.sleep(wait)
-    raise AssertionError  # count() has no end
+    raise AssertionError  # unreachable: count() is infinite
 
 
 def seconds_to_wait(failure: Failure, attempt: int, cfg: VoiceDownload) -> float:
-    """What the site asks for; else a time that doubles with each attempt; `max_wait_seconds` at most."""
+    """The wait that the site asks for, or one that doubles each time; at most `max_wait_seconds`."""
     first = cfg.rate_limit_seconds if failure.reason == "rate_limited" else cfg.backoff_seconds
     wait = first * 2**attempt if failure.wait is None else failure.wait
     return min(wait, cfg.max_wait_seconds)
 
 
 def understand(error: BaseException) -> Failure:
-    """What kind of failure an error of yt-dlp's is, from the errors that it wraps."""
+    """Classify an error of yt-dlp by the errors that it wraps."""
     from yt_dlp.networking.exceptions import HTTPError, TransportError
     from yt_dlp.utils import ExtractorError
 
@@ -295,12 +295,12 @@ def understand(error: BaseException) -> Failure:
     if (answer and answer.status == 429) or RATE_LIMIT.search(message):
         return Failure("rate_limited", message, wait)
     if SIGN_IN.search(message):
-        advice = "give it the cookies of a browser that is signed in: voice_download.cookies"
+        advice = "set voice_download.cookies to the cookies of a browser that is signed in"
         return Failure("sign_in", f"{message} ({advice})", None)
     if answer:
         passes = answer.status >= 500
     elif any(isinstance(one, TransportError) for one in chain):
-        passes = True  # yt-dlp calls these expected too
+        passes = True  # yt-dlp marks these as expected too
     elif PROGRAMS.search(message):
         passes = False
     else:
@@ -309,7 +309,7 @@ def understand(error: BaseException) -> Failure:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """An error and all that it was raised from; yt-dlp keeps them in several places."""
+    """An error and all its causes, which yt-dlp keeps in several attributes."""
     found: list[BaseException] = []
     todo: list[Any] = [error]
     while todo:
@@ -322,7 +322,7 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Seconds of a Retry-After header, which holds seconds or a date (RFC 9110, 10.2.3)."""
+    """The wait in seconds of a Retry-After header: seconds or a date (RFC 9110, section 10.2.3)."""
     if value is None:
         return None
     if value.strip().isdigit():

@@ -1,4 +1,4 @@
-"""Synthetic speech against real: tuned beside the base that it came from, and both beside recordings."""
+"""Compares the tuned voice with its base, and both with real recordings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -38,7 +38,7 @@ class VoiceEvaluate(Hearing):
 
 @dataclass(frozen=True)
 class ComparedClip:
-    """A clip to measure, be it real, of the base or tuned: `voice/sentence-take` is its id."""
+    """A clip to measure; its id is `voice/sentence-take`, and its voice is real, base, tuned or other."""
 
     voice: str
     sentence: str
@@ -62,18 +62,18 @@ def evaluate(
     reports_dir: Path,
     rt: Runtime,
 ) -> dict[str, Any]:
-    """Measure base, tuned and real clips of the test sentences; every figure has its interval and n.
+    """Measure base, tuned and real clips of the test sentences, with confidence intervals.
 
-    Base and tuned are compared on the sentences that both could say. `difference_*` is tuned less
-    base on the same sentence and seed. `real_similarity` is the ceiling, each recording against the
-    others; `other_similarity` the floor, other speakers' voices. Figures of the text list, which
-    nobody has read, are `base_list_*` and `tuned_list_*`. Writes the per-clip table
+    Base and tuned are compared on the sentences that both could say. `difference_*` is tuned minus
+    base on the same sentence and seed. `real_similarity` is the ceiling: each recording against the
+    others. `other_similarity` is the floor: voices of other speakers. `base_list_*` and `tuned_list_*`
+    are measured on the text list, for which there are no recordings. Writes one row per clip
     (`manifest.jsonl`) and `samples/` to `out_dir`; to `reports_dir` the worst clips (`worst.md`) and
-    each figure's value, 95 % interval and number of sentences (`intervals.json`). The values alone are
-    the metrics.
+    each figure's value, 95 % interval and number of sentences (`intervals.json`). Returns the values
+    alone as metrics.
 
     Raises:
-        LikenessError: a clip without its text or a text without its clip, or too few test clips.
+        LikenessError: a clip lacks its text, a text lacks its clip, or there are too few test clips.
     """
     check_model(asr, cfg.language, "voice_evaluate.language")
     test = [
@@ -126,7 +126,7 @@ def evaluate(
 def check_pairs(
     dataset: Path, test: Sequence[Utterance], synthesized: Path, spoken: Sequence[Speech]
 ) -> None:
-    """Raise `LikenessError` at the first clip without its text, and text without its clip."""
+    """Raise `LikenessError` at the first clip without its text or text without its clip."""
     check_needs(str(dataset), NEEDS, {"test": len(test)}, ADVICE)
     for row in test:
         if not (dataset / row.file_name).is_file():
@@ -141,7 +141,7 @@ def check_pairs(
     for said in spoken:
         if said.source == "test" and texts.get(said.sentence) != said.text:
             raise LikenessError(
-                f"{synthesized}: {said.id} says another text than {dataset}; {again}"
+                f"{synthesized}: {said.id} has a different text than in {dataset}; {again}"
             )
     rejected = {row.id for row in read_manifest(synthesized / "rejected.jsonl", Rejection)}
     tried = {row.id for row in spoken} | rejected
@@ -166,7 +166,7 @@ def measure(
     mos: Path,
     rt: Runtime,
 ) -> list[EvaluatedSpeech]:
-    """A row for every clip."""
+    """All measures of every clip, one row per clip, sorted by id."""
     paths = {name: clip.path for name, clip in clips.items()}
     heard = hear_files(paths, cfg, asr=asr, rt=rt)
     scores = rate_files(paths, mos=mos, rt=rt)
@@ -212,12 +212,12 @@ def measure(
 def problems_of(
     row: EvaluatedSpeech, rows: Sequence[EvaluatedSpeech], max_duration_ratio: float
 ) -> list[str]:
-    """What is worse about a clip than about any real one, in words."""
+    """Descriptions of each measure by which a clip is worse than every real clip."""
     real = [one for one in rows if one.voice == "real"]
     most = max(one.wer for one in real)
     found = []
     if not row.heard:
-        found.append("nothing is understood")
+        found.append("nothing was recognised")
     if row.wer > most:
         found.append(f"word error rate {row.wer:.0%} (real clips: up to {most:.0%})")
     for name, label in (("similarity", "similarity"), ("dnsmos", "DNSMOS")):
@@ -233,16 +233,16 @@ def problems_of(
 def estimates(
     cfg: VoiceEvaluate, table: Sequence[EvaluatedSpeech], seed: int
 ) -> dict[str, Estimate]:
-    """Every figure of every voice. Keys are the same whatever the table holds."""
+    """Every figure of every voice. The keys do not depend on the table."""
     said = {
-        voice: {_turn(row) for row in table if row.voice == voice} for voice in ("base", "tuned")
+        voice: {_pair(row) for row in table if row.voice == voice} for voice in ("base", "tuned")
     }
     both = said["base"] & said["tuned"]
 
     def parts(voice: str, figure: str, source: str = "test") -> Array:
         rows = [row for row in table if row.voice == voice and row.source == source]
         if voice in said:
-            rows = [row for row in rows if _turn(row) in both]
+            rows = [row for row in rows if _pair(row) in both]
         return sentence_parts(rows, figure)
 
     found: dict[str, Estimate] = {}
@@ -259,12 +259,12 @@ def estimates(
     return found
 
 
-def _turn(row: EvaluatedSpeech) -> tuple[str, int]:
+def _pair(row: EvaluatedSpeech) -> tuple[str, int]:
     return row.sentence, row.take
 
 
 def sentence_parts(rows: Sequence[EvaluatedSpeech], figure: str) -> Array:
-    """(N, 2) numerators and denominators of a figure by sentence, sorted: see `common.estimates`."""
+    """Numerator and denominator (N, 2) of a figure for each sentence, for `common.estimates`."""
     sums: dict[str, Array] = {}
     for row in rows:
         if figure == "wer":
@@ -281,7 +281,7 @@ def sentence_parts(rows: Sequence[EvaluatedSpeech], figure: str) -> Array:
 
 
 def worst_clips(table: Sequence[EvaluatedSpeech], count: int) -> str:
-    """A text on the worst clips of base and of tuned, each with its path and what is wrong."""
+    """A report in Markdown on the worst clips of tuned and base, with their paths and problems."""
     lines = ["# Worst clips", ""]
     for voice in ("tuned", "base"):
         rows = [row for row in table if row.voice == voice and row.problems]
@@ -304,7 +304,7 @@ def worst_clips(table: Sequence[EvaluatedSpeech], count: int) -> str:
 
 
 def _write_samples(folder: Path, table: Sequence[EvaluatedSpeech], count: int, rt: Runtime) -> None:
-    """`count` test sentences, drawn by lot, by real, base and tuned: MP3s, and `samples.json`."""
+    """Write `count` random test sentences in all three voices: MP3 files, and `samples.json`."""
     rows = {(row.sentence, row.voice): row for row in table if row.take == 0}
     sentences = [
         row.sentence
@@ -350,12 +350,12 @@ def _draw(plots_dir: Path, table: Sequence[EvaluatedSpeech], found: Mapping[str,
                 axis.hist(values[voice], edges, histtype="step", color=colour, label=voice)
             axis.set_title(figure.replace("_", " "))
         axes[0].legend(frameon=False)
-    tuned = {_turn(row): row for row in by_voice["tuned"]}
-    base = [row for row in by_voice["base"] if _turn(row) in tuned]
+    tuned = {_pair(row): row for row in by_voice["tuned"]}
+    base = [row for row in by_voice["base"] if _pair(row) in tuned]
     with figures.figure(plots_dir / "pairs.png", 1, 3, (10, 3.2)) as axes:
         for axis, figure in zip(axes, ("wer", "similarity", "dnsmos"), strict=True):
             left = _values(base, figure)
-            right = _values([tuned[_turn(row)] for row in base], figure)
+            right = _values([tuned[_pair(row)] for row in base], figure)
             axis.scatter(left, right, s=14, color=figures.ACCENT)
             ends = np.quantile([*left, *right], (0, 1)) if base else (0, 1)
             axis.plot(ends, ends, color=figures.QUIET, linewidth=1)
@@ -363,6 +363,6 @@ def _draw(plots_dir: Path, table: Sequence[EvaluatedSpeech], found: Mapping[str,
 
 
 def _values(rows: Sequence[EvaluatedSpeech], figure: str) -> Array:
-    """What is there of a figure; what is out of all proportion is drawn at 5."""
+    """The values of a figure that are not None; outliers are drawn at 5."""
     values = [getattr(row, figure) for row in rows]
     return np.array([min(value, 5.0) for value in values if value is not None], np.float64)

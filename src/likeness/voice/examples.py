@@ -1,8 +1,8 @@
-"""What XTTS is trained on: each row's text tokens, codes and mel, encoded once and kept in the store.
+"""Training examples of XTTS: each row's text tokens, codes and mel, encoded once and stored.
 
-Coqui's dataset reads and encodes every clip again at every step, draws rows with replacement, and
-puts another row in the place of one that it cannot use. Here an epoch is every usable row once, and
-what is unusable is set aside with its reason.
+Coqui's dataset encodes every clip again at every step, draws rows with replacement, and replaces
+rows that it cannot use by others. Here an epoch contains every usable row once, and unusable rows
+are rejected with a reason.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from likeness.voice.rows import Utterance
 if TYPE_CHECKING:
     import torch
 
-MIN_SECONDS = 0.5  # Coqui's own limit: a shorter clip has too little to be conditioned on
+MIN_SECONDS = 0.5  # Coqui's own limit: a shorter clip is too short for conditioning
 REASONS = (
     "unreadable", "silent", "too_short", "too_long", "no_text", "text_too_long", "unknown_letters",
     "error",
@@ -32,12 +32,12 @@ REASONS = (
 
 @dataclass(frozen=True)
 class Example:
-    """A row as the model sees it.
+    """A row of the dataset as the model's input.
 
     Attributes:
-        tokens: of the text, with the language's first.
-        codes: (C,) of the DVAE.
-        mel: (80, FRAMES * C), what the model is conditioned on if this clip is a reference.
+        tokens: token ids of the text, the language's first.
+        codes: of the DVAE, (C,).
+        mel: (80, FRAMES * C), the conditioning input when this clip is a reference.
     """
 
     id: str
@@ -47,7 +47,7 @@ class Example:
 
     @property
     def length(self) -> int:
-        """Places that it takes in the GPT's sequence, less the constant ones."""
+        """Positions that it takes in the GPT's sequence, apart from the constant ones."""
         return len(self.tokens) + len(self.codes)
 
 
@@ -62,11 +62,11 @@ def encode_rows(
     max_text_tokens: int,
     rt: Runtime,
 ) -> tuple[dict[str, Example], list[Rejection]]:
-    """The usable rows by id, and a rejection for every other one.
+    """The usable rows by id, and a rejection for each of the others.
 
     Args:
-        rows: of the dataset's manifest, whose folder `dataset` is.
-        base: folder of the base, whose DVAE makes the codes; `model` is what it loads to.
+        rows: rows of the manifest in the folder `dataset`.
+        base: folder of the base, whose DVAE makes the codes; `model` is the loaded base.
     """
     stored, rejected = map_items(
         partial(encode_clips, base=base, device=rt.device),
@@ -95,13 +95,13 @@ def encode_rows(
 
 
 def _tokens(row: Utterance, tokenizer: Any, language: str, most: int) -> list[int] | Rejection:
-    """The tokens of a row's text, or why it cannot be learnt from."""
+    """The tokens of a row's text, or a rejection if it cannot be used for training."""
     text = row.normalized
     if not any(letter.isalnum() for letter in text):
         return Rejection(id=row.id, reason="no_text", value=text)
     try:
         tokens: list[int] = tokenizer.encode(text.strip().lower(), language)
-    except Exception as error:  # Coqui spells numbers out by rules of many languages
+    except Exception as error:  # Coqui's text rules can fail in many ways, e.g. on numbers
         return Rejection(id=row.id, reason="error", value=f"{type(error).__name__}: {error}")
     if len(tokens) > most:
         return Rejection(id=row.id, reason="text_too_long", value=len(tokens), threshold=most)
@@ -119,7 +119,7 @@ def _example(name: str, tokens: list[int], stored: Stored) -> Example:
 
 
 def read_codes(stored: Stored) -> "torch.Tensor":
-    """The codes (C,) of `pack_codes`."""
+    """The codes (C,) that `pack_codes` stored."""
     import torch
 
     return torch.from_numpy(np.frombuffer(stored.read(CODES), np.int16).astype(np.int64))
@@ -131,10 +131,10 @@ def read_codes(stored: Stored) -> "torch.Tensor":
 def make_batches(
     lengths: Sequence[int], size: int, rng: np.random.Generator, bucket: int = 8
 ) -> list[list[int]]:
-    """Every number of a row once, in batches of about equal lengths in a random order.
+    """Every row index once, in batches of rows of similar length, in random order.
 
-    Rows are sorted by length among `bucket` batches of random ones, so that little is spent on
-    padding and a row's company still changes from epoch to epoch.
+    Rows are shuffled, then sorted by length within each group of `bucket` batches: this keeps
+    padding short, and batches still differ from epoch to epoch.
     """
     order = rng.permutation(len(lengths))
     batches: list[list[int]] = []
