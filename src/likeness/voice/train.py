@@ -128,7 +128,8 @@ def train(
     usable = [row for row in rows if row.id in examples]
     val = [row for row in usable if row.split == "val"]
     references = [dataset / row.file_name for row in choose_references(usable, cfg.references)]
-    check_needs(str(dataset), NEEDS, {"train": len(usable) - len(val), "val": len(val)}, ADVICE)
+    found = {"train": len(usable) - len(val), "val": len(val)}
+    check_needs(f"{dataset}: {len(usable)} usable clips", NEEDS, found, ADVICE)
     clips = {row.id: dataset / row.file_name for row in usable}
     fitted = fit_codes(
         base,
