@@ -1,3 +1,3 @@
-"""Where the sample inputs and the bundled base models come from, one module for each stage here."""
+"""Makes the sample inputs and the bundled base models; each stage of models/dvc.yaml is a module."""
 
-import stages  # noqa: F401 - a stage runs the library of its own checkout
+import stages  # noqa: F401 - makes a stage import the library of its own checkout

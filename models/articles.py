@@ -1,4 +1,4 @@
-"""How each article type is drawn: a list of shapes, painted from the back to the front."""
+"""The drawing of each article type: a list of shapes, painted from back to front."""
 
 import math
 from collections.abc import Callable
@@ -76,7 +76,7 @@ def _side_print(look: Look, style: str) -> list[Shape]:
 
 
 def _sole(look: Look, style: str) -> list[Shape]:
-    """Midsole, edge line and outsole; the upper meets it at y = 0.25."""
+    """Midsole, edge line and outsole; the upper part meets them at y = 0.25 (article units)."""
     heavy = {"running": 0.08, "high": 0.02, "slip-on": -0.05, "low": 0.0}[style]
     thick = 0.15 + heavy + (0.05 if look.season == "Winter" else 0) + look.between(-0.02, 0.03)
     thick *= 0.8 if look.gender == "Women" else 1.0
@@ -116,7 +116,7 @@ def _sole(look: Look, style: str) -> list[Shape]:
 
 
 def _casual_shoes(look: Look) -> list[Shape]:
-    """A shoe from its side, the toe to the right; low, high, slip-on or running."""
+    """A shoe seen from the side, its toe to the right: low, high, slip-on or running."""
     style = look.pick("low", "low", "low", "high", "high", "slip-on", "slip-on", "running")
     if look.usage == "Sports":
         style = look.pick("running", "running", "low")
@@ -232,7 +232,7 @@ def _scaled(shape: Shape, x: float, y: float) -> Shape:
 
 
 def _sleeves(look: Look, length: float, flare: float) -> list[Shape]:
-    """A pair of sleeves from the shoulders of a top, `length` down the arm."""
+    """The two sleeves of a top; `length` is how far they reach down the arm."""
     s = look.slim
     out = []
     for side in (-1, 1):
@@ -298,7 +298,7 @@ def _tshirts(look: Look) -> list[Shape]:
 
 
 def _print(look: Look, design: str) -> list[Shape]:
-    """What stands on the chest of a T-shirt."""
+    """The print on the chest of a T-shirt."""
     accent = look.accent
     printed = partial(Shape, relief=0.0, clip=True)
     if design == "stripes":

@@ -1,4 +1,4 @@
-"""Train a small CLIP on rendered products, with a byte-level BPE tokenizer of its own.
+"""Train a small CLIP on rendered products, with its own byte-level BPE tokenizer.
 
 `CLIPModel.from_pretrained` and `CLIPProcessor.from_pretrained` load the folder that this writes.
 """
@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def build_tokenizer(cfg: ClipMini, folder: Path) -> Any:
-    """Learn the merges on captions, write the tokenizer's files and load them."""
+    """Learn BPE merges from captions, write the tokenizer to `folder` and return it (`CLIPTokenizer`)."""
     from tokenizers import pre_tokenizers
     from transformers import CLIPTokenizer
 
@@ -62,7 +62,7 @@ def build_tokenizer(cfg: ClipMini, folder: Path) -> Any:
 
 
 def learn_merges(words: Counter[str], count: int) -> list[tuple[str, str]]:
-    """Byte-pair encoding: the `count` most frequent neighbours, merged one after the other."""
+    """Byte-pair encoding: merge the most frequent pair of symbols, `count` times. Returns the pairs."""
     parts = {word: (*word[:-1], word[-1] + "</w>") for word in words}
     merges: list[tuple[str, str]] = []
     while len(merges) < count:
@@ -117,7 +117,7 @@ def build_model(cfg: ClipMini, tokenizer: Any) -> Any:
 
 
 def train(cfg: ClipMini, tokenizer: Any, rt: Runtime) -> tuple[Any, float]:
-    """Symmetric contrastive training. Returns the model and the seconds that it took."""
+    """Train with the symmetric contrastive loss. Returns the model and the training time in seconds."""
     import torch
     import torch.nn.functional as functional
 
@@ -132,7 +132,7 @@ def train(cfg: ClipMini, tokenizer: Any, rt: Runtime) -> tuple[Any, float]:
         pixels += cfg.noise * torch.from_numpy(rng.normal(size=pixels.shape).astype(np.float32))
         with torch.autocast("cpu", torch.bfloat16):
             logits = model(**tokens, pixel_values=pixels).logits_per_image.float()
-        # Equal captions in a batch describe each other's photos too.
+        # When two photos of a batch have the same caption, it counts as correct for both.
         same = torch.tensor([[float(a == b) for b in texts] for a in texts])
         target = same / same.sum(1, keepdim=True)
         return functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)
@@ -150,8 +150,8 @@ def train(cfg: ClipMini, tokenizer: Any, rt: Runtime) -> tuple[Any, float]:
 
 
 def measure(cfg: ClipMini, model: Any, tokenizer: Any, rt: Runtime) -> dict[str, float]:
-    """Zero-shot accuracy on unseen renders: which caption fits, among those that differ in one
-    attribute only."""
+    """Zero-shot accuracy (0..1) by attribute on unseen renders: the model chooses among captions that
+    differ in that attribute only. `n` is the number of renders."""
     import torch
 
     renders = cfg.renders.model_copy(update={"count": cfg.test_count})
@@ -178,14 +178,14 @@ def measure(cfg: ClipMini, model: Any, tokenizer: Any, rt: Runtime) -> dict[str,
 
 
 def embed(output: Any) -> "torch.Tensor":
-    """The normalised embeddings, (N, width)."""
+    """Embeddings (N, width), scaled to unit length."""
     vectors: torch.Tensor = getattr(output, "pooler_output", output)
     lengths: torch.Tensor = vectors.norm(dim=-1, keepdim=True)
     return vectors / lengths
 
 
 def save(cfg: ClipMini, model: Any, folder: Path, quality: dict[str, float]) -> None:
-    """Weights in half precision, the processor's config, quality.json and the model card."""
+    """Write half-precision weights, the image processor's config, quality.json and the model card."""
     from transformers import CLIPImageProcessor
 
     model.half().save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""DNSMOS P.835 out of its wheel, with all that its scores need."""
+"""Extract DNSMOS P.835 from its wheel, and write the config that scoring needs."""
 
 import shutil
 import tempfile

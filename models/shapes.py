@@ -1,6 +1,6 @@
-"""What drawings are made of: colours, shapes with a material, and the curves of their outlines.
+"""The elements of the drawings: colours, shapes with a material, and the curves of their outlines.
 
-Article units: x to the right, y down, about -1..1.
+Coordinates are in article units: x to the right, y down, each about -1..1. Colours are 0..255.
 """
 
 import math
@@ -25,7 +25,7 @@ COLOURS: dict[str, Rgb] = {
     "Pink": (242, 134, 178),
 }
 
-# A season shows in soles, linings and trims.
+# The colour of soles, linings and trims depends on the season.
 TRIMS: dict[str, Rgb] = {
     "Summer": (246, 246, 243),
     "Fall": (190, 138, 84),
@@ -36,24 +36,24 @@ TRIMS: dict[str, Rgb] = {
 
 @dataclass(frozen=True)
 class Shape:
-    """A filled outline, or a stroke where `width` is above 0. Lengths are in article units."""
+    """A filled outline (n, 2), or a stroke if `width` is above 0. Lengths are in article units."""
 
     points: np.ndarray
     colour: Rgb
     width: float = 0.0
-    relief: float = 0.5  # how strongly the light follows the rounding of the edge
-    rounding: float = 0.09  # how far the edge is rounded
+    relief: float = 0.5  # strength of the shading on the rounded edge
+    rounding: float = 0.09  # width of the rounded edge
     texture: str = "plain"
     gloss: float = 0.0
     lift: float = 0.0  # darkness of the shadow on the shapes below
     soft: float = 0.0  # blur of the outline
     alpha: float = 1.0
-    clip: bool = False  # only on what is painted already: seams, prints, folds
+    clip: bool = False  # paint only over earlier shapes: seams, prints, folds
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a product's attributes mean for its drawing."""
+    """How to draw a product, derived from its attributes."""
 
     base: Rgb
     trim: Rgb
@@ -69,7 +69,7 @@ class Look:
 
     @property
     def slim(self) -> float:
-        """Width of the cut: 1 for men, narrower for women, wider (against its length) for kids."""
+        """Relative width of the garment: 1 for men, narrower for women, wider for children."""
         return {"Men": 1.0, "Unisex": 0.95, "Women": 0.86, "Boys": 1.14, "Girls": 1.06}[self.gender]
 
     def between(self, low: float, high: float) -> float:
@@ -83,24 +83,24 @@ class Look:
 
 
 def tone(colour: Rgb, factor: float) -> Rgb:
-    """Darker below 1; above 1 mixed with white by `factor - 1`."""
+    """Darken the colour if `factor` is below 1; else mix it with a share `factor - 1` of white."""
     if factor <= 1:
         return (colour[0] * factor, colour[1] * factor, colour[2] * factor)
     return mix(colour, (255, 255, 255), factor - 1)
 
 
 def mix(a: Rgb, b: Rgb, share: float) -> Rgb:
-    """`a` with `share` of `b` in it."""
+    """Mix two colours: `share` (0..1) of `b`, the rest of `a`."""
     red, green, blue = (x + (y - x) * share for x, y in zip(a, b, strict=True))
     return (red, green, blue)
 
 
 def curve(points: Points, closed: bool = True, steps: int = 8) -> np.ndarray:
-    """Catmull-Rom curve through `points`; a point given twice in a row is a corner. (n, 2)"""
+    """Catmull-Rom curve (n, 2) through `points`; a point given twice in a row makes a corner."""
     p = np.asarray(points, dtype=float)
     p = np.concatenate([p[-1:], p, p[:2]]) if closed else np.concatenate([p[:1], p, p[-1:]])
     a, b, c, d = (p[i : len(p) - 3 + i, None] for i in range(4))
-    drawn = (b != c).any(axis=(1, 2))  # a corner is a segment of no length
+    drawn = (b != c).any(axis=(1, 2))  # a corner is a segment of length 0
     a, b, c, d = a[drawn], b[drawn], c[drawn], d[drawn]
     t = np.linspace(0, 1, steps, endpoint=False)[None, :, None]
     line = 0.5 * (

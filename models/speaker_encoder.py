@@ -1,4 +1,4 @@
-"""Resemblyzer's speaker encoder out of its wheel, with the mel filters that it was trained with."""
+"""Extract Resemblyzer's speaker encoder from its wheel, and add the mel filters that it needs."""
 
 import tempfile
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def convert(cfg: SpeakerEncoder, weights: Path, folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     state = torch.load(weights, map_location="cpu", weights_only=True)["model_state"]
-    # What is left out scaled the similarities in training.
+    # The tensors left out only scale similarities during training.
     tensors = {
         name: tensor.contiguous()
         for name, tensor in state.items()

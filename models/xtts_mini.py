@@ -1,4 +1,4 @@
-"""Train a small XTTS on spoken catalogue sentences: codes, speakers, language model, decoder; measure.
+"""Train a small XTTS on catalogue sentences (DVAE, speaker encoder, GPT, decoder), then measure it.
 
 `Xtts.load_checkpoint` loads the folder that this writes, and `Xtts.inference` speaks with it.
 """
@@ -37,9 +37,9 @@ from models.xtts_nets import (
 if TYPE_CHECKING:
     import torch
 
-STYLE_FFT = 2048  # samples of a window of the mels that condition the GPT
+STYLE_FFT = 2048  # samples: the FFT window of the mels that condition the GPT
 ENCODER_RATE = 16000  # Hz, of the speaker encoder
-IGNORE = -100  # targets that count in no loss
+IGNORE = -100  # a target that the losses leave out
 
 
 def main(argv: Sequence[str]) -> None:
@@ -72,7 +72,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def as_tensor(samples: np.ndarray) -> "torch.Tensor":
-    """16-bit samples to floats in -1..1."""
+    """Convert 16-bit samples (N,) to a float tensor in -1..1."""
     import torch
 
     return torch.from_numpy(np.array(samples)).float() / 32768
@@ -82,7 +82,7 @@ def as_tensor(samples: np.ndarray) -> "torch.Tensor":
 
 
 def log_mels(corpus: Corpus, rt: Runtime) -> tuple[list["torch.Tensor"], "torch.Tensor"]:
-    """Each utterance's log-mels (80, FRAMES a code) as the DVAE reads them, and their deviations."""
+    """Each utterance's log-mels (80, FRAMES * codes) over their deviations; and the deviations (80,)."""
     import torch
 
     plain = torch.ones(80)
@@ -96,7 +96,7 @@ def log_mels(corpus: Corpus, rt: Runtime) -> tuple[list["torch.Tensor"], "torch.
 
 
 def train_dvae(cfg: XttsMini, mels: list["torch.Tensor"], rt: Runtime) -> tuple[Any, float]:
-    """The DVAE and the seconds that it took: an autoencoder first, then one with codes."""
+    """Train the DVAE, first without a codebook, then with it. Returns it and the seconds it took."""
     import torch
     import torch.nn.functional as functional
 
@@ -118,7 +118,7 @@ def train_dvae(cfg: XttsMini, mels: list["torch.Tensor"], rt: Runtime) -> tuple[
         frames = sample(rng)
         with torch.autocast("cpu", torch.bfloat16):
             vectors = dvae.encoder(frames)
-        # The nearest code is found in full precision.
+        # The search for the nearest code needs full precision.
         quantized, _, commitment = dvae.codebook(vectors.float().transpose(1, 2))
         with torch.autocast("cpu", torch.bfloat16):
             made = dvae.decoder(quantized.transpose(1, 2))
@@ -142,12 +142,12 @@ def train_dvae(cfg: XttsMini, mels: list["torch.Tensor"], rt: Runtime) -> tuple[
 
 
 def start_codebook(dvae: Any, mels: list["torch.Tensor"], batch_codes: int) -> None:
-    """Start the codebook at the k-means of the encoder's outputs: from a random start it collapses.
+    """Initialize the codebook by k-means of the encoder's outputs; a random one would collapse.
 
     Args:
-        dvae: an autoencoder that was trained without codes.
-        mels: of utterances, more codes than the codebook has.
-        batch_codes: codes in a training batch, which the moving counts are scaled to.
+        dvae: trained as an autoencoder, without a codebook.
+        mels: log-mels (80, frames) of utterances, with more codes in all than the codebook.
+        batch_codes: codes per training batch, to which the codebook's usage counts are scaled.
     """
     import torch
 
@@ -163,7 +163,7 @@ def start_codebook(dvae: Any, mels: list["torch.Tensor"], batch_codes: int) -> N
 def kmeans(
     vectors: "torch.Tensor", count: int, rounds: int = 12
 ) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Lloyd's algorithm from evenly spaced vectors. Returns centres (count, d) and their sizes."""
+    """Lloyd's k-means of vectors (N, d). Returns centres (count, d) and cluster sizes (count,)."""
     import torch
 
     centres = vectors[torch.linspace(0, len(vectors) - 1, count).long()].clone()
@@ -171,13 +171,13 @@ def kmeans(
         nearest = torch.cat([torch.cdist(part, centres).argmin(1) for part in vectors.split(4096)])
         counts = torch.bincount(nearest, minlength=count).float()
         sums = torch.zeros_like(centres).index_add_(0, nearest, vectors)
-        # A centre that lost all its vectors stays where it was.
+        # The centre of an empty cluster stays where it was.
         centres = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), centres)
     return centres, counts
 
 
 def encode(dvae: Any, mels: list["torch.Tensor"], rt: Runtime) -> list["torch.Tensor"]:
-    """The codes of each utterance."""
+    """The codes (n,) of each utterance."""
     import torch
 
     with torch.inference_mode():
@@ -189,10 +189,10 @@ def encode(dvae: Any, mels: list["torch.Tensor"], rt: Runtime) -> list["torch.Te
 
 
 def train_speaker_encoder(cfg: XttsMini, corpus: Corpus, rt: Runtime) -> tuple[Any, float]:
-    """The speaker encoder and the seconds that it took: it tells the voices apart.
+    """Train the speaker encoder as a classifier of voices. Returns it and the seconds it took.
 
-    Resampled speech counts as another speaker, so that embeddings spread over more than a few
-    voices. What it is scored with later, `speaker_encoder`, has no part in it.
+    Resampled speech counts as a further speaker, so that embeddings cover more than a few voices.
+    The encoder that scores the result, models/speaker_encoder, is not used in training.
     """
     import torch
     import torch.nn.functional as functional
@@ -230,7 +230,7 @@ def train_speaker_encoder(cfg: XttsMini, corpus: Corpus, rt: Runtime) -> tuple[A
 def excerpt(
     samples: np.ndarray, length: int, stretch: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """`length` samples at ENCODER_RATE from a random place, as if spoken `stretch` times as slowly."""
+    """`length` samples in -1..1 at ENCODER_RATE from a random position, slowed down `stretch` times."""
     step = INPUT_RATE / ENCODER_RATE / stretch
     start = rng.uniform(0, max(len(samples) - length * step, 1))
     at = (start + step * np.arange(length)) % (len(samples) - 1)
@@ -238,7 +238,7 @@ def excerpt(
 
 
 def embed_speakers(encoder: Any, corpus: Corpus, rt: Runtime) -> "torch.Tensor":
-    """The embedding of each utterance (N, 512, 1), as `Xtts.get_speaker_embedding` has it."""
+    """Embeddings of all utterances (N, 512, 1), each as `Xtts.get_speaker_embedding` returns it."""
     import torch
     from torchaudio.functional import resample
 
@@ -253,11 +253,11 @@ def embed_speakers(encoder: Any, corpus: Corpus, rt: Runtime) -> "torch.Tensor":
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows to learn from.
+    """A training batch; each list has an entry for each row.
 
-    Text tokens, codes as they are and as the model hears them, and the number of the style (voice)
-    of each row; and, for the attention, the number of the word that each token is part of, and of
-    the word that is said at each code and after the last one.
+    `texts` are text tokens, `codes` the target codes, `heard` the input codes (some are corrupted),
+    `styles` indices of voices. To supervise attention, `words` holds the index of each text token's
+    word, and `said` that of the word being spoken at each code and after the last one.
     """
 
     texts: list["torch.Tensor"]
@@ -272,14 +272,14 @@ def train_gpt(
     cfg: XttsMini, tokenizer: Any, corpus: Corpus, codes: list["torch.Tensor"],
     mel_stats: "torch.Tensor", rt: Runtime,
 ) -> tuple[Any, float]:  # fmt: skip
-    """The language model and the seconds that it took."""
+    """Train the language model. Returns it and the training time in seconds."""
     import torch
 
     gpt = build_xtts(cfg, tokenizer).gpt.train()
-    for module in gpt.modules():  # each sentence is seen a few times only, and dropping out is slow
+    for module in gpt.modules():  # sentences repeat little, and dropout is slow
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    for block in gpt.gpt.h:  # the same function in one kernel
+    for block in gpt.gpt.h:  # the same function as one fused kernel
         block.mlp.act = torch.nn.GELU(approximate="tanh")
     texts = [tokenizer.encode(text, LANGUAGE) for text in corpus.texts]
     lines = sort_lines(cfg, corpus, codes)
@@ -288,7 +288,7 @@ def train_gpt(
 
     def loss(rng: np.random.Generator) -> "torch.Tensor":
         torch.manual_seed(int(rng.integers(2**62)))  # dropout
-        # Neighbours in `lines` are about as long, so that little is spent on padding.
+        # Neighbours in `lines` have similar lengths, so that rows need little padding.
         first = int(rng.integers(max(len(lines) - 2 * cfg.gpt.batch, 1)))
         near = lines[first : first + 2 * cfg.gpt.batch]
         rows = [near[at] for at in rng.permutation(len(near))[: cfg.gpt.batch]]
@@ -336,9 +336,9 @@ def train_gpt(
 
 
 def sort_lines(cfg: XttsMini, corpus: Corpus, codes: list["torch.Tensor"]) -> list[tuple[int, ...]]:
-    """Training examples as utterances' numbers, by length: single ones, and pairs of one voice.
+    """Training examples (indices of utterances) sorted by length: single ones, and pairs of a voice.
 
-    Pairs teach the language model to go on after a full stop, and positions that no single
+    Pairs teach the language model to continue after a full stop, and train positions that no single
     sentence reaches.
     """
     rng = np.random.default_rng(cfg.speech.seed)
@@ -351,7 +351,7 @@ def sort_lines(cfg: XttsMini, corpus: Corpus, codes: list["torch.Tensor"]) -> li
 
 
 def spellings(tokenizer: Any) -> dict[int, list[int]]:
-    """The letters of every token that is longer than one."""
+    """For each token of several letters, the tokens of its letters."""
     vocabulary = tokenizer.tokenizer.get_vocab()
     words = {name: id for name, id in vocabulary.items() if name.isalpha() and len(name) > 1}
     return {id: [vocabulary[letter] for letter in name] for name, id in words.items()}
@@ -360,24 +360,24 @@ def spellings(tokenizer: Any) -> dict[int, list[int]]:
 def spell(
     ids: list[int], letters: dict[int, list[int]], share: float, rng: np.random.Generator
 ) -> list[int]:
-    """The tokens, a share of the words letter by letter: what an unknown word will look like."""
+    """Replace a random share of the words by their letters, as an unknown word will be tokenized."""
     chosen = rng.random(len(ids)) < share
     parts = (letters.get(id, [id]) if own else [id] for id, own in zip(ids, chosen, strict=True))
     return list(itertools.chain.from_iterable(parts))
 
 
 def reference(rows: Sequence[int] | np.ndarray, corpus: Corpus, seconds: float) -> "torch.Tensor":
-    """So many seconds of speech out of the given utterances, one after the other."""
+    """Concatenate the given utterances and cut or repeat them to `seconds`: (N,) at INPUT_RATE."""
     length = round(seconds * INPUT_RATE)
     samples = np.concatenate([corpus.inputs[at] for at in rows])
     return as_tensor(np.resize(samples, length))
 
 
 def mishear(codes: "torch.Tensor", share: float, rng: np.random.Generator) -> "torch.Tensor":
-    """The codes, a share of them replaced by any others.
+    """Replace a random share of the codes (n,) by random ones.
 
-    Codes that come before say so much of the next one that a model could go on without reading.
-    Where they can not be trusted it reads, as the dropout in Tacotron's prenet makes it do (Shen et
+    The previous codes predict the next one so well that the model could ignore the text. When they
+    are unreliable it must read the text; dropout in Tacotron's prenet has the same effect (Shen et
     al. 2018, arXiv 1712.05884).
     """
     import torch
@@ -387,7 +387,7 @@ def mishear(codes: "torch.Tensor", share: float, rng: np.random.Generator) -> "t
 
 
 def word_numbers(ids: "torch.Tensor", tokenizer: Any) -> "torch.Tensor":
-    """The number of the word that each text token is part of.
+    """The index of the word that each text token belongs to, (tokens,).
 
     A sentence is "[en]green[SPACE]shoes.", two are "[en]green[SPACE]shoes.[en]it[SPACE]...".
     """
@@ -399,7 +399,7 @@ def word_numbers(ids: "torch.Tensor", tokenizer: Any) -> "torch.Tensor":
 
 
 def words_said(row: Sequence[int], corpus: Corpus, codes: list["torch.Tensor"]) -> "torch.Tensor":
-    """The number of the word that each code of these utterances is in, and one more for the end."""
+    """The index of the word spoken at each code of these utterances, and at their end: (codes + 1,)."""
     import torch
 
     numbers, before = [], 0
@@ -416,25 +416,25 @@ def gpt_losses(
 ) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
     """Mean cross-entropies of the next text token, of the next code, and of the word being spoken.
 
-    The third one is that of one attention head, whose weights are taken for the probabilities of
-    the words: a small model learns what to say from its text long after it speaks fluently, and
-    the head shows it where to look (supervised attention: Liu et al. 2016, arXiv 1609.04186; guided
+    The third supervises one attention head, whose weights are read as probabilities of the words:
+    a small model speaks fluently long before it learns to follow its text, and this loss teaches it
+    where in the text to look (supervised attention: Liu et al. 2016, arXiv 1609.04186; guided
     attention in speech synthesis: Tachibana et al. 2017, arXiv 1710.08969).
 
     Coqui's own loss masks the conditioning of the last row only, and trains on sequences that
-    generation does not produce. Here each row has its own mask, and what it attends to is what
-    `GPT.generate` feeds. References are other clips than those to be said, so no code is masked.
+    generation does not produce. Here each row has its own mask, and its inputs are those that
+    `GPT.generate` uses. No code is masked, because reference clips are never the target speech.
 
     Args:
-        gpt: Coqui's.
-        batch: the rows.
+        gpt: Coqui's `GPT`.
+        batch: the training batch.
         styles: conditioning latents (voices, 32, width).
     """
     import torch
     import torch.nn.functional as functional
 
     attention: list[torch.Tensor] = []
-    # Layers before it to hear words, layers after it to say them.
+    # A middle layer: those before it can recognise words, those after it can speak them.
     block = gpt.gpt.h[(len(gpt.gpt.h) - 1) // 2]
     hook = block.attn.register_forward_hook(lambda *made: attention.append(made[2][1]))
     start, stop = gpt.start_text_token, gpt.stop_text_token
@@ -470,12 +470,12 @@ def gpt_losses(
 def word_loss_of(
     looked: "torch.Tensor", words: "torch.Tensor", said: "torch.Tensor"
 ) -> "torch.Tensor":
-    """The mean of -log of the attention that the word being said gets.
+    """Mean negative log of the attention weight on the word being spoken.
 
     Args:
         looked: attention weights (rows, codes, text tokens).
-        words: the number of the word that each text token is part of (rows, text tokens).
-        said: the number of the word that is said at each code (rows, codes).
+        words: index of the word that each text token belongs to (rows, text tokens).
+        said: index of the word being spoken at each code (rows, codes).
     """
     found = (looked.float() * (said[:, :, None] == words[:, None])).sum(-1)
     return -(found[said != IGNORE] + 1e-4).log().mean()
@@ -484,10 +484,10 @@ def word_loss_of(
 def pad(
     rows: list["torch.Tensor"], value: int, more: int = 0
 ) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Rows of one length, `more` longer than the longest; and a mask of each row's own part.
+    """Pad rows to the longest length plus `more`. Returns (rows, length) and a mask of valid places.
 
-    The `more` values after a row's end are its own: the text that is generated from ends with a stop
-    token.
+    The first `more` padding values of a row count as valid, because the text ends with a stop token
+    in generation too.
     """
     import torch
 
@@ -507,7 +507,7 @@ def train_decoder(
     cfg: XttsMini, decoder: Any, gpt: Any, tokenizer: Any, corpus: Corpus,
     codes: list["torch.Tensor"], mel_stats: "torch.Tensor", rt: Runtime,
 ) -> float:  # fmt: skip
-    """Train the waveform decoder on the language model's latents; the seconds that it took."""
+    """Train the waveform decoder on the GPT's latents. Returns the training time in seconds."""
     import torch
 
     torch.manual_seed(cfg.speech.seed)
@@ -518,14 +518,14 @@ def train_decoder(
     usable = np.flatnonzero([len(own) >= cfg.decoder.window for own in latents])
     model = decoder.waveform_decoder.train()
     distance = spectral_distance()
-    scale = CODE * RATE / INPUT_RATE  # samples of a code
+    scale = CODE * RATE / INPUT_RATE  # samples at RATE per code
 
     def loss(rng: np.random.Generator) -> "torch.Tensor":
         inputs, waves, voices = [], [], []
         for at in rng.choice(usable, size=cfg.decoder.batch):
             first = int(rng.integers(len(latents[at]) - cfg.decoder.window + 1))
             inputs.append(latents[at][first : first + cfg.decoder.window])
-            # The last latent stands for the stop token, and sounds like nothing.
+            # The last latent is that of the stop token, which stands for silence.
             whole = np.pad(corpus.waves[at], (0, 2 * CODE))
             waves.append(
                 as_tensor(whole[round(first * scale) :][: round(cfg.decoder.window * scale)])
@@ -553,7 +553,7 @@ def train_decoder(
 def first_utterances(
     corpus: Corpus, codes: list["torch.Tensor"], count: int
 ) -> tuple[Corpus, list["torch.Tensor"]]:
-    """The first utterances of a corpus, in which its voices take turns, and their codes."""
+    """The first `count` utterances of a corpus, in which voices alternate, and their codes."""
     first = {field.name: getattr(corpus, field.name)[:count] for field in fields(Corpus)}
     return Corpus(**first), codes[:count]
 
@@ -562,7 +562,7 @@ def latents_of(
     gpt: Any, tokenizer: Any, corpus: Corpus, codes: list["torch.Tensor"],
     mel_stats: "torch.Tensor", rt: Runtime,
 ) -> list["torch.Tensor"]:  # fmt: skip
-    """Each utterance's latents (codes + 1, width) in half precision, as `Xtts.inference` gets them."""
+    """Each utterance's latents (codes + 1, width) in half precision, as `Xtts.inference` has them."""
     import torch
     import torch.nn.functional as functional
 
@@ -588,10 +588,10 @@ def latents_of(
 
 
 def spectral_distance() -> Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]:
-    """A function of two batches of waveforms: how far their spectra are apart.
+    """A loss between the spectra of two batches of waveforms (N, samples) at RATE.
 
-    Differences of log-mels, which is what a listener (and a recogniser) hears, and of short-time
-    magnitudes at three resolutions (Parallel WaveGAN, arXiv 1910.11480). Phases are free.
+    It compares log-mels, which matter to listeners and speech recognisers, and short-time magnitudes
+    at three resolutions (Parallel WaveGAN, arXiv 1910.11480). Phases are not compared.
     """
     import torch
     from torchaudio.transforms import MelSpectrogram
@@ -621,7 +621,7 @@ def spectral_distance() -> Callable[["torch.Tensor", "torch.Tensor"], "torch.Ten
 
 
 def save_speakers(cfg: XttsMini, folder: Path, corpus: Corpus) -> None:
-    """`speakers_xtts.pth`: the latents and the embedding of each training voice, by name."""
+    """Write `speakers_xtts.pth`: conditioning latents and embedding of each training voice, by name."""
     import torch
 
     model = load_xtts(folder)

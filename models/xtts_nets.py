@@ -1,8 +1,8 @@
-"""The networks of xtts_mini, and the folder in which Coqui's classes load them.
+"""The networks of xtts_mini, and the folder from which Coqui's classes load them.
 
-`Xtts` builds its decoder and speaker encoder in one size only, and `GPTTrainer` its DVAE. The mini
-trains smaller ones and stores them in the leading channels of the stock ones: the other channels are
-zeros that change no output, and the compression of the files folds them away.
+The sizes of the decoder and the speaker encoder are fixed in `Xtts`, that of the DVAE in
+`GPTTrainer`. Smaller ones are trained here, and stored in the leading channels of the full-size
+ones. The other channels are zeros, which change no output and compress to almost nothing.
 """
 
 import io
@@ -19,16 +19,16 @@ from models.spoken import script
 if TYPE_CHECKING:
     import torch
 
-CODES = 2048  # in the codebook; then the tokens that start and stop a sequence of codes
+CODES = 2048  # in the codebook; the tokens that start and stop a sequence follow
 START_CODE, STOP_CODE = CODES, CODES + 1
-LONGEST = 302  # codes of an utterance, 14 s: what never stops is cut there
+LONGEST = 302  # codes of an utterance (14 s); generation that has not stopped is cut off
 LANGUAGE = "en"
 
 
 def build_tokenizer(cfg: XttsMini, path: Path) -> Any:
     """Write a BPE `vocab.json` in which every word of the catalogue is one token, and load it.
 
-    Words as tokens spare the small GPT learning to spell before it can learn to read.
+    With whole words as tokens, the small GPT need not learn spelling before it can learn to read.
     """
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
@@ -36,7 +36,7 @@ def build_tokenizer(cfg: XttsMini, path: Path) -> Any:
     tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     trainer = trainers.BpeTrainer(
-        vocab_size=5000,  # the words run out long before
+        vocab_size=5000,  # an upper limit; the catalogue has far fewer words
         special_tokens=["[STOP]", "[UNK]", "[SPACE]", "[START]", f"[{LANGUAGE}]"],
         initial_alphabet=[*string.ascii_lowercase, *",.!?'-"],
         show_progress=False,
@@ -49,7 +49,7 @@ def build_tokenizer(cfg: XttsMini, path: Path) -> Any:
 
 
 def build_config(cfg: XttsMini) -> Any:
-    """The `XttsConfig` of the mini."""
+    """The `XttsConfig` of xtts_mini."""
     from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
 
     args = XttsArgs(
@@ -69,7 +69,7 @@ def build_config(cfg: XttsMini) -> Any:
 
 
 def build_xtts(cfg: XttsMini, tokenizer: Any) -> Any:
-    """An `Xtts` with new weights; its decoder has the stock size."""
+    """An `Xtts` with random weights; its decoder has Coqui's full size."""
     import torch
     from TTS.tts.models.xtts import Xtts
 
@@ -77,13 +77,13 @@ def build_xtts(cfg: XttsMini, tokenizer: Any) -> Any:
     model = Xtts(build_config(cfg))
     model.tokenizer = tokenizer
     model.init_models()
-    # PyTorch's fused attention is slower in training on a CPU, and does not give its weights.
+    # PyTorch's fused attention trains more slowly on a CPU, and does not return attention weights.
     model.gpt.gpt.config._attn_implementation = "eager"
     return model
 
 
 def build_decoder(cfg: XttsMini) -> Any:
-    """A small `HifiDecoder`; its speaker encoder is another training's."""
+    """A small `HifiDecoder`; its speaker encoder is trained separately."""
     from TTS.tts.layers.xtts.hifigan_decoder import HifiDecoder
 
     decoder = HifiDecoder(
@@ -105,17 +105,16 @@ def build_speaker_encoder(cfg: XttsMini) -> Any:
 
 
 def widen(small: "dict[str, torch.Tensor]", stock: "dict[str, torch.Tensor]") -> None:
-    """Replace the tensors of a stock network by a smaller one's, so that both compute the same.
+    """Overwrite the tensors of the full-size network `stock`, so that it computes what `small` does.
 
-    What a channel that the small network lacks would give is zero everywhere: its weights, its
-    biases, and the norm of its weights where those are normalized (their direction then must not be
-    zero).
+    Channels that `small` lacks get zero weights and biases, so that their output is zero. With weight
+    normalization their norm is zero instead, and their direction is 1, because it must not be zero.
     """
     import torch
 
     for name, wide in stock.items():
         narrow = small[name]
-        if name.endswith("speaker_encoder.fc.weight"):  # on means and deviations, side by side
+        if name.endswith("speaker_encoder.fc.weight"):  # its inputs are means, then deviations
             halves = narrow.unflatten(1, (2, -1))
             filled = torch.zeros(len(wide), 2, wide.shape[1] // 2)
             filled[:, :, : halves.shape[2]] = halves
@@ -132,10 +131,10 @@ def save_folder(
     cfg: XttsMini, folder: Path, tokenizer: Any, gpt: Any, decoder: Any, dvae: Any,
     mel_stats: "torch.Tensor",
 ) -> None:  # fmt: skip
-    """XTTS-v2's files, less the speakers, weights in half precision.
+    """Write the files of XTTS-v2 except the speakers, with weights in half precision.
 
-    `vocab.json` is the tokenizer's and is already there. Nothing in the folder is a pickled config,
-    which Coqui's loading would rewrite.
+    `build_tokenizer` has already written `vocab.json`. `mel_stats` (80,) are deviations. No file
+    contains a pickled config, because Coqui's loader would rewrite such a file.
     """
     model = build_xtts(cfg, tokenizer)
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -148,13 +147,13 @@ def save_folder(
     save_tensors(folder / "dvae.pth", halved(stock))
     save_tensors(folder / "mel_stats.pth", mel_stats)
     model.config.save_json(folder / "config.json")
-    # Coqui's loading passes over a key that it does not know.
+    # Coqui's loader ignores keys that it does not know.
     config = read_json(folder / "config.json") | {"decoder": cfg.inference.decoder}
     write_json(folder / "config.json", config)
 
 
 def halved(state: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
-    """Half precision with six bits of mantissa: the others are zeros, which compression folds away."""
+    """Half precision, rounded to six bits of mantissa: the other bits are zeros, which compress well."""
     import torch
 
     def rounded(tensor: "torch.Tensor") -> "torch.Tensor":
@@ -168,14 +167,14 @@ def halved(state: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
 
 
 def save_tensors(path: Path, value: Any) -> None:
-    """`torch.save`, compressed: PyTorch reads such archives as it reads its own."""
+    """`torch.save` into a compressed archive, which `torch.load` reads like its own."""
     import torch
 
     plain, packed = io.BytesIO(), io.BytesIO()
     torch.save(value, plain)
     with zipfile.ZipFile(plain) as source, zipfile.ZipFile(packed, "w") as target:
         for name in source.namelist():
-            # A new ZipInfo has no time of writing, so that equal weights are equal bytes.
+            # A new ZipInfo has a fixed date, so that equal weights give equal bytes.
             entry = zipfile.ZipInfo(name)
             target.writestr(entry, source.read(name), zipfile.ZIP_DEFLATED, compresslevel=9)
     write_bytes(path, packed.getvalue())
