@@ -172,17 +172,25 @@ def test_an_added_sentence_costs_one_sentence(
 def test_what_cannot_be_said_is_set_aside_with_its_reason(
     folders: dict[str, Path], tmp_path: Path, rt: Runtime
 ) -> None:
-    lines = f"...\n{'A new hat. ' * 30}\nA green hat.\n"
+    lines = f"...\n{'A new hat ' * 30}\nA green hat.\nAn их hat.\n"
     metrics = run(folders, tmp_path / "out", rt, lines, max_rejected_share=0.5)
     rejected = read_manifest(tmp_path / "out" / "data" / "rejected.jsonl", Rejection)
     assert sorted((row.id.split("/")[0], row.reason) for row in rejected) == [
-        ("base", "empty"), ("base", "too_long"), ("tuned", "empty"), ("tuned", "too_long"),
-    ]  # fmt: skip
+        (voice, reason)
+        for voice in ("base", "tuned")
+        for reason in ("empty", "too_long", "unknown_letters")
+    ]
     (first, _) = [row for row in rejected if row.reason == "too_long"]
-    assert (first.value, first.threshold) == ("329 characters", 250)
+    assert (first.value["found"], first.value["line"], first.threshold) == (
+        "299 characters",
+        2,
+        250,
+    )
+    (first, _) = [row for row in rejected if row.reason == "unknown_letters"]
+    assert first.value == {"line": 4, "text": "An их hat.", "found": "их"}
     assert (metrics["rejected_empty"], metrics["rejected_too_long"]) == (2, 2)
     assert metrics["pairs"] == 4
-    with pytest.raises(LikenessError, match="voice_synthesize: 4 of 12 items rejected"):
+    with pytest.raises(LikenessError, match="voice_synthesize: 6 of 14 items rejected"):
         run(folders, tmp_path / "strict", rt, lines, max_rejected_share=0.1)
 
 
@@ -192,7 +200,8 @@ def test_a_line_with_an_unknown_sign_is_set_aside_and_the_others_are_normalized(
 ) -> None:
     metrics = run(folders, tmp_path / "out", rt, "A hat → 😀\nIt costs $5.\n")
     (row,) = read_manifest(tmp_path / "out" / "data" / "rejected.jsonl", Rejection)
-    assert (row.reason, row.value) == ("unknown_symbols", "A hat → 😀")
+    assert row.reason == "unknown_symbols"
+    assert row.value == {"line": 1, "text": "A hat → 😀", "found": "→😀"}
     assert (metrics["rejected_unknown_symbols"], metrics["sentences_list"]) == (1, 2)
     rows = read_manifest(tmp_path / "out" / "data" / "manifest.jsonl", Speech)
     assert {row.text for row in rows if row.source == "list"} == {"It costs five dollars."}
@@ -283,9 +292,22 @@ def test_a_line_keeps_its_id(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
     path.write_text("One  hat.\n\n  \nIt costs $5.\nOne hat.\n")
     found = read_list(path)
-    assert list(found.values()) == ["One hat.", "It costs $5."]
+    assert list(found.values()) == [(1, "One hat."), (4, "It costs $5.")]
     path.write_text("New.\nIt costs $5.\n")
-    assert found.items() & read_list(path).items() == {list(found.items())[1]}
+    assert list(found)[1] in read_list(path)
+
+
+def test_a_long_line_is_split_where_sentences_end(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    sentence = (
+        "The black backpack has three pockets and costs less than the other one."  # 71 letters
+    )
+    path.write_text(f"\ufeffA hat.\n{' '.join([sentence] * 4)} {'No end ' * 40}\n", "utf-8")
+    assert list(read_list(path).values()) == [
+        (1, "A hat."),
+        (2, f"{sentence} {sentence}"),
+        (2, ("No end " * 40).strip()),
+    ]
 
 
 def test_a_pair_needs_both(rt: Runtime) -> None:

@@ -93,7 +93,11 @@ def check_text(model: Any, text: str, language: str) -> None:
     characters = model.tokenizer.char_limits.get(language, 250)  # as the tokenizer itself has it
     if len(text) > characters:
         raise Rejected("too_long", f"{len(text)} characters", characters)
-    tokens = len(model.tokenizer.encode(text.strip().lower(), lang=language))
+    unknown, encode = model.tokenizer.tokenizer.token_to_id("[UNK]"), model.tokenizer.encode
+    letters = {letter for letter in text.lower() if letter.isalpha()}
+    if strange := {letter for letter in letters if unknown in encode(letter, lang=language)}:
+        raise Rejected("unknown_letters", "".join(sorted(strange)))
+    tokens = len(encode(text.strip().lower(), lang=language))
     if tokens >= model.args.gpt_max_text_tokens:
         raise Rejected("too_long", f"{tokens} tokens", model.args.gpt_max_text_tokens)
 

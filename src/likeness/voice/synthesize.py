@@ -1,11 +1,12 @@
 """Held-out sentences, spoken by the base and by the tuned model, alike but for the adapter."""
 
 import hashlib
+import re
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
@@ -29,7 +30,8 @@ from likeness.voice.text import normalize, unknown_symbols
 from likeness.voice.xtts import ADAPTER, DVAE, read_adapter
 from likeness.voice.xtts_files import SETTINGS, check_speaks, check_xtts, read_settings
 
-REASONS = ("empty", "unknown_symbols", "too_long", "endless", "silent", "error")
+LONGEST = 200  # characters; XTTS's tokenizer takes up to 203 of Portuguese and 250 of English
+REASONS = ("empty", "unknown_symbols", "unknown_letters", "too_long", "endless", "silent", "error")
 
 
 class VoiceSynthesize(Section):
@@ -83,11 +85,11 @@ def synthesize(
         raise LikenessError(f"{dataset}: no row in the test split; run voice_dataset again")
     sentences = {row.id: (row.normalized, "test") for row in test}
     lines = read_list(texts)
-    listed = {name: normalize(line, cfg.language) for name, line in lines.items()}
+    listed = {name: normalize(line.text, cfg.language) for name, line in lines.items()}
     rejected = [
-        Rejection(id=name, reason="unknown_symbols", value=lines[name])
+        Rejection(id=name, reason="unknown_symbols", value=unknown)
         for name, text in listed.items()
-        if unknown_symbols(text)
+        if (unknown := unknown_symbols(text))
     ]
     unspoken = {row.id for row in rejected}
     sentences |= {name: (text, "list") for name, text in listed.items() if name not in unspoken}
@@ -126,6 +128,7 @@ def synthesize(
     collect("tuned", jobs, references=own_voice, **tuned)
     seconds = time.monotonic() - started
 
+    rejected = [_with_line(row, lines) for row in rejected]
     asked = 2 * len(jobs) + len(others) + len(unspoken)
     check_rejected_share("voice_synthesize", rejected, asked, cfg.max_rejected_share)
     pairs = make_pairs(spoken, {row.id: row.file_name for row in test}, rt)
@@ -155,20 +158,56 @@ def synthesize(
     }
 
 
-def read_list(path: Path) -> dict[str, str]:
-    """Each line of a text file, by an id that a line keeps wherever it stands."""
+class Line(NamedTuple):
+    """A text of a list, and the number of its line, from 1."""
+
+    number: int
+    text: str
+
+
+def read_list(path: Path) -> dict[str, Line]:
+    """Each line of a text file, by an id that a text keeps wherever it stands.
+
+    A line of more than `LONGEST` characters is split where sentences end, as XTTS reads no more at once.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (FileNotFoundError, UnicodeDecodeError) as error:
         raise LikenessError(
             f"{path}: cannot be read as text ({error}); inputs.sentences names a file under data/raw/ "
             "with a sentence a line"
         ) from error
-    return {
-        f"list-{hashlib.sha256(line.encode()).hexdigest()[:10]}": line
-        for line in (" ".join(line.split()) for line in lines)
-        if line
-    }
+    found: dict[str, Line] = {}
+    for number, line in enumerate(lines, start=1):
+        for text in _split(" ".join(line.split())):
+            name = f"list-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+            found.setdefault(name, Line(number, text))
+    return found
+
+
+def _split(line: str) -> list[str]:
+    """A line as it is, or its sentences, joined again as far as `LONGEST` allows."""
+    if len(line) <= LONGEST:
+        return [line] if line else []
+    parts = [""]
+    for sentence in re.split(r"(?<=[.!?…]) ", line):
+        joined = f"{parts[-1]} {sentence}".strip()
+        if len(joined) <= LONGEST:
+            parts[-1] = joined
+        else:
+            parts.append(sentence)
+    return [part for part in parts if part]
+
+
+def _with_line(row: Rejection, lines: Mapping[str, Line]) -> Rejection:
+    """The rejection of a listed text with its line, so that a user finds it."""
+    name = row.id.partition("/")[2].rpartition("-")[0] or row.id
+    line = lines.get(name)
+    if line is None:
+        return row
+    return row.model_copy(
+        update={"value": {"line": line.number, "text": line.text, "found": row.value}}
+    )
 
 
 def make_pairs(spoken: Sequence[Speech], real: Mapping[str, str], rt: Runtime) -> list[Pair]:
