@@ -1,7 +1,7 @@
 """The languages whose texts this lane can prepare.
 
-They stand apart from the rules themselves, so that a stage can refuse a language at its start and
-does not become stale when a rule changes.
+They are kept apart from the rules, so that a stage can refuse a language at its start, and does not
+become stale when a rule changes.
 """
 
 from likeness.common.errors import LikenessError

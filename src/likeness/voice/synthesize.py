@@ -1,4 +1,4 @@
-"""Held-out sentences, spoken by the base and by the tuned model, alike but for the adapter."""
+"""Held-out sentences, spoken by the base and by the tuned model under the same conditions."""
 
 import hashlib
 import time
@@ -58,22 +58,22 @@ def synthesize(
 ) -> dict[str, Any]:
     """Speak the test split's sentences, and those of a text list, `takes` times each.
 
-    Base and tuned get the same references, which are train clips, and the same seeds. Besides, the
-    base says `others` of the test sentences in its own speakers' voices: what a wrong voice sounds
-    like. Writes to `out_dir`: `base/`, `tuned/` and `other/` (24 kHz WAV), `manifest.jsonl` (a
-    `Speech` a row), `pairs.jsonl` (a `Pair` a row) and `rejected.jsonl`.
+    Base and tuned get the same references, which are train clips, and the same seeds. The base also
+    says `others` of the test sentences in its own speakers' voices, as examples of a wrong voice.
+    Writes to `out_dir`: `base/`, `tuned/` and `other/` (24 kHz WAV), `manifest.jsonl` (rows of
+    `Speech`), `pairs.jsonl` (rows of `Pair`) and `rejected.jsonl`.
 
     Args:
-        texts: a text file with a sentence a line; it may be empty.
-        adapter: what voice_train wrote.
+        texts: a text file with one sentence per line; it may be empty.
+        adapter: folder that voice_train wrote.
 
     Raises:
-        LikenessError: a base that is no XTTS, a language that it does not speak, an adapter that
-            is another base's, no test sentence, or more than `max_rejected_share` of the sentences
-            set aside.
+        LikenessError: the base is not an XTTS or does not speak the language, the adapter belongs to
+            another base, there is no test sentence, or more than `max_rejected_share` of the
+            sentences are set aside.
     """
     check_language(cfg.language)
-    # What is broken is one error, not one for each sentence.
+    # Checked first: a broken base or adapter would fail once for each sentence.
     check_xtts(base)
     check_speaks(base, cfg.language, "voice_synthesize.language")
     read_adapter(adapter / ADAPTER, base)
@@ -156,13 +156,13 @@ def synthesize(
 
 
 def read_list(path: Path) -> dict[str, str]:
-    """Each line of a text file, by an id that a line keeps wherever it stands."""
+    """The lines of a text file, by an id that does not depend on the line's position."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (FileNotFoundError, UnicodeDecodeError) as error:
         raise LikenessError(
             f"{path}: cannot be read as text ({error}); inputs.sentences names a file under data/raw/ "
-            "with a sentence a line"
+            "with one sentence per line"
         ) from error
     return {
         f"list-{hashlib.sha256(line.encode()).hexdigest()[:10]}": line
@@ -172,7 +172,7 @@ def read_list(path: Path) -> dict[str, str]:
 
 
 def make_pairs(spoken: Sequence[Speech], real: Mapping[str, str], rt: Runtime) -> list[Pair]:
-    """What both base and tuned said, with the path of the real clip by sentence where there is one."""
+    """The sentences that base and tuned both said; `real` maps a sentence to its recording's path."""
     voices: dict[str, dict[str, Speech]] = {"base": {}, "tuned": {}, "other": {}}
     for row in spoken:
         voices[row.voice][f"{row.sentence}-{row.take}"] = row
