@@ -532,7 +532,10 @@ def test_a_bad_row_is_counted_and_set_aside(
         ({"targets": ["q_proj"]}, r"voice_train\.targets: no layer"),
         ({"language": "pt"}, r"voice_train\.language: pt: this base speaks en"),
         ({"min_reference_seconds": 2.0}, r"min_reference_seconds: more than max_reference_seconds"),
-        ({"max_seconds": 1.05, "max_rejected_share": 1.0}, r"usable clips: 1 in the train split, and voice_train needs 2"),
+        (
+            {"max_seconds": 1.05, "max_rejected_share": 1.0},
+            r"usable clips: 1 in the train split, and voice_train needs 2",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(

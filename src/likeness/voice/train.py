@@ -143,10 +143,10 @@ def train(
     )
     if fitted is not None:
         choose_decoder(model, base, rt.device, fitted)
-        found = guide(
+        guided = guide(
             list(examples.values()), clips, base=base, dvae=fitted, references=references, rt=rt
         )
-        examples = {one.id: one for one in found}
+        examples = {one.id: one for one in guided}
     release_dvaes()  # all clips are encoded
     listener = Listener(
         cfg=cfg, asr=asr, speaker=speaker, centroid=_centroid(val, dataset, speaker, rt), rt=rt
