@@ -1,4 +1,4 @@
-"""One self-contained page for what the pipeline last made, and a card for each adapter."""
+"""One self-contained page about the pipeline's last results, and a model card for each adapter."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ TEMPLATES = {
     "model_card.md": "model_card.md",
     "voice_card.md": "voice_card.md",
 }
-# The sheets that a reader looks at first.
+# The figures at the top of the page.
 FIRST = ("image_evaluate/real_and_synthetic.png", "image_evaluate/distances.png")
 
 
@@ -37,11 +37,11 @@ def write_report(
     out_dir: Path,
     rt: Runtime,
 ) -> None:
-    """Write `index.html` (figures, sounds, tables and texts embedded) and the adapters' cards.
+    """Write `index.html` (with figures, sounds, tables and texts embedded) and the adapters' cards.
 
     Args:
-        adapter: what image_train wrote; `voice_adapter` what voice_train wrote.
-        speech: what voice_evaluate wrote; `samples/` in it is what there is to hear.
+        adapter: folder that image_train wrote; `voice_adapter` is voice_train's.
+        speech: folder that voice_evaluate wrote; its `samples/` has the clips to listen to.
     """
     import markdown
 
@@ -86,7 +86,7 @@ def write_report(
 
 
 def read_samples(folder: Path) -> list[dict[str, Any]]:
-    """The rows of `samples.json`, each clip with its bytes as `data`."""
+    """The rows of `samples.json`, with each clip's bytes in base64 as `data`."""
     rows: list[dict[str, Any]] = read_json(folder / "samples.json")
     for row in rows:
         for clip in row["clips"].values():
@@ -97,10 +97,10 @@ def read_samples(folder: Path) -> list[dict[str, Any]]:
 def comparison(
     intervals: Mapping[str, Any], columns: Sequence[str] = COLUMNS
 ) -> list[tuple[str, dict[str, str]]]:
-    """(figure, text by column) for every figure of the intervals file.
+    """(name, text by column) for every figure of an intervals file.
 
-    `floor_*` figures, real images against real images, stand in the column `real`; `other_*`, the
-    base in its own voices, in the column `base`.
+    The column `real` has the figures `floor_*` (real images against real images), the column `base`
+    has `other_*` (the base in its own speakers' voices).
     """
     rows: dict[str, tuple[str, dict[str, str]]] = {}
     for name, estimate in intervals.items():

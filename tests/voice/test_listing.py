@@ -91,4 +91,4 @@ def test_a_linked_folder_is_one_line_and_a_linked_file_is_a_recording(tmp_path: 
 def test_a_name_that_is_no_text_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     Path(os.fsdecode(os.fsencode(tmp_path / "in") + b"/aula\xe7.wav")).write_bytes(b"x")
-    assert r"the name b'aula\xe7.wav' is no UTF-8" in one_line(tmp_path / "in")
+    assert r"the name b'aula\xe7.wav' is not UTF-8" in one_line(tmp_path / "in")

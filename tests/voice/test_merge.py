@@ -140,7 +140,7 @@ def test_the_command_takes_the_base_that_was_trained_on(
     assert main(arguments, tmp_path) == 0
     assert files_of(out) == files_of(merged)
     assert f"{out}: a checkpoint for Coqui's Xtts" in capsys.readouterr().out
-    with pytest.raises(LikenessError, match="voice: is already there; name a new folder"):
+    with pytest.raises(LikenessError, match="voice: already exists; name a new folder"):
         main(arguments, tmp_path)
 
 

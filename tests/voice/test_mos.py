@@ -61,7 +61,7 @@ def test_a_network_that_is_cut_off_or_hears_another_length_is_one_line(dnsmos, t
     write_json(tmp_path / "config.json", config)
     for part in (data[:-1], data[: len(data) // 2], b"version https://git-lfs", b""):
         (tmp_path / config["network"]).write_bytes(part)
-        assert "not a network, or cut off" in complaint(tmp_path)
+        assert "not an ONNX network, or incomplete" in complaint(tmp_path)
     (tmp_path / config["network"]).write_bytes(data)
     write_json(tmp_path / "config.json", {**config, "seconds": 5})
-    assert "hears 144160 samples, config.json says 80000" in complaint(tmp_path)
+    assert "takes 144160 samples, config.json says 80000" in complaint(tmp_path)

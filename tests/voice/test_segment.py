@@ -238,7 +238,7 @@ def test_tracks_that_are_not_taken_are_named(
     run(tmp_path / "in", tmp_path / "out", rt)
     (row,) = read_manifest(tmp_path / "out/data/manifest.jsonl", Recording)
     assert row.other_tracks == ["0: aac, track 0"]
-    assert "a.mka: audio tracks that are not taken: 0: aac, track 0" in capsys.readouterr().err
+    assert "a.mka: audio tracks that are not used: 0: aac, track 0" in capsys.readouterr().err
 
 
 def test_what_lies_beside_recordings_is_no_recording(
@@ -251,7 +251,7 @@ def test_what_lies_beside_recordings_is_no_recording(
     write(recordings / ".DS_Store", bytes(6148))
     write(recordings / "cover.jpg", encoded(square(), "JPEG"))
     assert run(recordings, tmp_path / "b", rt) == before
-    assert ".srt, 1 .jpg beside the recordings are left alone" in capsys.readouterr().err
+    assert ".srt, 1 .jpg beside the recordings are ignored" in capsys.readouterr().err
 
 
 def test_samples_that_are_no_numbers_are_rejected(tmp_path: Path, rt: Runtime) -> None:

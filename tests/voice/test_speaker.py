@@ -134,7 +134,7 @@ def test_the_encoders_of_the_repository_are_whole(encoder):
 def test_a_folder_without_an_encoder_is_one_line(tmp_path, config):
     if config:
         write_json(tmp_path / "config.json", config)
-    assert "no speaker encoder here" in complaint(tmp_path)
+    assert "not a speaker encoder" in complaint(tmp_path)
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def test_wavlm_is_another_kind(wavlm):
             "[8, 16], where config.json asks for [8, 32]",
         ),
         ("config.json", {"xvector_output_dim": 6}, "config.json asks for [6, 16]"),
-        ("preprocessor_config.json", {"sampling_rate": 8000}, "for speech of 8000 Hz, not 16000"),
+        ("preprocessor_config.json", {"sampling_rate": 8000}, "for speech at 8000 Hz, not 16000"),
     ],
 )
 def test_a_wavlm_of_other_sizes_is_one_line(wavlm, file, changes, says):

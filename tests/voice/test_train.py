@@ -385,7 +385,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     assert not (tmp_path / "killed" / "data" / ADAPTER).exists()
     capsys.readouterr()
     metrics = run(folders, tmp_path / "resumed", rt)
-    assert ("goes on from step" in capsys.readouterr().err) == (step > 0)
+    assert ("resumes from step" in capsys.readouterr().err) == (step > 0)
     out, uninterrupted = trained
     assert metrics == uninterrupted
     assert files_of(tmp_path / "resumed" / "data") == files_of(out / "data")

@@ -443,3 +443,10 @@ def test_the_narration_is_understood(
     assert metrics["wer"] <= 0.06
     assert metrics["wer_low"] <= metrics["wer"] <= metrics["wer_high"]
     assert metrics["wer_n"] > 500
+
+
+@pytest.mark.parametrize(
+    ("asked", "language"), [("en-US", "en"), ("PT_br", "pt"), ("auto", "auto")]
+)
+def test_a_region_of_a_language_changes_nothing(asked: str, language: str) -> None:
+    assert section(VoiceTranscribe, language=asked).language == language

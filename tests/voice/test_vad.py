@@ -27,12 +27,12 @@ def test_a_long_recording_is_heard_in_parts_without_a_seam(
     samples = resample(np.concatenate(parts), RATE, VAD_RATE)
     whole = spans(samples, 5000)
     assert len(whole) >= 6
-    monkeypatch.setattr(vad, "LISTENED", 9 * VAD_RATE)
+    monkeypatch.setattr(vad, "CHUNK", 9 * VAD_RATE)
     np.testing.assert_allclose(spans(samples, 5000), whole, atol=0.2)
 
 
 def test_speech_without_end_is_heard_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vad, "LISTENED", 4 * VAD_RATE)
+    monkeypatch.setattr(vad, "CHUNK", 4 * VAD_RATE)
     samples = resample(babble(20.0), RATE, VAD_RATE)
     found = spans(samples, 5000)
     assert found[-1][1] == pytest.approx(20.0, abs=0.5)

@@ -167,7 +167,7 @@ def test_a_file_that_is_cut_short_is_named(tiny_xtts: Path, tmp_path: Path, name
     ("key", "value", "match"),
     [
         ("model", "vits", "config.json: model: vits: must be xtts"),
-        ("languages", [], "config.json: languages: must name at least one"),
+        ("languages", [], "config.json: languages: must list at least one"),
         ("decoder", "vocos", "decoder: vocos: must be hifigan or griffin_lim"),
         ("model_args.gpt_use_perceiver_resampler", False, "an XTTS of version 1"),
         (
@@ -199,7 +199,7 @@ def test_a_file_of_something_else_is_one_line(
 ) -> None:
     folder = copy_of(tiny_xtts, tmp_path)
     write_json(folder / file, {k: v for k, v in read_json(folder / file).items() if k != key})
-    refused(folder, f"config.json or vocab.json is not an XTTS's \\(KeyError\\('{key}'\\)\\)")
+    refused(folder, f"config.json or vocab.json is not that of an XTTS \\(KeyError\\('{key}'\\)\\)")
 
 
 def test_another_tokenizer_is_one_line(tiny_xtts: Path, tmp_path: Path) -> None:

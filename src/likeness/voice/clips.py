@@ -17,7 +17,7 @@ from likeness.common.rules import Rule, first_broken
 from likeness.common.runtime import Runtime
 from likeness.voice.candidates import Candidate, cut_all
 from likeness.voice.cuts import ClipLimits
-from likeness.voice.languages import check_language
+from likeness.voice.languages import Language, check_language
 from likeness.voice.quality import measure_clips
 from likeness.voice.repetition import repeated_share
 from likeness.voice.rows import Clip, RejectedClip
@@ -34,7 +34,7 @@ EXAMPLES = 4  # per reason in the report
 
 
 class VoiceClips(ClipLimits, Thresholds):
-    language: str
+    language: Language
     max_rejected_share: Annotated[float, Field(ge=0, le=1)]
 
 

@@ -1,8 +1,12 @@
 """The languages whose texts this lane can prepare.
 
-They stand apart from the rules themselves, so that a stage can refuse a language at its start and
-does not become stale when a rule changes.
+They are kept apart from the rules, so that a stage can refuse a language at its start, and does not
+become stale when a rule changes.
 """
+
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from likeness.common.errors import LikenessError
 
@@ -21,3 +25,7 @@ def check_language(language: str) -> None:
 def code(language: str) -> str:
     """The language without its region: `pt` of `pt-BR` and of `pt_BR`."""
     return language.lower().replace("_", "-").partition("-")[0]
+
+
+# A language in params.yaml: `en-US` in one stage and `en` in another are the same one.
+Language = Annotated[str, AfterValidator(code)]

@@ -10,9 +10,9 @@ Array = np.ndarray
 
 HOP = 0.01  # seconds between frames
 WINDOW = 0.03  # seconds of a frame
-FLOOR = -70.0  # dB of full scale; what is quieter is silence, however quiet
-NEIGHBOURHOOD = 4.0  # seconds to either side within which noise and speech levels are taken
-QUIET = 0.3  # of the way from the noise level up to the speech level, in dB, a pause begins
+FLOOR = -70.0  # dB of full scale; every lower level is raised to it
+NEIGHBOURHOOD = 4.0  # seconds before and after a frame from which its noise and speech levels come
+QUIET = 0.3  # a frame below this share of the way from noise to speech level (dB) is a pause
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def levels_of(parts: Iterable[Array], rate: int) -> Array:
     for part in chain(parts, [np.zeros(half)]):
         kept = np.concatenate([kept, part])
         total = np.concatenate([[0.0], np.cumsum(np.square(kept, dtype=np.float64))])
-        # Not a fixed number of samples a frame: 220 in place of 220.5 is 8 s late after an hour.
+        # A fixed number of samples per frame drifts: 220 in place of 220.5 is 8 s off in an hour.
         ready = range(number, int((first + len(kept)) / (HOP * rate)) + 1)
         at = (np.array(ready, int) * (HOP * rate)).astype(int) - first
         at = at[at + 2 * half < len(kept)]
@@ -54,7 +54,7 @@ def levels_of(parts: Iterable[Array], rate: int) -> Array:
 
 
 def find_pauses(levels: Array, min_pause: float) -> list[Pause]:
-    """Stretches of at least `min_pause` seconds that are quiet beside what is around them.
+    """Stretches of at least `min_pause` seconds that are quiet compared with their surroundings.
 
     The limit between quiet and loud follows the noise (5th percentile of the neighbourhood) and the
     speech (90th), so that a pause is found in a noisy recording as well.
@@ -72,7 +72,7 @@ def find_pauses(levels: Array, min_pause: float) -> list[Pause]:
 
 
 def _neighbourhood(levels: Array) -> tuple[Array, Array]:
-    """Noise and speech level around each frame, (N,) each: read every second and interpolated."""
+    """Noise and speech level (N,) around each frame: measured once a second and interpolated."""
     half, step = round(NEIGHBOURHOOD / HOP), round(1 / HOP)
     centres = np.arange(0, len(levels), step)
     around = [np.percentile(levels[max(0, at - half) : at + half], [5, 90]) for at in centres]
@@ -87,12 +87,12 @@ def quietest(levels: Array, first: int, after: int) -> int:
     frames = np.arange(first, after)
     off = np.abs(frames - (first + after - 1) / 2)
     inside = off <= (after - first) / 4
-    # Half a decibel is no difference, so that the middle is left only where there is a noise.
+    # Differences below half a decibel do not count: only a real noise moves the cut off the middle.
     low = inside & (smooth <= smooth[inside].min() + 0.5)
     return int(frames[low][off[low].argmin()])
 
 
 def speech_level(levels: Array) -> float:
-    """The level of the louder half of some frames: that of speech, whatever pauses are with it."""
+    """Mean level in dB of the louder half of the frames (N,): the speech, without its pauses."""
     power = 10 ** (levels / 10)
     return float(10 * np.log10(power[power >= np.median(power)].mean()))

@@ -1,6 +1,6 @@
-"""What becomes of a few sentences that a model says: what is heard in them, and whose voice it is.
+"""How intelligible a model's sentences are, and how close they are to the wanted voice.
 
-They are measured by the very functions that voice_evaluate measures its clips by.
+The measuring functions are those of voice_evaluate.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Listener:
-    """Who listens, and for whom.
+    """The models that measure clips, and the voice that the clips are compared with.
 
     Attributes:
         cfg: how sentences are heard; `asr` is the folder of a Whisper.
-        speaker: folder of a speaker encoder; `centroid` (D,) is the unit vector of the voice that
-            is wanted.
+        speaker: folder of a speaker encoder; `centroid` (D,) is the unit vector of the wanted
+            voice.
     """
 
     cfg: Hearing
@@ -37,7 +37,7 @@ class Listener:
     def listen(self, clips: Sequence[Path], texts: Sequence[str]) -> tuple[float, float]:
         """Word error rate over all clips, and their mean cosine to the voice.
 
-        Nothing is heard in a silent clip, and nobody speaks in it: cosine 0.
+        For a silent clip all words count as missing, and the cosine is 0.
         """
         audible = {
             path.name: path for path in clips if np.abs(read(path)[0]).max(initial=0.0) > SILENT

@@ -11,24 +11,24 @@ from likeness.common.errors import LikenessError, shortened
 from likeness.common.manifest import read_manifest
 from likeness.voice.rows import SCRIPT, Download
 
-# What lies beside recordings: texts, subtitles, playlists, covers, checksums, editors' own files.
+# Files often found beside recordings: texts, subtitles, playlists, covers, checksums, editor files.
 SIDECARS = re.compile(
     r"txt|md|rtf|pdf|docx?|odt|html?|xml|jsonl?|csv|tsv|xlsx?|ya?ml|ini|log|nfo|url|db|dvc|description"
     r"|srt|vtt|sbv|ass|ssa|sub|idx|lrc|ttml|textgrid|eaf|lab|m3u8?|pls|cue|xspf|wpl|asx"
     r"|jpe?g|png|gif|webp|bmp|tiff?|heic|svg|md5|sha1|sha256|sfv|sig|asc|asd|pe[ak]k?|pkf|reapeaks|sfk"
 )
-LONGEST = 100  # bytes of an id's name; later stages add to it, and file names end at 255
+LONGEST = 100  # bytes of an id; later stages append to it, and a file name has at most 255
 
 
 def list_recordings(recordings: Path, downloads: Path) -> tuple[dict[str, Path], Counter[str]]:
-    """Every file that should be a recording, by the id made of its name; and what else is there.
+    """Every file that should be a recording, by the id made from its name; and a count of the others.
 
-    Hidden files are none, among them the twins (`._a.wav`) that macOS writes; nor is what lies beside
-    recordings, which is counted by the ending of its name.
+    Hidden files are left out, among them the `._a.wav` that macOS writes. So are `SIDECARS`, which are
+    counted by the ending of their name.
 
     Raises:
-        LikenessError: the folder is not there, there is nothing in either, a folder in it is a link,
-            or a name is no UTF-8.
+        LikenessError: the folder does not exist, neither folder has a recording, a folder in it is a
+            symbolic link, or a name is not UTF-8.
     """
     if not recordings.is_dir():
         raise LikenessError(f"{recordings}: no such folder; inputs.recordings names it")
@@ -48,7 +48,7 @@ def list_recordings(recordings: Path, downloads: Path) -> tuple[dict[str, Path],
             f"{recordings}: no recordings{others}; put audio files there, of any format"
         )
     slugs = {path: _slug(stem) for path, stem in stems.items()}
-    # Some file systems take `A` and `a` for one name.
+    # Some file systems do not distinguish `A` from `a`.
     shared = Counter(slug.casefold() for slug in slugs.values())
     named: dict[str, Path] = {}
     for path, slug in slugs.items():
@@ -67,7 +67,7 @@ def _files(folder: Path) -> list[Path]:
         for name in (*folders, *names):
             if name.encode(errors="replace").decode() != name:
                 raise LikenessError(
-                    f"{folder}: the name {os.fsencode(name)!r} is no UTF-8, which DVC cannot track; "
+                    f"{folder}: the name {os.fsencode(name)!r} is not UTF-8, and DVC cannot track it; "
                     "rename it (`convmv -r -f latin1 -t utf8 --notest` does so for a folder)"
                 )
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -83,17 +83,17 @@ def _files(folder: Path) -> list[Path]:
 
 
 def source_of(path: Path, recordings: Path, downloads: Path) -> str:
-    """The path under whichever of the folders it is in."""
+    """A file's path relative to whichever of the two folders it is in."""
     folder = recordings if path.is_relative_to(recordings) else downloads
     return path.relative_to(folder).as_posix()
 
 
 def told(beside: Counter[str]) -> str:
-    """Counts by ending for a line: `3 .txt, 1 .jpg`."""
+    """Counts by ending as one line of text: `3 .txt, 1 .jpg`."""
     return shortened([f"{n} {ending}" for ending, n in beside.most_common()])
 
 
 def _slug(name: str) -> str:
-    # macOS writes an accent as a sign of its own, which `\w` does not take for a part of a word.
+    # macOS writes an accent as a separate character, which `\w` does not match.
     plain = unicodedata.normalize("NFC", name)
     return re.sub(r"[^\w-]+", "_", plain).strip("_") or "recording"

@@ -1,4 +1,4 @@
-"""A trainable adapter in XTTS's GPT, and the file that becomes of it (LoRA, Hu et al. 2021)."""
+"""A trainable adapter in XTTS's GPT, and the form in which it is saved (LoRA, Hu et al. 2021)."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,16 +15,16 @@ def inject_adapter(
 ) -> dict[str, "torch.nn.Parameter"]:
     """Put trainable LoRA layers (Hu et al. 2021) on the GPT; returns their weights by name.
 
-    They are put into the modules, and the GPT is not wrapped: Coqui reaches into it by attributes
-    (`gpt.gpt.wte`), and what speaks shares its modules with what is trained.
+    The layers replace modules in place, and the GPT is not wrapped: Coqui accesses its attributes
+    (`gpt.gpt.wte`), and its inference model shares modules with the GPT that is trained.
 
     Args:
-        targets: layers by the end of their name.
-        top_layers: adapt only so many of the uppermost blocks; 0 adapts all. Below the lowest
-            adapter no gradient is computed.
+        targets: ends of the names of the layers to adapt.
+        top_layers: adapt only this many of the uppermost blocks; 0 adapts all. No gradient is
+            computed below the lowest adapter.
 
     Raises:
-        LikenessError: a target that no layer has.
+        LikenessError: a target matches no layer.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -38,7 +38,7 @@ def inject_adapter(
     for target in targets:
         if not any(name == target or name.endswith(f".{target}") for name in names):
             raise LikenessError(
-                f"params.yaml: voice_train.targets: no layer that is adapted is named {target}"
+                f"params.yaml: voice_train.targets: no layer to adapt is named {target}"
             )
     config = LoraConfig(
         r=rank,
@@ -50,14 +50,14 @@ def inject_adapter(
         fan_in_fan_out=True,  # Conv1D
     )
     inject_adapter_in_model(config, model.gpt)
-    model.gpt.eval()  # new modules are in training mode, where they drop out
+    model.gpt.eval()  # new modules start in training mode, with dropout
     return {name: p for name, p in model.gpt.named_parameters() if p.requires_grad}
 
 
 def plain_adapter(weights: Mapping[str, "torch.Tensor"], scale: float) -> Weights:
-    """The weights of `inject_adapter` without peft's name for them, `scale` folded into `lora_B`.
+    """The weights of `inject_adapter` under plain names, with `scale` multiplied into `lora_B`.
 
-    With the scale folded in, nobody needs to know alpha and rank to use the file.
+    So the file can be used without knowing alpha and rank.
     """
     return {
         name.replace(".default", ""): (tensor * scale if ".lora_B." in name else tensor)

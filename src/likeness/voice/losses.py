@@ -1,8 +1,8 @@
-"""What XTTS's GPT is trained by: the next text token and the next code, and what they follow.
+"""The losses of XTTS's GPT, for the next text token and the next code, and its conditioning.
 
-Coqui's `GPT.forward` hides the conditioning from the loss in the last row of a batch only, at a
-quarter of the codes' places, and trains on sequences that generation does not produce. Here each row
-has its own mask, and the sequences are those of `GPT.generate`.
+Coqui's `GPT.forward` masks the conditioning excerpt out of the loss in the last row of a batch only,
+at a quarter of the right positions, and trains on sequences that generation does not produce. Here
+each row has its own mask, and the sequences are those of `GPT.generate`.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from likeness.voice.examples import Example
 if TYPE_CHECKING:
     import torch
 
-IGNORE = -100  # targets that count in no loss
+IGNORE = -100  # a target with this value does not count in a loss
 
 
 @dataclass(frozen=True)
 class Style:
-    """What a row is conditioned on: a mel (80, F), and the span of the row's codes that it holds."""
+    """What a row is conditioned on: a mel (80, F), and which of the row's codes it covers."""
 
     mel: "torch.Tensor"
     start: int = 0
@@ -32,10 +32,10 @@ class Style:
 def draw_style(
     examples: Sequence[Example], row: int, frames: int, own: float, rng: np.random.Generator
 ) -> Style:
-    """An excerpt of the row's own clip with chance `own`, else of others, of `frames` or less.
+    """An excerpt of at most `frames` of the row's own clip with probability `own`, else of others.
 
-    XTTS was trained on excerpts of the clip itself, half of it at most. Other clips are what it is
-    conditioned on when it speaks.
+    XTTS was trained on excerpts of the clip itself, at most half of it. When it speaks, it is
+    conditioned on other clips.
     """
     import torch
 
@@ -55,7 +55,7 @@ def draw_style(
 
 
 def style_latents(gpt: Any, styles: Sequence[Style]) -> "torch.Tensor":
-    """(B, 32, D) conditioning latents. One by one: the encoder has no mask that would hide padding."""
+    """(B, 32, D) conditioning latents. One by one, as the encoder cannot mask padding."""
     import torch
 
     device = gpt.text_head.weight.device
@@ -73,10 +73,10 @@ def next_token_losses(
     """Mean cross-entropies of the next text token and of the next code.
 
     Args:
-        gpt: Coqui's.
+        gpt: the `GPT` of Coqui's `Xtts`.
         examples: B rows.
-        latents: (B, 32, D) that each row is conditioned on; (1, 32, D) conditions all.
-        hidden: the span of each row's codes that counts in no loss.
+        latents: (B, 32, D), one for each row, or (1, 32, D) for all rows.
+        hidden: the span (start, end) of each row's codes that is left out of the loss.
     """
     import torch.nn.functional as functional
 
@@ -115,7 +115,7 @@ def next_token_losses(
 
 
 def pad(rows: Sequence[Sequence[int]], value: int) -> "tuple[torch.Tensor, torch.Tensor]":
-    """Rows of one length (B, L), and a mask of each row's own part."""
+    """Rows padded to one length (B, L), and a mask that is true where a row has its own values."""
     import torch
 
     width = max(map(len, rows))

@@ -6,11 +6,11 @@ import numpy as np
 
 Array = np.ndarray
 
-BLOCK = 0.4  # seconds of the standard's gating blocks; one begins every quarter of that
+BLOCK = 0.4  # seconds of the standard's gating blocks, which overlap by three quarters
 
 
 class LoudnessMeter:
-    """Integrated loudness of samples that come block by block, through pyloudnorm's filters."""
+    """Integrated loudness of samples that are added block by block, with pyloudnorm's filters."""
 
     def __init__(self, rate: int) -> None:
         import pyloudnorm
@@ -25,7 +25,7 @@ class LoudnessMeter:
     def add(self, samples: Array) -> None:
         from scipy.signal import lfilter
 
-        if not len(samples):  # of which `lfilter` makes a state of chance
+        if not len(samples):  # `lfilter` returns an undefined state for these
             return
         for at, (b, a, gain) in enumerate(self.filters):
             samples, self.states[at] = lfilter(b, a, samples, zi=self.states[at])
@@ -46,7 +46,7 @@ class LoudnessMeter:
         """LUFS; -inf for silence and for less than 0.4 s."""
         if self.count < BLOCK * self.rate:
             return float("-inf")
-        # As pyloudnorm, which measures a last block that is more than half there.
+        # Like pyloudnorm, measure a last block of which more than half is there.
         while len(self.powers) < round((self.count / self.rate - BLOCK) / (BLOCK / 4)) + 1:
             self._measure()
         powers = np.array(self.powers)

@@ -1,4 +1,4 @@
-"""What is measured on each clip, through the item store: what is heard in it, and how it sounds."""
+"""Transcripts and opinion scores of clips, computed once and kept in the item store."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -16,16 +16,16 @@ from likeness.voice.whisper import (
     understood,
 )
 
-# Every clip was made by this pipeline: one that cannot be measured is broken.
+# This pipeline made every clip, so one that cannot be measured is a fault and not set aside.
 BROKEN = "cannot be measured"
 
 
 def hear_files(
     clips: Mapping[str, Path], cfg: Hearing, *, asr: Path, rt: Runtime
 ) -> dict[str, str]:
-    """The text that a Whisper understands of each mono clip of up to 30 seconds, by id.
+    """Whisper's transcript of each mono clip of up to 30 seconds, by id.
 
-    It is empty where nothing is understood.
+    It is empty where Whisper understands nothing.
     """
     device = hearing_device(rt.device)
     listen = partial(

@@ -1,6 +1,6 @@
-"""Write the base with the learnt voice inside, as a folder that Coqui's `Xtts.load_checkpoint` loads.
+"""Merge a trained voice into its base, as a folder that Coqui's `Xtts.load_checkpoint` loads.
 
-The pipeline itself adds the adapter when it loads the base, so that no experiment keeps a copy of it.
+The pipeline adds the adapter when it loads the base, so that no experiment stores a copy of the base.
 """
 
 import argparse
@@ -30,7 +30,7 @@ SPEAKER = "tuned"  # the learnt voice's name among the speakers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("out", type=Path, help="folder to write; it must not be there yet")
+    parser.add_argument("out", type=Path, help="folder to write; it must not exist yet")
 
 
 def main(args: argparse.Namespace, root: Path) -> int:
@@ -41,18 +41,18 @@ def main(args: argparse.Namespace, root: Path) -> int:
 
 
 def merge(base: Path, trained: Path, out_dir: Path) -> None:
-    """A base with what voice_train wrote inside it, in the same bytes each time.
+    """Write a base merged with what voice_train wrote; the same input gives the same bytes.
 
-    The weights that change are stored in full precision, all others as the base has them. The voice
-    is among the speakers, so that it can be spoken in without references.
+    Changed weights are stored in full precision, all others as in the base. The voice is added to the
+    speakers, so that it can be used without references.
 
     Raises:
-        LikenessError: the base is no XTTS, the adapter is another one's, or `out_dir` is there.
+        LikenessError: the base is not an XTTS, the adapter belongs to another base, or `out_dir` exists.
     """
     from safetensors.torch import load_file
 
     if out_dir.exists():
-        raise LikenessError(f"{out_dir}: is already there; name a new folder")
+        raise LikenessError(f"{out_dir}: already exists; name a new folder")
     check_xtts(base)
     adapter = read_adapter(trained / ADAPTER, base)
     state = read_weights(base)
@@ -60,7 +60,7 @@ def merge(base: Path, trained: Path, out_dir: Path) -> None:
         state[f"gpt.{name}"] = state[f"gpt.{name}"].float() + delta
     voice = load_file(trained / VOICE)
     speakers = read_speakers(base) | {SPEAKER: Voice(voice[LATENTS[0]], voice[EMBEDDING])}
-    # Stock Coqui takes a speaker's values by their order.
+    # Coqui reads a speaker's values by their order and not by their names.
     stored = {
         name: {LATENTS[0]: one.latents, EMBEDDING: one.embedding} for name, one in speakers.items()
     }

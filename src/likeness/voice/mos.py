@@ -1,4 +1,4 @@
-"""DNSMOS P.835: what listeners would say of a clip, predicted (Reddy et al. 2022)."""
+"""DNSMOS P.835: predicted opinion scores of a clip (Reddy et al. 2022)."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -36,10 +36,10 @@ def predict_mos(samples: Array, rate: int, folder: Path) -> float:
 
 
 def predict_p835(samples: Array, rate: int, folder: Path) -> Mos:
-    """The scores of one mono clip for its speech, its background and the whole.
+    """The scores of one mono clip: speech (SIG), background (BAK) and overall (OVRL).
 
     Args:
-        samples: (N,) in -1..1; what is beyond is clipped.
+        samples: (N,) in -1..1; values beyond are clipped.
         rate: of the samples, Hz.
         folder: `models/dnsmos`.
 
@@ -53,20 +53,20 @@ def predict_p835(samples: Array, rate: int, folder: Path) -> Mos:
     length = int(config["seconds"] * config["rate"])
     while len(wave) < length:
         wave = np.tile(wave, 2)
-    scores = [_scores(session, config, look) for look in _looks(wave, config)]
+    scores = [_scores(session, config, one) for one in _excerpts(wave, config)]
     return Mos(*np.mean(scores, axis=0).tolist())
 
 
-def _looks(wave: Array, config: dict[str, Any]) -> list[Array]:
-    """The stretches that the network sees, one a second, by the very arithmetic of the package.
+def _excerpts(wave: Array, config: dict[str, Any]) -> list[Array]:
+    """The excerpts that the network rates, one starting each second, as the package speechmos cuts them.
 
-    It counts whole seconds, so the last look can be missing, and leaves out a look that rounding
-    makes a sample short: both move a score by less than 0.01, but scores are to be comparable.
+    It counts whole seconds, so the last excerpt may be missing, and drops one that rounding leaves a
+    sample short. Both move a score by less than 0.01, but keep it comparable with published ones.
     """
     rate, seconds = config["rate"], config["seconds"]
     count = int(len(wave) // rate - seconds) + 1
-    looks = [wave[at * rate : int((at + seconds) * rate)] for at in range(count)]
-    return [look for look in looks if len(look) >= int(seconds * rate)]
+    excerpts = [wave[at * rate : int((at + seconds) * rate)] for at in range(count)]
+    return [one for one in excerpts if len(one) >= int(seconds * rate)]
 
 
 def _scores(session: Any, config: dict[str, Any], wave: Array) -> list[float]:
@@ -78,7 +78,7 @@ def _scores(session: Any, config: dict[str, Any], wave: Array) -> list[float]:
 
 
 def check_mos(folder: Path) -> None:
-    """Raise `LikenessError` unless a folder holds a DNSMOS. It is a megabyte, so it is loaded."""
+    """Raise `LikenessError` unless a folder holds a DNSMOS, which at 1 MB is loaded to find out."""
     _load(folder)
 
 
@@ -97,9 +97,9 @@ def _load(folder: Path) -> tuple[Any, dict[str, Any]]:
         session = onnxruntime.InferenceSession(
             str(network), options, providers=["CPUExecutionProvider"]
         )
-    except Exception as error:  # its errors have no common base
-        raise LikenessError(f"{network}: not a network, or cut off; {OTHER}") from error
+    except Exception as error:  # its errors have no common base class
+        raise LikenessError(f"{network}: not an ONNX network, or incomplete; {OTHER}") from error
     wanted, found = round(config["seconds"] * config["rate"]), session.get_inputs()[0].shape[-1]
     if found != wanted:
-        raise LikenessError(f"{network}: hears {found} samples, config.json says {wanted}; {OTHER}")
+        raise LikenessError(f"{network}: takes {found} samples, config.json says {wanted}; {OTHER}")
     return session, config

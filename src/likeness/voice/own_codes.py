@@ -1,17 +1,18 @@
 """A base's codes fitted to a voice that its DVAE does not know.
 
-What a DVAE cannot say, no language model that speaks in its codes can learn. XTTS-v2's has heard
-thousands of voices; one that has heard few loses a new voice, and its words with it. Training the DVAE
-on the new voice alone brings the voice back, but its codes then mean nothing to the language model.
+XTTS's language model speaks in the codes of a DVAE, so it cannot learn sounds that the DVAE cannot
+reproduce. XTTS-v2's DVAE was trained on thousands of voices; one trained on few loses a new voice and
+its words. Training the DVAE on the new voice alone restores the voice, but gives the codes meanings that
+the language model does not know.
 
-So the base reads the voice's texts aloud, and each clip is aligned with the reading that is nearest to
-it, as in voice conversion from parallel sentences (Stylianou et al. 1998, IEEE Trans. Speech and Audio
-Processing 6). The last layers of the decoder learn to say the reading's codes as the clip sounds; now
-that the readings are in the voice, they are aligned again. A few minutes of speech make a decoder forget
-more than it learns, so the layers before, which know what codes mean after one another, stay, and the
-last ones end between what they were and what they learnt (Wortsman et al. 2022, "Robust fine-tuning of
-zero-shot models", arXiv 2109.01903), where most of the voice is there and no words are lost. Then the
-encoder learns to hear the codes, and `guide` finds each clip's own.
+So the base reads the voice's texts aloud, and each clip is aligned with the most similar reading, as in
+voice conversion from parallel sentences (Stylianou et al. 1998, IEEE Trans. Speech and Audio Processing
+6). The last layers of the decoder learn to turn the reading's codes into the clip's mels; decoded in the
+voice, the readings are then aligned again. With a few minutes of speech a decoder forgets more than it
+learns, so its earlier layers stay frozen, and the last ones are interpolated between their old and new
+weights (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", arXiv 2109.01903), which keeps
+the words and most of the voice. Then the encoder is trained to give these codes for the clips, and
+`guide` chooses each clip's codes.
 """
 
 import math
@@ -45,10 +46,10 @@ if TYPE_CHECKING:
     import torch
 
 TEMPERATURE = 0.5  # of the readings, so that they differ
-SHORTEST = 8  # codes of a reading that is compared with a clip
-TRUSTED = 0.6  # share of the frames, those best aligned, that the decoder learns from
-TRAINED_MODULES = 3  # the last ones of the decoder: both upsamplings, and the layer that says mels
-KEPT_SHARE = 0.5  # of what they learnt; with all of it, 6 % more words are lost
+SHORTEST = 8  # codes; shorter readings are not compared with a clip
+TRUSTED = 0.6  # share of the frames, the best aligned ones, that the decoder learns from
+TRAINED_MODULES = 3  # the decoder's last: both upsamplings and the output layer
+KEPT_SHARE = 0.5  # weight of the new weights against the old; at 1, 6 % more words are lost
 BATCH = 24  # windows of a step
 WINDOW = 32  # codes of a window, 1.5 s
 
@@ -64,20 +65,20 @@ def fit_codes(
     learning_rate: float,
     rt: Runtime,
 ) -> Path | None:
-    """A `dvae.pth` like that of `base`, fitted to clips; None for no rounds.
+    """A copy of the base's `dvae.pth` that is fitted to clips; None if `rounds` is 0.
 
-    It lies in scratch, where a run that comes again finds it.
+    It is kept in the scratch folder, where a repeated run finds it.
 
     Args:
-        examples: of the voice, at one loudness.
-        clips: the file of each by its id.
+        examples: clips of the voice, all at the same loudness.
+        clips: the audio file of each example, by id.
         references: clips that the language model is conditioned on.
-        rounds: times that readings are aligned with the clips and the decoder learns them.
-        steps: optimiser steps of a round, on `BATCH` windows; the encoder takes as many.
-        learning_rate: at a round's beginning; it falls to 0 along a cosine.
+        rounds: how often the readings are aligned with the clips and the decoder is trained.
+        steps: optimiser steps per round, each on `BATCH` windows; as many train the encoder.
+        learning_rate: at the start of a round; it falls to 0 along a cosine.
 
     Raises:
-        LikenessError: what can be aligned is shorter than a window.
+        LikenessError: all that can be aligned is shorter than one window.
     """
     import torch
 
@@ -103,10 +104,10 @@ def fit_codes(
             )
         dvae = _copy(base, rt.device)
         what = f"voice_train: codes, round {number} of {rounds}"
-        _learn_to_say(dvae, pairs, steps, learning_rate, what, rt)
-    _pull_back(dvae, base, 1 - KEPT_SHARE)
-    _match_levels(dvae, pairs.codes, torch.cat(list(mels.values()), dim=1))
-    _learn_to_hear(dvae, pairs, steps, learning_rate, "voice_train: codes, encoder", rt)
+        _train_decoder(dvae, pairs, steps, learning_rate, what, rt)
+    _interpolate(dvae, base, 1 - KEPT_SHARE)
+    _match_variance(dvae, pairs.codes, torch.cat(list(mels.values()), dim=1))
+    _train_encoder(dvae, pairs, steps, learning_rate, "voice_train: codes, encoder", rt)
     write_archive(fitted, stock_state(dvae), like=base / DVAE)
     return fitted
 
@@ -116,11 +117,11 @@ def fit_codes(
 
 @dataclass(frozen=True)
 class Pairs:
-    """Readings, one after the other, and the clips as they sound at the same moments.
+    """All readings in one sequence, and the mels of the clips that are aligned with them.
 
     Attributes:
-        codes: (C,).
-        mels: (80, FRAMES * C) log-mels.
+        codes: (C,) of the readings.
+        mels: (80, FRAMES * C) log-mels of the clips.
         trusted: (FRAMES * C,), 1 for a frame that is among the best aligned, else 0.
     """
 
@@ -132,7 +133,7 @@ class Pairs:
 def read_aloud(
     examples: Sequence[Example], *, base: Path, references: Sequence[Path], rt: Runtime
 ) -> "dict[str, list[torch.Tensor]]":
-    """Codes (C,) of `READINGS` readings of each example's text by the base, without those too short."""
+    """Codes (C,) of `READINGS` readings of each example's text by the base; short ones are left out."""
     stored, failed = map_items(
         partial(
             read_texts,
@@ -158,7 +159,7 @@ def pair_up(
     readings: "Mapping[str, Sequence[torch.Tensor]]",
     mels: "Mapping[str, torch.Tensor]",
 ) -> Pairs:
-    """Align each clip's log-mels (80, T) with the reading that, said by a DVAE, is nearest to it."""
+    """Align each clip's log-mels (80, T) with the reading that is most similar once decoded."""
     import torch
 
     device = next(iter(mels.values())).device
@@ -202,11 +203,11 @@ def guide(
     references: Sequence[Path],
     rt: Runtime,
 ) -> list[Example]:
-    """The examples with `guided_codes` in place of their own.
+    """The examples with their codes replaced by those of `guided_codes`.
 
     Args:
         base: folder of the language model.
-        dvae: the fitted one.
+        dvae: the file of the fitted DVAE.
     """
     stored, failed = map_items(
         partial(guide_clips, base=base, dvae=dvae, references=tuple(references), device=rt.device),
@@ -214,8 +215,8 @@ def guide(
         what="voice_guided_codes",
         rt=rt,
     )
-    resident_reader.release()  # it has read all, and the trained model needs the memory
-    if failed:  # clips out of which `encode_rows` made examples
+    resident_reader.release()  # no longer needed, and training needs the memory
+    if failed:  # `encode_rows` could read all of these clips
         raise LikenessError(f"{clips[failed[0].id]}: no codes can be found ({failed[0].value})")
     return [replace(one, codes=read_codes(stored[one.id])) for one in examples]
 
@@ -223,10 +224,10 @@ def guide(
 # --- training -------------------------------------------------------------------------------------
 
 
-def _learn_to_say(
+def _train_decoder(
     dvae: Any, pairs: Pairs, steps: int, learning_rate: float, what: str, rt: Runtime
 ) -> None:
-    """Let the last modules of a DVAE's decoder say codes as the voice does; absolute differences."""
+    """Train the decoder's last modules to turn the codes into the voice's mels, with an L1 loss."""
     import torch
 
     early, last = dvae.decoder[:-TRAINED_MODULES], dvae.decoder[-TRAINED_MODULES:]
@@ -242,8 +243,8 @@ def _learn_to_say(
     _learn(last, loss, len(pairs.codes), steps, learning_rate, what, rt)
 
 
-def _pull_back(dvae: Any, base: Path, share: float) -> None:
-    """Move a decoder's weights back to those of the base's, by a share of the way."""
+def _interpolate(dvae: Any, base: Path, share: float) -> None:
+    """Interpolate a decoder's weights with the base's, which get the weight `share`."""
     import torch
 
     before, _ = load_dvae(base, dvae.codebook.embed.device.type)
@@ -252,11 +253,11 @@ def _pull_back(dvae: Any, base: Path, share: float) -> None:
             weight.lerp_(old, share)
 
 
-def _match_levels(dvae: Any, codes: "torch.Tensor", mels: "torch.Tensor") -> None:
-    """Give what a decoder says of codes (C,) the mean and deviation in each band of log-mels (80, T).
+def _match_variance(dvae: Any, codes: "torch.Tensor", mels: "torch.Tensor") -> None:
+    """Give a decoder's output for codes (C,) the mean and deviation of log-mels (80, T) in each band.
 
-    What is learnt by absolute differences is too even, and sounds muffled. With the voice's own "global
-    variance" (Toda, Black, Tokuda 2007, IEEE Trans. Audio, Speech and Language Processing 15) it is not.
+    An L1 loss gives mels that vary too little and sound muffled. This restores the voice's own "global
+    variance" (Toda, Black, Tokuda 2007, IEEE Trans. Audio, Speech and Language Processing 15).
     """
     import torch
 
@@ -267,10 +268,10 @@ def _match_levels(dvae: Any, codes: "torch.Tensor", mels: "torch.Tensor") -> Non
         last.bias.sub_(said.mean(dim=1)).mul_(scale).add_(mels.mean(dim=1))
 
 
-def _learn_to_hear(
+def _train_encoder(
     dvae: Any, pairs: Pairs, steps: int, learning_rate: float, what: str, rt: Runtime
 ) -> None:
-    """Bring what a DVAE's encoder makes of the voice to the codebook's vectors of the codes."""
+    """Train a DVAE's encoder to map the voice's mels to the codebook vectors of the codes."""
     import torch.nn.functional as functional
 
     vectors = dvae.codebook.embed.T[pairs.codes].T
@@ -283,7 +284,7 @@ def _learn_to_hear(
 
 
 def _windows(whole: "torch.Tensor", starts: Sequence[int], scale: int) -> "torch.Tensor":
-    """(B, D, scale * WINDOW) of (D, scale * C), from the codes at `starts` on."""
+    """Windows (B, D, scale * WINDOW) of `whole` (D, scale * C) that begin at the codes `starts`."""
     import torch
 
     return torch.stack([whole[:, scale * at : scale * (at + WINDOW)] for at in starts])
@@ -298,7 +299,7 @@ def _learn(
     what: str,
     rt: Runtime,
 ) -> None:
-    """Lower `loss` of windows at random starts among `codes`."""
+    """Minimise `loss` over windows that start at random among `codes` codes."""
     import torch
 
     parameters = list(part.parameters())
@@ -315,7 +316,7 @@ def _learn(
 
 
 def _copy(base: Path, device: str) -> Any:
-    """A base's DVAE to change: `load_dvae` gives all the same one."""
+    """A copy of a base's DVAE to train, as `load_dvae` returns one shared object."""
     loaded, _ = load_dvae(base, device)
     hidden, codebook = len(loaded.encoder[0][0].weight), loaded.codebook.dim
     dvae = build_dvae(loaded.num_tokens, hidden, codebook)
@@ -324,7 +325,7 @@ def _copy(base: Path, device: str) -> Any:
 
 
 def stock_state(dvae: Any) -> "dict[str, torch.Tensor]":
-    """The weights of a DVAE in the size that Coqui's trainer builds; what it lacks is zeros."""
+    """The weights of a DVAE, padded with zeros to the size that Coqui's trainer builds."""
     import torch
 
     state: dict[str, torch.Tensor] = build_dvae(dvae.num_tokens).state_dict()

@@ -1,4 +1,4 @@
-"""PyTorch's archives, written to the same bytes each time."""
+"""PyTorch archives whose bytes depend on nothing but their content."""
 
 import zipfile
 from pathlib import Path
@@ -8,12 +8,12 @@ from likeness.common.io import atomic_path
 
 
 def write_archive(path: Path, value: Any, *, like: Path) -> None:
-    """`torch.save` to the same bytes each time, compressed as the archive `like` is or not at all."""
+    """`torch.save` with reproducible bytes, compressed by the method of the archive `like`."""
     import torch
 
     packed = zipfile.ZipFile(like).infolist()[0].compress_type
     with atomic_path(path) as temporary:
-        with temporary.open("wb") as file:  # given a path, torch writes the path's name too
+        with temporary.open("wb") as file:  # given a path, torch would store its name as well
             torch.save(value, file)
         if packed != zipfile.ZIP_STORED:
             with atomic_path(temporary) as smaller:
@@ -23,5 +23,5 @@ def write_archive(path: Path, value: Any, *, like: Path) -> None:
 def _repack(source: Path, target: Path, packed: int) -> None:
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
         for name in old.namelist():
-            # A new ZipInfo has no time of writing.
+            # A new ZipInfo has a constant time stamp.
             new.writestr(zipfile.ZipInfo(name), old.read(name), packed, compresslevel=6)

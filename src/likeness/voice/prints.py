@@ -1,8 +1,8 @@
-"""Fingerprints of recordings, by which copies are known in whatever format (Haitsma and Kalker 2002).
+"""Fingerprints by which copies of a recording are found in any format (Haitsma and Kalker 2002).
 
 Each frame of a spectrogram gives 32 bits: whether the difference between two neighbouring bands grows
-or falls to the next frame. A lossy codec, another loudness or rate turn few of them; two recordings of
-one sentence agree in half.
+or falls to the next frame. A lossy codec, another loudness or another rate flip few bits; two different
+recordings of one sentence agree in only half of them.
 """
 
 from collections import Counter
@@ -18,10 +18,10 @@ Array = np.ndarray
 
 RATE = 5512  # Hz; the bands end at 2000
 FRAME = 2048  # samples, 0.37 s
-HOP = 138  # samples, 0.025 s: small, so that frames of two copies lie nearly alike
+HOP = 138  # samples, 0.025 s: small, so that frames of two copies nearly coincide
 BANDS = np.geomspace(300, 2000, 34)  # Hz
-RARE = 64  # times that a frame's bits may occur; commoner ones, such as silence's, tell nothing
-VOTES = 4  # frames of equal bits at one offset that make a comparison worth while
+RARE = 64  # a pattern of bits that occurs more often, such as silence's, is ignored
+VOTES = 4  # equal frames at one offset from which on two recordings are compared
 STRETCH = 128  # frames that are compared together, 3.2 s
 ERRORS = 0.35  # share of the bits that may differ in a stretch of a copy
 
@@ -50,7 +50,7 @@ def _print(path: Path) -> Array:
 
 
 def shared_frames(prints: Mapping[str, Array]) -> dict[tuple[str, str], int]:
-    """How many frames pairs of recordings have in common at one offset, where they have some."""
+    """How many frames two recordings share at their best offset, for each pair that shares any."""
     names = list(prints)
     values = np.concatenate([np.empty(0, np.uint32), *prints.values()])
     owner = np.repeat(np.arange(len(names)), [len(one) for one in prints.values()])
@@ -78,7 +78,7 @@ def shared_frames(prints: Mapping[str, Array]) -> dict[tuple[str, str], int]:
 
 
 def _agreeing(left: Array, right: Array, offset: int) -> int:
-    """Frames in stretches of few errors, where the left's frame n is the right's n + `offset`."""
+    """Frames in stretches with few bit errors, frame n of `left` against n + `offset` of `right`."""
     left, right = left[max(0, -offset) :], right[max(0, offset) :]
     n = min(len(left), len(right))
     wrong = np.unpackbits((left[:n] ^ right[:n]).view(np.uint8)).reshape(n, 32).mean(axis=1)

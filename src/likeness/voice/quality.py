@@ -1,4 +1,4 @@
-"""What is measured on a clip: on its samples, and on the speaker of its windows."""
+"""Measurements of a clip: of its samples, and of the speaker in its windows."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,22 +14,22 @@ from likeness.voice.speaker_encoder import embed_windows
 
 Array = np.ndarray
 
-SILENT = 35.0  # dB below the recording's speech level, from which on a frame is silence
-PART = 2.0  # seconds of a clip that are looked at together
-PAUSE_SHARE = 0.1  # of a part's frames, the quietest, that are taken for its noise
+SILENT = 35.0  # dB; a frame this far below the recording's speech level is silence
+PART = 2.0  # seconds of the parts of a clip that are measured separately
+PAUSE_SHARE = 0.1  # share of a part's frames, the quietest, that give its noise level
 PEAK = 0.001  # share of samples that are above the peak level
-NEAR_PEAK = 0.8  # of the peak level, from which on a sample is at the top
+NEAR_PEAK = 0.8  # share of the peak level from which a sample counts as near the peak
 FRAME = 0.023  # seconds of a spectrum
-LOUD_SHARE = 0.05  # of the spectra, in which a frequency must be heard
-HEARD = 40.0  # dB below the loudest frequency, down to which another one is heard
+LOUD_SHARE = 0.05  # share of the spectra in which a frequency must be audible
+HEARD = 40.0  # dB; a frequency further below the loudest one is not audible
 
 
 def measure_clips(
     payloads: Sequence[Mapping[str, Any]], *, speaker: Path, mos: Path
 ) -> list[Result]:
-    """What a clip's samples show; `speaker.f32` is the unit mean of its windows' embeddings.
+    """Measurements of each clip; `speaker.f32` is the unit mean of its windows' embeddings.
 
-    A payload has `audio` and `level`, the dB of full scale of its recording's speech.
+    A payload has `audio` and `level`, its recording's speech level in dB of full scale.
     """
     results = []
     for payload in payloads:
@@ -53,9 +53,9 @@ def snr_db(samples: Array, rate: int) -> float:
     """Signal-to-noise ratio in dB of the clip's noisiest part: its louder half against its pauses.
 
     Frame energies of speech have two modes, pauses and speech, as in NIST's STNR; here they are the
-    means of the quietest tenth and of the louder half, less the noise that lies under it. Up to
-    20 dB it agrees with white noise that was added, to within 1.5 dB. Above that it is a lower
-    bound, as speech without pauses has no frame without speech.
+    means of the quietest tenth and of the louder half, less the noise in that half. Up to 20 dB it
+    is within 1.5 dB of the true ratio for added white noise. Above that it is a lower bound: in
+    speech without pauses the quietest frames hold speech too.
     """
     return min(_snr(part, rate) for part in _parts(samples, rate))
 
@@ -69,22 +69,22 @@ def _snr(samples: Array, rate: int) -> float:
 
 
 def _parts(samples: Array, rate: int) -> list[Array]:
-    """Overlapping parts of `PART` seconds: what spoils half of a clip is not averaged away."""
+    """Overlapping parts of `PART` seconds, so that a flaw in half of a clip is not averaged away."""
     size = round(PART * rate)
     starts = [*range(0, len(samples) - size, size // 2), max(0, len(samples) - size)]
     return [samples[at : at + size] for at in starts]
 
 
 def silence_ratio(samples: Array, rate: int, level: float) -> float:
-    """Share of the clip, 0 to 1, that is `SILENT` below `level`, its recording's speech level."""
+    """Share of the clip, 0 to 1, that is `SILENT` dB below `level`, its recording's speech level."""
     return float((frame_levels(samples, rate) < level - SILENT).mean())
 
 
 def clipped_share(samples: Array, rate: int) -> float:
     """Share of samples, 0 to 1, that are near the peak level, in the clip's most clipped part.
 
-    Speech is seldom near its peak (1 % of the time); clipped by 6 dB, it is there 4 % and more.
-    Looking for the flat tops themselves fails once a recording was scaled, resampled or compressed.
+    Clean speech is near its peak 1 % of the time; clipped by 6 dB, it is there 4 % or more. Looking
+    for flat tops fails once a clipped recording was scaled, resampled or compressed.
     """
     return max(_near_peak(part) for part in _parts(samples, rate))
 
@@ -96,10 +96,10 @@ def _near_peak(samples: Array) -> float:
 
 
 def bandwidth_hz(samples: Array, rate: int) -> float:
-    """The highest frequency that is heard in speech: a telephone's is 3.4 kHz at any sample rate.
+    """The highest audible frequency of speech: 3.4 kHz for a telephone, whatever the sample rate.
 
-    Speech is heard above that only in its hisses, so a frequency counts by the loudest twentieth of
-    its moments.
+    Only sibilants reach beyond that, so each frequency is judged by the loudest twentieth of its
+    frames.
     """
     size = round(FRAME * rate)
     frames = np.lib.stride_tricks.sliding_window_view(

@@ -1,15 +1,15 @@
-"""How much of a text is said again and again, as a recogniser that loops writes it."""
+"""How much of a text repeats itself, as a recogniser's output does when it falls into a loop."""
 
 import re
 import zlib
 from collections import Counter
 
-REPEATS = 3  # occurrences from which on an n-gram is repeated
-LENGTHS = range(2, 6)  # words of an n-gram
+REPEATS = 3  # an n-gram that occurs this often counts as repeated
+LENGTHS = range(2, 6)  # of n-grams, in words
 
 
 def repeated_share(text: str) -> float:
-    """Share of words, 0 to 1, in the n-grams (2 to 5 words) that occur three times and more."""
+    """Share of words, 0 to 1, in the n-grams (2 to 5 words) that occur three times or more."""
     words = re.findall(r"\w+", text.lower())
     most = 0.0
     for size in LENGTHS:
@@ -26,6 +26,6 @@ def repeated_share(text: str) -> float:
 
 
 def compression_ratio(text: str) -> float:
-    """Bytes by bytes compressed, as Whisper computes it: a loop compresses well."""
+    """Bytes divided by compressed bytes, as Whisper computes it: high for a loop."""
     data = text.encode()
     return len(data) / len(zlib.compress(data))

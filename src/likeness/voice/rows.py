@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from likeness.common.manifest import Rejection, Row
 from likeness.voice.words import Word
 
-SCRIPT = "script.jsonl"  # what is read in a folder of recordings, where somebody wrote it down
+SCRIPT = "script.jsonl"  # in a folder of recordings: the text that is read in them, if it is known
 
 
 class Download(Row):
     """A file that was fetched from a URL.
 
     Attributes:
-        id: the extractor's name and the id that the site gives it.
-        file_name: the media; `info` is the JSON that describes it.
-        version: of yt-dlp, as sites change and what it fetches changes with it.
-        sha256: of the media.
+        id: the name of yt-dlp's extractor, and the site's own id.
+        file_name: the media file; `info` is yt-dlp's JSON about it.
+        version: of yt-dlp; another one may fetch another file from the same URL.
+        sha256: of the media file.
     """
 
     file_name: str
@@ -29,14 +29,14 @@ class Download(Row):
 
 
 class Recording(Row):
-    """A recording as the lane works on it: mono, at one rate, at one loudness.
+    """A recording in the lane's own form: mono, all at the same rate and loudness.
 
     Attributes:
         file_name: `audio/<id>.flac`, 16 bit.
-        source: path of the original under its folder.
+        source: the original's path relative to its folder.
         container, codec, source_rate, source_channels: of the original; the rate is in Hz.
-        other_tracks: its audio tracks that are not taken, as `1: aac, por, Commentary`.
-        loudness: of the original, in LUFS (ITU-R BS.1770); `gain_db` was added to it.
+        other_tracks: further audio tracks, which are not used, as `1: aac, por, Commentary`.
+        loudness: of the original, in LUFS (ITU-R BS.1770); `gain_db` is the gain applied to it.
     """
 
     file_name: str
@@ -63,9 +63,9 @@ class Transcript(Row):
     """What is spoken in a region; `id` is the region's.
 
     Attributes:
-        language: a code such as `en`, and the model's confidence in it (1 where it was given).
-        avg_logprob, no_speech_prob, compression_ratio: Whisper's own signs of a hallucination, of
-            the text around the region that was decoded together.
+        language: a code such as `en`; `language_probability` is the model's, or 1 if it was given.
+        avg_logprob, no_speech_prob, compression_ratio: Whisper's indicators of a hallucination,
+            for the whole window in which the region was decoded.
     """
 
     recording: str
@@ -79,17 +79,17 @@ class Transcript(Row):
 
 
 class Clip(Row):
-    """A piece of a recording with exactly the text that is spoken in it, and what was measured.
+    """A piece of a recording with exactly the text that is spoken in it, and its measurements.
 
     Attributes:
         file_name: `clips/<id>.flac`.
         silence_ratio, clipped_share: shares of the clip, 0 to 1.
         speaker_spread: the largest cosine distance between windows inside the clip.
         speaker_distance: cosine distance to the centroid of the recording's clips.
-        bandwidth_hz: the highest frequency that is heard in it.
+        bandwidth_hz: its highest audible frequency.
         dnsmos: DNSMOS P.835's overall score, 1 to 5.
         confidence: mean probability of the words.
-        compression_ratio: of the text, by zlib; loops compress well.
+        compression_ratio: of the text, by zlib; high for a loop.
         repeated: the largest share of words that lie in a repeated n-gram.
     """
 
@@ -117,8 +117,8 @@ class RejectedClip(Rejection):
     """A stretch of a recording that was cut as a clip and set aside.
 
     Attributes:
-        measure: the field of `Clip` that broke the rule, or what else was measured; empty for an
-            error. `value` is what was found.
+        measure: the field of `Clip`, or another measurement, that broke the rule; empty for an
+            error. `value` is its value.
     """
 
     recording: str
@@ -133,10 +133,10 @@ class Utterance(Row):
 
     Attributes:
         file_name: `wavs/<id>.wav`.
-        text: as spoken and written; `normalized` spells numbers and abbreviations out.
+        text: the transcript; `normalized` has numbers and abbreviations written out.
         start, end: in the recording.
         split: `train`, `val` or `test`.
-        augmented_from: id of the utterance that this one is a changed copy of, or empty.
+        augmented_from: id of the utterance that this is an augmented copy of, or empty.
     """
 
     file_name: str
@@ -151,25 +151,25 @@ class Utterance(Row):
 
 
 def choose_references(rows: Sequence[Utterance], count: int) -> list[Utterance]:
-    """The longest recorded train clips: the model hears most of the voice in them."""
+    """The `count` longest train clips that are not augmented: they hold the most of the voice."""
     train = [row for row in rows if row.split == "train" and not row.augmented_from]
     return sorted(train, key=lambda row: (-row.seconds, row.id))[:count]
 
 
 class Speech(Row):
-    """A sentence as a model said it.
+    """A sentence spoken by a model.
 
     Attributes:
         id: `<voice>/<sentence>-<take>`.
         file_name: `<id>.wav`, 16-bit mono at 24 kHz.
         voice: `base` or `tuned`, both from the same references; `other` is the base in one of its own
             speakers' voices.
-        speaker: whose, for `other`; else empty.
+        speaker: name of the base's own speaker, for `other`; else empty.
         sentence: id of the test utterance, or of the line of the text list.
         source: `test` or `list`.
-        take: 0 and up; every take has a seed of its own, which all voices share.
-        text: as it was given to the model.
-        seconds: of audio.
+        take: from 0; each take has its own seed, which all voices share.
+        text: the model's input.
+        seconds: length of the audio.
     """
 
     file_name: str
@@ -187,8 +187,8 @@ class Pair(Row):
     """The same sentence and seed by base and tuned, to be compared by ear.
 
     Attributes:
-        first: whom to play first, `base` or `tuned`, by lot: a listener should not know.
-        real: the recording's path under the dataset, or empty where nobody read the sentence.
+        first: which to play first, `base` or `tuned`, drawn at random for a blind comparison.
+        real: the recording's path under the dataset, or empty if there is none.
     """
 
     text: str
@@ -199,17 +199,17 @@ class Pair(Row):
 
 
 class EvaluatedSpeech(Row):
-    """What was measured of one clip; of a real one too, whose `take` is 0.
+    """The measurements of one synthetic or real clip; a real one has `take` 0.
 
     Attributes:
         voice: `base`, `tuned`, `real` or `other`.
-        audio: its path.
-        heard: what the recogniser understood.
+        audio: the clip's path.
+        heard: the recogniser's transcript.
         word_errors, words, character_errors, characters: of `heard`, after normalization.
         similarity: cosine to the centroid of the real test clips of other sentences.
         dnsmos: DNSMOS P.835's overall score, 1 to 5.
-        duration_ratio: seconds by those of the real clip of the same text; None without one.
-        problems: what is worse than in any real clip; empty if nothing is.
+        duration_ratio: seconds divided by those of the real clip of the text; None without one.
+        problems: names of what is worse than in every real clip.
     """
 
     voice: str

@@ -1,4 +1,4 @@
-"""What a clip must be to be kept."""
+"""The rules that a clip must pass to be kept."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from likeness.common.params import Section
 from likeness.common.rules import Rule
 from likeness.voice.cuts import ClipLimits
 
-# In the order in which they are looked at: what spoils the measures that follow comes first.
+# In the order of the checks: a flaw that spoils later measurements is checked before them.
 REASONS = (
     "error",
     "too_short",
@@ -28,7 +28,7 @@ REASONS = (
 
 
 class Thresholds(Section):
-    """The bounds of what is measured on a clip; `params.yaml` says what each is."""
+    """The limits of a clip's measurements; `params.yaml` describes each."""
 
     max_silence_ratio: Annotated[float, Field(ge=0, le=1)]
     max_clipped_share: Annotated[float, Field(ge=0, le=1)]
@@ -45,7 +45,7 @@ class Thresholds(Section):
 
 
 def cut_rules(limits: ClipLimits) -> list[Rule]:
-    """What is known once a recording is cut."""
+    """The rules that can be checked as soon as a recording is cut."""
     return [
         Rule("too_short", "seconds", least=limits.min_seconds),
         Rule("too_long", "seconds", most=limits.max_seconds),
@@ -53,7 +53,7 @@ def cut_rules(limits: ClipLimits) -> list[Rule]:
 
 
 def measured_rules(cfg: Thresholds, rate: float) -> list[Rule]:
-    """What is known once a clip is measured; `rate` is the median of all clips' words per second."""
+    """The rules for a measured clip; `rate` is the median of all clips' words per second."""
     return [
         Rule("silence", "silence_ratio", most=cfg.max_silence_ratio),
         Rule("clipping", "clipped_share", most=cfg.max_clipped_share),

@@ -1,4 +1,4 @@
-"""Clips to listen to: small enough to stand in a page."""
+"""Clips to listen to, small enough to be embedded in a page."""
 
 import io
 from pathlib import Path
@@ -9,12 +9,12 @@ from likeness.voice.audio import read, resample
 
 Array = np.ndarray
 
-RATE = 24000  # Hz, of what XTTS says
-BIT_RATE = 32000  # of the MP3: 4 kB a second
+RATE = 24000  # Hz, XTTS's output
+BIT_RATE = 32000  # bits per second of the MP3
 
 
 def encode_mp3(path: Path) -> bytes:
-    """An MP3, which every browser plays, of a mono file; the same bytes for the same samples."""
+    """A mono file as MP3, which every browser plays; the same samples give the same bytes."""
     import av
 
     samples = resample(*read(path), RATE).clip(-1, 1)

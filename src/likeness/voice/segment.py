@@ -1,4 +1,4 @@
-"""From recordings as they come to one form of audio, and where in it somebody speaks."""
+"""Recordings of any format converted to one form of audio, and the regions of speech in them."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -33,7 +33,7 @@ REASONS = (
     "duplicate",
     "error",
 )
-COPIED = 0.75  # share of the shorter of two recordings from which it is a copy of the other
+COPIED = 0.75  # share of the shorter recording that must be in the longer one to make it a copy
 
 
 class VoiceSegment(Section):
@@ -59,8 +59,8 @@ def segment(
 ) -> dict[str, float]:
     """Open every recording and find the speech in it.
 
-    Each file of `recordings` that is not hidden and no text, cover or playlist counts as one, and
-    each row of the manifest in `downloads`. Writes to `out_dir`: `audio/` (FLAC), `manifest.jsonl`
+    Recordings are the files of `recordings`, but for hidden ones, texts, covers and playlists, and
+    the rows of the manifest in `downloads`. Writes to `out_dir`: `audio/` (FLAC), `manifest.jsonl`
     (a `Recording` a row), `regions.jsonl` (a `Region` a row) and `rejected.jsonl`; to `plots_dir`:
     timelines and lengths.
 
@@ -69,9 +69,9 @@ def segment(
     """
     sources, beside = list_recordings(recordings, downloads)
     if beside:
-        rt.log(f"voice_segment: {recordings}: {told(beside)} beside the recordings are left alone")
+        rt.log(f"voice_segment: {recordings}: {told(beside)} beside the recordings are ignored")
     listen = partial(segment_recordings, **cfg.model_dump(exclude={"max_rejected_share"}))
-    # FFmpeg knows headerless formats by the end of their name, so that is part of the content.
+    # FFmpeg recognises headerless formats by their suffix, so the suffix counts as content.
     payloads = {
         name: {"path": path, "suffix": path.suffix.lower()} for name, path in sources.items()
     }
@@ -90,7 +90,7 @@ def segment(
         item.link("audio.flac", out_dir / file_name)
         kept.append(Recording(id=name, file_name=file_name, source=source, **record))
         if tracks := record["other_tracks"]:
-            rt.log(f"voice_segment: {source}: audio tracks that are not taken: {'; '.join(tracks)}")
+            rt.log(f"voice_segment: {source}: audio tracks that are not used: {'; '.join(tracks)}")
         regions += [
             Region(id=f"{name}-{number:04d}", recording=name, start=start, end=end)
             for number, (start, end) in enumerate(spans, start=1)
@@ -118,10 +118,10 @@ def segment(
 def find_copies(
     stored: Mapping[str, Stored], sizes: Mapping[str, int], rt: Runtime
 ) -> dict[str, str]:
-    """The recordings that are another's in some other form, each with the one that is kept.
+    """The recordings that are copies of another one, each with the one that is kept.
 
-    Three quarters of the shorter one must be in the other. The longer is kept, and of two of one
-    length the larger file, which was compressed less.
+    `COPIED` of the shorter one must be in the other. The longer one is kept, and of two that are
+    equally long the larger file, which was compressed less.
     """
     audio = {name: item.folder / "audio.flac" for name, item in stored.items()}
     found = map_all(

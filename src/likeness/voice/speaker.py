@@ -1,4 +1,4 @@
-"""Speaker vectors of files, through the item store; whether an encoder is whole; whose voice is near."""
+"""Speaker vectors of files, kept in the item store; checks of an encoder; similarity of voices."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -20,7 +20,7 @@ OTHER = f"set inputs.speaker to another folder under models/, or {AGAIN}"
 
 
 def embed_files(clips: Mapping[str, Path], *, encoder: Path, rt: Runtime) -> Array:
-    """(N, D) unit vectors of mono audio files, in their order, through the item store.
+    """(N, D) unit vectors of mono audio files, in their order; they are kept in the item store.
 
     Raises:
         LikenessError: the encoder cannot be loaded, or a file cannot be read.
@@ -33,9 +33,9 @@ def embed_files(clips: Mapping[str, Path], *, encoder: Path, rt: Runtime) -> Arr
 
 
 def check_encoder(folder: Path) -> None:
-    """Raise `LikenessError` unless a folder holds a whole encoder of the sizes that its config names.
+    """Raise `LikenessError` unless a folder holds an encoder whose weights fit its config.json.
 
-    No weights are read.
+    Only the weights' shapes are read.
     """
     path = folder / "config.json"
     config = read_json(path) if path.is_file() else {}
@@ -44,11 +44,11 @@ def check_encoder(folder: Path) -> None:
     elif "WavLMForXVector" in config.get("architectures", ()):
         rate = read_json(folder / "preprocessor_config.json")["sampling_rate"]
         if rate != WAVLM_RATE:
-            raise LikenessError(f"{folder}: for speech of {rate} Hz, not {WAVLM_RATE}; {OTHER}")
+            raise LikenessError(f"{folder}: for speech at {rate} Hz, not {WAVLM_RATE}; {OTHER}")
         found, wanted = read_folder_shapes(folder), _wavlm_shapes(config)
     else:
         kinds = "config.json names neither ge2e nor WavLMForXVector"
-        raise LikenessError(f"{folder}: no speaker encoder here ({kinds}); {OTHER}")
+        raise LikenessError(f"{folder}: not a speaker encoder ({kinds}); {OTHER}")
     check_shapes(folder, found, wanted)
 
 
@@ -63,7 +63,7 @@ def _ge2e_shapes(config: Mapping[str, Any]) -> Shapes:
 
 
 def _wavlm_shapes(config: Mapping[str, Any]) -> Shapes:
-    """Of the first and the last layer behind the transformer."""
+    """Shapes of the first and the last layer after the transformer."""
     return {
         "projector.weight": (config["tdnn_dim"][0], config["hidden_size"]),
         "feature_extractor.weight": (config["xvector_output_dim"], 2 * config["tdnn_dim"][-1]),
@@ -74,9 +74,9 @@ def centroid_similarities(vectors: Array, own: list[int | None], real: Array) ->
     """(M,) cosines of (M, D) unit vectors to the centroid of the (N, D) real ones.
 
     Args:
-        own: for each vector the number of the real clip of its sentence, or None. That clip is left
-            out of the centroid, so that a real clip is not its own reference, and synthetic and
-            real clips of a sentence are compared with the very same voice.
+        own: for each vector the index of the real clip of its sentence, or None. That clip is left
+            out of the centroid, so that a real clip is not compared with itself, and synthetic and
+            real clips of a sentence are compared with the same centroid.
     """
     total = real.sum(0)
     centroids = np.stack([total if at is None else total - real[at] for at in own])
@@ -85,7 +85,7 @@ def centroid_similarities(vectors: Array, own: list[int | None], real: Array) ->
 
 
 def centroid(vectors: Array) -> Array:
-    """The unit (D,) centre of the nearer half of (N, D) unit vectors, so that a few others count not."""
+    """Robust unit centroid (D,) of (N, D) unit vectors: the mean of the half that is nearest to it."""
     centre = vectors.mean(0)
     for _ in range(5):
         order = np.argsort(-(vectors @ centre), kind="stable")

@@ -1,9 +1,9 @@
-"""Who speaks: unit vectors of speech. Two clips' cosine is high where one person speaks in both.
+"""Speaker embeddings: unit vectors whose cosine is high if the same person speaks in two clips.
 
 An encoder is a folder under `models/` whose `config.json` names its kind:
 
-- `"encoder": "ge2e"`: Resemblyzer's network (Wan et al. 2018), 256 values. The package also cuts
-  silences out first; here clips are given that hold few.
+- `"encoder": "ge2e"`: Resemblyzer's network (Wan et al. 2018), 256 values. The package also removes
+  silence first; the clips of this lane have little.
 - `"architectures": ["WavLMForXVector"]`: WavLM by transformers (Chen et al. 2021), 512 values.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 
-COVERED = 0.75  # of the last window must be speech and not padding, unless it is the only one
+COVERED = 0.75  # share of the last window that must not be padding, unless it is the only one
 WAVLM_RATE, WAVLM_WINDOW, WAVLM_STEP = 16000, 48000, 24000  # Hz, samples, samples
 
 
@@ -35,11 +35,11 @@ class Encoder:
     """A speaker encoder.
 
     Attributes:
-        rate: of its input, Hz.
-        window: samples that a vector sees.
-        step: samples from a window to the next one.
-        loudness: root mean square to which quieter clips are raised.
-        run: (N,) samples and the first samples of W windows in them to (W, D) vectors.
+        rate: sample rate of its input, Hz.
+        window: samples that one vector is computed from.
+        step: samples from the start of a window to that of the next.
+        loudness: root mean square that quieter clips are amplified to.
+        run: maps (N,) samples and the first samples of W windows to (W, D) vectors.
     """
 
     rate: int
@@ -50,25 +50,25 @@ class Encoder:
 
 
 def embed_batch(paths: Sequence[Path], *, encoder: Path, device: str) -> list[Result]:
-    """One `Result` a file: `vector.f32` holds its vector."""
+    """One `Result` per file, whose `vector.f32` holds the vector."""
     vectors = [embed(*read(path), encoder, device) for path in paths]
     return [Result({}, {"vector.f32": vector.tobytes()}) for vector in vectors]
 
 
 def embed(samples: Array, rate: int, encoder: Path, device: str = "cpu") -> Array:
-    """The (D,) unit vector of one mono clip: the unit mean of its windows'."""
+    """The (D,) unit vector of one mono clip: the normalised mean over its windows."""
     mean = embed_windows(samples, rate, encoder, device).mean(axis=0)
     return np.asarray(mean / np.linalg.norm(mean))
 
 
 def embed_windows(samples: Array, rate: int, encoder: Path, device: str = "cpu") -> Array:
-    """(W, D) unit vectors of a clip's windows: for GE2E of 1.6 s, 1.3 of them a second.
+    """(W, D) unit vectors of a clip's windows; GE2E has windows of 1.6 s, 1.3 per second.
 
     Args:
-        samples: (N,) mono in -1..1; less than a window is padded with silence.
+        samples: (N,) mono in -1..1; a clip shorter than a window is padded with silence.
         rate: of the samples, Hz.
         encoder: the encoder's folder, such as `models/speaker_encoder`.
-        device: where torch computes.
+        device: torch's.
 
     Raises:
         LikenessError: the clip is empty or silent, or the folder holds no encoder.
@@ -96,7 +96,7 @@ def window_starts(count: int, window: int, step: int) -> list[int]:
 
 @cache
 def load_encoder(folder: Path, device: str) -> Encoder:
-    """The encoder in a folder that `speaker.check_encoder` finds whole."""
+    """The encoder in a folder that passes `speaker.check_encoder`."""
     config = read_json(folder / "config.json")
     return _ge2e(folder, config, device) if is_ge2e(config) else _wavlm(folder, device)
 

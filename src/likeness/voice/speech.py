@@ -1,4 +1,4 @@
-"""Sentences spoken by a base or a tuned one: stock inference, one at a time, each with its own seed."""
+"""Sentences spoken by a base or a tuned model with Coqui's own inference, each with its own seed."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -30,16 +30,16 @@ def speak(
     settings: dict[str, float],
     device: str,
 ) -> list[Result | Rejected]:
-    """`audio.wav` and its length in seconds for each `text`, drawn with its `seed`.
+    """`audio.wav` and its length in seconds for each payload's `text`, sampled with its `seed`.
 
-    A payload's `speaker` names one of the base's own; empty takes the voice of `references`.
+    A payload's `speaker` names one of the base's own; if empty, the voice is that of `references`.
     Reasons to set a sentence aside: `empty`, `too_long` (for the tokenizer, in characters or in
-    tokens), `endless` (the model ran into its limit before it stopped) and `silent`.
+    tokens), `endless` (the model reached its limit without a stop token) and `silent`.
 
     Args:
         base: folder with XTTS-v2's files.
-        adapter: that voice_train wrote; None speaks as the base does.
-        dvae: that voice_train fitted; None is the base's.
+        adapter: file that voice_train wrote; None for the base alone.
+        dvae: file that voice_train fitted; None for the base's.
         references: mono clips of the voice to speak in.
         settings: as `read_settings` gives them.
     """
@@ -49,7 +49,7 @@ def speak(
         if payload["speaker"]:
             voice = own_speakers(base)[payload["speaker"]]
         else:
-            voice = _referred(base, adapter, dvae, tuple(references), device)
+            voice = _reference_voice(base, adapter, dvae, tuple(references), device)
         try:
             results.append(_speak_one(model, payload, voice, language, settings))
         except Rejected as rejected:
@@ -71,7 +71,7 @@ def _speak_one(
             raise Rejected("endless", codes.shape[1], model.gpt.max_gen_mel_tokens)
         return codes
 
-    model.gpt.generate = stopping  # `inference` tells nobody whether the model stopped by itself
+    model.gpt.generate = stopping  # `inference` does not report whether the model stopped by itself
     try:
         wave = say(
             model, text, language=language, voice=voice, seed=payload["seed"], settings=settings
@@ -90,7 +90,7 @@ def check_text(model: Any, text: str, language: str) -> None:
     """Raise `Rejected` if the model cannot say a text."""
     if not any(letter.isalnum() for letter in text):
         raise Rejected("empty", text)
-    characters = model.tokenizer.char_limits.get(language, 250)  # as the tokenizer itself has it
+    characters = model.tokenizer.char_limits.get(language, 250)  # the tokenizer's own default
     if len(text) > characters:
         raise Rejected("too_long", f"{len(text)} characters", characters)
     unknown, encode = model.tokenizer.tokenizer.token_to_id("[UNK]"), model.tokenizer.encode
@@ -104,12 +104,12 @@ def check_text(model: Any, text: str, language: str) -> None:
 
 @cache
 def own_speakers(base: Path) -> dict[str, Voice]:
-    """`read_speakers`, read once."""
+    """`read_speakers`, cached."""
     return read_speakers(base)
 
 
 @cache
-def _referred(
+def _reference_voice(
     base: Path, adapter: Path | None, dvae: Path | None, references: tuple[Path, ...], device: str
 ) -> Voice:
     clips = [resample(*read(path), RATE) for path in references]

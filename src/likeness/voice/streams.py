@@ -1,4 +1,4 @@
-"""Long recordings in the lane's own form, written and read part by part and never held whole."""
+"""Long recordings in the lane's own form, written and read in blocks and never all in memory."""
 
 import io
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ Array = np.ndarray
 
 
 class FlacWriter:
-    """A 16-bit mono FLAC of float samples that come block by block: the bytes that `encode` gives."""
+    """Writes float samples block by block as 16-bit mono FLAC, with the same bytes as `encode`."""
 
     def __init__(self, rate: int) -> None:
         import soundfile
@@ -29,7 +29,7 @@ class FlacWriter:
 
 
 def blocks(path: Path, rate: int, seconds: float = 60.0) -> Iterator[Array]:
-    """The samples of a file that `encode` wrote, resampled to `rate` Hz, so many seconds at a time."""
+    """The samples of a file that `encode` wrote, resampled to `rate` Hz, in blocks of `seconds`."""
     import soundfile
     import soxr
 
@@ -42,7 +42,7 @@ def blocks(path: Path, rate: int, seconds: float = 60.0) -> Iterator[Array]:
 
 
 def length(path: Path) -> tuple[float, int]:
-    """Seconds and rate of a file that `encode` wrote."""
+    """Seconds and sample rate (Hz) of a file that `encode` wrote."""
     import soundfile
 
     found = soundfile.info(path)

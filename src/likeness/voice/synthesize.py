@@ -1,4 +1,4 @@
-"""Held-out sentences, spoken by the base and by the tuned model, alike but for the adapter."""
+"""Held-out sentences, spoken by the base and by the tuned model under the same conditions."""
 
 import hashlib
 import re
@@ -23,7 +23,7 @@ from likeness.common.manifest import (
 )
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
-from likeness.voice.languages import check_language
+from likeness.voice.languages import Language, check_language
 from likeness.voice.rows import Pair, Speech, Utterance, choose_references
 from likeness.voice.speech import own_speakers, speak
 from likeness.voice.text import normalize, unknown_symbols
@@ -35,7 +35,7 @@ REASONS = ("empty", "unknown_symbols", "unknown_letters", "too_long", "endless",
 
 
 class VoiceSynthesize(Section):
-    language: str
+    language: Language
     references: Annotated[int, Field(ge=1, le=20)]
     takes: Annotated[int, Field(ge=1, le=20)]
     others: Annotated[int, Field(ge=0)]
@@ -60,22 +60,22 @@ def synthesize(
 ) -> dict[str, Any]:
     """Speak the test split's sentences, and those of a text list, `takes` times each.
 
-    Base and tuned get the same references, which are train clips, and the same seeds. Besides, the
-    base says `others` of the test sentences in its own speakers' voices: what a wrong voice sounds
-    like. Writes to `out_dir`: `base/`, `tuned/` and `other/` (24 kHz WAV), `manifest.jsonl` (a
-    `Speech` a row), `pairs.jsonl` (a `Pair` a row) and `rejected.jsonl`.
+    Base and tuned get the same references, which are train clips, and the same seeds. The base also
+    says `others` of the test sentences in its own speakers' voices, as examples of a wrong voice.
+    Writes to `out_dir`: `base/`, `tuned/` and `other/` (24 kHz WAV), `manifest.jsonl` (rows of
+    `Speech`), `pairs.jsonl` (rows of `Pair`) and `rejected.jsonl`.
 
     Args:
-        texts: a text file with a sentence a line; it may be empty.
-        adapter: what voice_train wrote.
+        texts: a text file with one sentence per line; it may be empty.
+        adapter: folder that voice_train wrote.
 
     Raises:
-        LikenessError: a base that is no XTTS, a language that it does not speak, an adapter that
-            is another base's, no test sentence, or more than `max_rejected_share` of the sentences
-            set aside.
+        LikenessError: the base is not an XTTS or does not speak the language, the adapter belongs to
+            another base, there is no test sentence, or more than `max_rejected_share` of the
+            sentences are set aside.
     """
     check_language(cfg.language)
-    # What is broken is one error, not one for each sentence.
+    # Checked first: a broken base or adapter would fail once for each sentence.
     check_xtts(base)
     check_speaks(base, cfg.language, "voice_synthesize.language")
     read_adapter(adapter / ADAPTER, base)
@@ -166,7 +166,7 @@ class Line(NamedTuple):
 
 
 def read_list(path: Path) -> dict[str, Line]:
-    """Each line of a text file, by an id that a text keeps wherever it stands.
+    """The texts of a file, one per line, by an id that does not depend on the line's position.
 
     A line of more than `LONGEST` characters is split where sentences end, as XTTS reads no more at once.
     """
@@ -175,7 +175,7 @@ def read_list(path: Path) -> dict[str, Line]:
     except (FileNotFoundError, UnicodeDecodeError) as error:
         raise LikenessError(
             f"{path}: cannot be read as text ({error}); inputs.sentences names a file under data/raw/ "
-            "with a sentence a line"
+            "with one sentence per line"
         ) from error
     found: dict[str, Line] = {}
     for number, line in enumerate(lines, start=1):
@@ -211,7 +211,7 @@ def _with_line(row: Rejection, lines: Mapping[str, Line]) -> Rejection:
 
 
 def make_pairs(spoken: Sequence[Speech], real: Mapping[str, str], rt: Runtime) -> list[Pair]:
-    """What both base and tuned said, with the path of the real clip by sentence where there is one."""
+    """The sentences that base and tuned both said; `real` maps a sentence to its recording's path."""
     voices: dict[str, dict[str, Speech]] = {"base": {}, "tuned": {}, "other": {}}
     for row in spoken:
         voices[row.voice][f"{row.sentence}-{row.take}"] = row

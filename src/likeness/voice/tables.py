@@ -1,7 +1,7 @@
-"""What the rules of `likeness.voice.text` know of each language: a table each, and no code.
+"""One table per language with the words that the rules of `likeness.voice.text` use.
 
-Unicode's CLDR was considered in their place: its names are those of forms ("Brazilian real",
-"dólar estadounidense"), it has no hundredths of currencies and no abbreviations.
+Unicode's CLDR does not replace them: its names are formal ("Brazilian real", "dólar
+estadounidense"), and it has neither the hundredths of currencies nor abbreviations.
 """
 
 from dataclasses import dataclass
@@ -11,51 +11,51 @@ Noun = tuple[str, str]  # singular and plural
 
 @dataclass(frozen=True)
 class Language:
-    """How one language speaks what it writes in signs.
+    """How one language speaks symbols, numbers and abbreviations.
 
     Attributes:
-        numbers: its name in num2words.
-        decimal, thousands: signs in numbers.
-        round_thousands: whether 1,250 is a thousand although `,` is the decimal mark, as Mexico and
-            Spain share a language; three decimals that end in 0 are not written.
+        numbers: the language's name in num2words.
+        decimal, thousands: separators in numbers.
+        round_thousands: whether 1,250 is a thousand although `,` is the decimal mark: Mexico groups by
+            `,`, and nobody writes three decimals that end in 0.
         point, minus, plus, and_, joined, to, by, per, over: words between and before numbers;
-            `and_` joins money and its cents, `joined` all else.
-        dot, version: the point in an address on the web, and that of 2.0.1.
+            `and_` joins money and its cents, `joined` everything else.
+        dot, version: the word for the dot in a web address, and for that in 2.0.1.
         fraction_as_number: whether 3,14 ends in "fourteen" or in "one four".
-        years: whether 1984 is "nineteen eighty-four" or a number as any other.
+        years: whether 1984 is "nineteen eighty-four" or read as any other number.
         of_millions: the word between a round million and a noun.
         o_clock: said of full hours.
         and_minutes: between hours and minutes; without one, minutes below ten are "oh five".
-        ordinal: pattern of ordinals: group 1 the digits; a group `feminine` if it is that.
-        month_first: whether 5/6/2024 is in May.
-        date: a day, a month and a year.
-        dated: words before a date of two numbers, which is a fraction elsewhere.
+        ordinal: pattern of ordinals: group 1 has the digits, group `feminine` matches feminine ones.
+        month_first: whether 5/6/2024 is 6 May.
+        date: pattern of a day, a month and a year.
+        dated: words before 5/6 that make it a date; elsewhere it is a fraction.
         months: from January.
-        halves: of a half: alone, before a feminine noun, and after a whole number.
-        parts: those of a third and so on that are no ordinals, by the number below the line.
-        fold: what makes a part of any other number above ten.
+        halves: words for a half: alone, before a feminine noun, and after a whole number.
+        parts: words for fractions that are not ordinals, by denominator.
+        fold: suffix that makes a denominator of any other number above ten.
         times: the noun of 10x.
-        abbreviations: by their spelling, with a small or a capital first letter.
+        abbreviations: full words by spelling; the first letter may be upper or lower case.
         titles: those of them that are also written without the point, before a name.
-        before_number: patterns of abbreviations that are such only before a number; `#` is read
+        before_number: patterns of abbreviations that count only before a number; `#` is read
             as the first of them.
-        contexts: patterns of abbreviations that depend on what is around them, and what they become.
+        contexts: patterns of abbreviations that depend on the words around them, and replacements.
         streets: abbreviations of a title before a name and of a road after one.
         signs: single characters that are spoken.
-        before_digit: signs that are spoken so before a number.
-        currencies: sign to its noun and that of its hundredth.
+        before_digit: signs that are spoken this way before a number.
+        currencies: sign to its noun and the noun of its hundredth.
         magnitudes: words and letters between a number and a currency that belong to the number.
         units: sign to noun, after a number.
         rates: further units, after a slash.
-        powers: the form of a unit of area or volume, around its noun.
-        raised: what follows a number or letter with a power of 2, of 3, and of any other.
-        numbered: words before a Roman number, or before a number that counts nothing.
+        powers: templates for units of area and volume, which take the unit's noun.
+        raised: words for the exponents 2, 3 and any other after a number or letter.
+        numbered: words before a Roman number, or before a number that does not count a noun.
         kings: said before an ordinal after a name.
         ordinals_to: the last Roman number that is an ordinal after a name or a century.
         centuries: words before a Roman number that is an ordinal up to `ordinals_to`.
         masculine, feminine: patterns of nouns that numbers agree with; masculine ones first.
-        particles: words that are no nouns; with a capital letter, they begin a sentence.
-        www: how an address on the web begins.
+        particles: words that are not nouns; with a capital letter, they begin a sentence.
+        www: how `www.` is spoken.
     """
 
     numbers: str

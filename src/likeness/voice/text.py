@@ -1,10 +1,9 @@
 """Text as it is spoken: numbers, money, units and abbreviations written out, by language.
 
-What is written in signs is first spelt with digits and words (`R$ 5` becomes `5 reais`), and the digits
-are spoken last, when the noun that they agree with stands beside them. What a language calls
-things is in its table (`likeness.voice.tables`). Portuguese numbers are Brazilian. What is already
-words comes back unchanged, so that a text may be normalised twice. A sign that no rule knows stays
-where it is: `unknown_symbols` finds it.
+Symbols are first replaced by words (`R$ 5` becomes `5 reais`). Digits are replaced last, when the noun
+that they agree with stands beside them. Each language's words are in its table
+(`likeness.voice.tables`). Portuguese numbers are Brazilian. Words come back unchanged, so that a text
+may be normalised twice. A symbol that no rule knows is kept, and `unknown_symbols` finds it.
 """
 
 import re
@@ -29,19 +28,19 @@ PLAIN = str.maketrans(
     }
 )
 KEPT = ".,;:!?¿¡'\"()- "
-# What is written and never spoken: marks of lists, of emphasis, of songs and of trade.
+# Never spoken: marks of lists, of emphasis, of music and of trade.
 SILENT = "[]{}/*_•·♪♫♬®™©"
-LONGEST = 8  # digits that are still read as one number where no sign groups them
+LONGEST = 8  # digits; a longer number without thousands separators is read digit by digit
 LARGEST = 10**18  # numbers from here on are read digit by digit
-LARGEST_ORDINAL = 10**6  # and ordinals as numbers
+LARGEST_ORDINAL = 10**6  # ordinals from here on are read as numbers
 CAPITAL = "A-ZÀ-ÖØ-Þ"
 SMALL = "a-zß-öø-ÿ"
-ENDS = r"(?![^\W\d_²³])"  # no letter follows, though a power may
-MILLION = r"\b\w*ill(?:ón|ones)\b|\b\w+lh(?:ão|ões)\b"  # in Spanish or Portuguese, and larger ones
+ENDS = r"(?![^\W\d_²³])"  # no letter follows, but ² or ³ may
+MILLION = r"\b\w*ill(?:ón|ones)\b|\b\w+lh(?:ão|ões)\b"  # and larger ones, in Spanish and Portuguese
 
 
 def normalize(text: str, language: str) -> str:
-    """The text in words and punctuation: no digits, single spaces, and only unknown signs.
+    """The text in words, punctuation and single spaces; unknown symbols are kept.
 
     Raises:
         LikenessError: there is no table for the language.
@@ -56,7 +55,7 @@ def normalize(text: str, language: str) -> str:
 
 
 def unknown_symbols(spoken: str) -> str:
-    """The signs in a normalised text that no rule could put into words, each once."""
+    """The symbols in a normalised text that no rule could put into words, each once."""
     return "".join(dict.fromkeys(letter for letter in spoken if not _is_spoken(letter)))
 
 
@@ -77,9 +76,9 @@ def _is_spoken(letter: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    """The text with one spelling for each sign, and without what is not seen."""
+    """The text with one spelling for each symbol, and without invisible characters."""
     text = unicodedata.normalize("NFC", text)
-    # Print groups the digits of a number with a narrow space, or one that does not break.
+    # Printed numbers group their digits with narrow or non-breaking spaces.
     text = re.sub(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))", "", text)
     return "".join(map(_spell, text.translate(PLAIN)))
 
@@ -94,21 +93,21 @@ def _spell(letter: str) -> str:
         return " " + unicodedata.normalize("NFKC", letter).replace("⁄", "/")
     if kind in ("", "<super") or letter in "№″":
         return " " if letter.isspace() else letter
-    # The Roman number VIII in one sign, a wide 5, a degree with its C, the small 2 of CO2.
+    # Compatibility characters: VIII, a full-width 5, degrees Celsius, the subscript 2 of CO2.
     return unicodedata.normalize("NFKC", letter) if kind[0] == "<" else letter
 
 
 def _either(options: Iterable[str]) -> str:
-    """A pattern of these, the longest first; one that ends in a letter has no letter after it."""
+    """A pattern that matches any of these, the longest first, and none as the start of a word."""
     ordered = sorted(options, key=len, reverse=True)
     return "|".join(re.escape(one) + (ENDS if one[-1].isalpha() else "") for one in ordered)
 
 
 def _rules(table: Language) -> list[Rewrite]:
-    """Patterns and what they become, in the order in which they are applied."""
+    """Patterns and their replacements, in the order in which they are applied."""
     speak = _Speaker(table)
     mark, group = re.escape(table.decimal), re.escape(table.thousands)
-    # Numbers in the other style are read too, where they cannot mean anything else.
+    # Numbers in the other language's style are read too, where they are not ambiguous.
     number = (
         rf"(?:\d{{1,3}}(?:{group}\d{{3}})+(?![\d])(?:{mark}\d+)?"
         rf"|\d{{1,3}}(?:{mark}\d{{3}})+{group}\d+"
@@ -166,7 +165,7 @@ def _rules(table: Language) -> list[Rewrite]:
             r"(?<!\d )(?<![\w.,])[1-9]\d{0,2}(?: \d{3})*? \d00(?![\w]| \d)",
             lambda m: m[0].replace(" ", table.thousands),
         ),
-        # Dates, numbers to dial and to identify, times.
+        # Dates, telephone and identity numbers, times.
         rule(r"(?<![\d/.-])(\d{4})-(\d\d?)-(\d\d?)(?![\d-])", lambda m: speak.date(m, 1, 2, 3)),
         rule(
             r"(?<![\d/.-])(\d\d?)([/.-])(\d\d?)\2(\d{4}|(?<=/)\d\d)(?![/.-]?\d)",
@@ -236,7 +235,7 @@ def _rules(table: Language) -> list[Rewrite]:
     return [one for one in rules if one]
 
 
-# Numbers that are read digit by digit: to dial, and of persons, firms and places.
+# Read digit by digit: telephone numbers, and those that identify persons, firms and places.
 DIALLED = (
     r"\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){2,6}",
     r"\(\d{2,4}\)\s?\d{3,5}[ -]?\d{4}",
@@ -264,7 +263,7 @@ def _cases(short: str) -> str:
 
 
 class _Speaker:
-    """What the patterns' matches are in words, by a language's table."""
+    """Puts the patterns' matches into words, with a language's table."""
 
     def __init__(self, table: Language) -> None:
         self.table = table
@@ -286,7 +285,7 @@ class _Speaker:
         return become
 
     def street(self, title: str, road: str) -> Callable[[Match], str]:
-        """A title before a name; a road after one, or where no name follows."""
+        """A title if a name follows (Saint John), else a road (John Street)."""
 
         def become(match: Match) -> str:
             before = match[1] or ""
@@ -314,7 +313,7 @@ class _Speaker:
         return " ".join(match[0].replace(".", "")) + self._stop(match)
 
     def address(self, match: Match) -> str:
-        """A name on the web or of a mailbox, with its points."""
+        """A web or e-mail address, with its dots spoken."""
         dot = f" {self.table.dot} "
         user = (match[1] or "").replace(".", dot).replace("@", f" {self.table.signs['@']} ")
         host = re.sub(r"\bwww\b", self.table.www, match[2].rstrip("/"))
@@ -332,7 +331,7 @@ class _Speaker:
         return _agree(words, self._is_feminine(noun), bool(noun), self.table.numbers)
 
     def amount(self, digits: str, noun: str = "") -> str:
-        """A number as it is written, with signs for thousands and decimals, in words."""
+        """A number with its thousands and decimal separators, in words."""
         whole, fraction = self._parts(digits)
         bare = whole == digits
         if bare and ((whole.startswith("0") and len(whole) > 1) or len(whole) > LONGEST):
@@ -348,7 +347,7 @@ class _Speaker:
         return " ".join(filter(None, [spoken, self.table.point, *after]))
 
     def _parts(self, digits: str) -> tuple[str, str]:
-        """What stands before and after the decimal mark, without marks."""
+        """The digits before and after the decimal mark."""
         marks = re.findall(r"[.,]", digits)
         if not marks:
             return digits, ""
@@ -362,7 +361,7 @@ class _Speaker:
         return re.sub(r"\D", "", whole), last
 
     def _grouped(self, whole: str) -> str:
-        """A whole number that is neither a year nor to be dialled."""
+        """A whole number that is neither a year nor read digit by digit."""
         return f"{int(whole or 0):,}".replace(",", self.table.thousands)
 
     def _is_feminine(self, noun: str) -> bool:
@@ -372,7 +371,7 @@ class _Speaker:
         )
 
     def _noun_after(self, match: Match, digits: str) -> str:
-        """The noun that a number counts, as far as the words beside it tell."""
+        """The noun that a number counts, as far as the words beside it show."""
         if not self.table.feminine:
             return ""
         before = match.string[: match.start()]
@@ -391,7 +390,7 @@ class _Speaker:
         return noun or ("mil" if following[2] else "")
 
     def number(self, match: Match) -> str:
-        """A number by itself; set apart from letters, as in A4."""
+        """A number alone; a space separates it from letters, as in A4."""
         text = match.string
         before = text[match.start() - 1] if match.start() else " "
         after = text[match.end()] if match.end() < len(text) else " "
@@ -402,7 +401,7 @@ class _Speaker:
         return left + spoken + of + (" " if after.isalpha() else "")
 
     def digits(self, match: Match) -> str:
-        """Digit by digit, but for the hundreds of numbers that are free to call."""
+        """Digit by digit, but for the hundreds of toll-free numbers."""
         spoken = [self.table.plus] if match[0].startswith("+") else []
         for group in re.findall(r"\d+", match[0]):
             if re.fullmatch(r"0?[89]00", group):
@@ -456,7 +455,7 @@ class _Speaker:
     def fraction(self, match: Match) -> str:
         whole, above, below = match[1], int(match[2]), int(match[3])
         lone, with_feminine, after = self.table.halves
-        # More than a whole is a date, but for the hours and days of those who never close.
+        # A fraction above 1 is a date, except 24/7.
         dated = not self.table.years and not whole and 1 <= below <= 12 < above <= 31
         if dated and (above, below) != (24, 7):
             return f"{above} de {self.table.months[below - 1]}"
@@ -518,13 +517,13 @@ class _Speaker:
             centuries = rf"(?i:\b{self.table.centuries}s) [IVX]+(?:,? \w+ [IVX]+)*\b"
             rules.insert(0, rule(century, self.king))
             rules.insert(1, rule(centuries, self.roman_numbers))
-            # The second world war: before its noun, an ordinal.
+            # An ordinal before its noun, as in the second world war.
             before = rf"(?<![\w.] )(?<!\w)(?=\w\w){roman} ([{CAPITAL}]?[{SMALL}]{{3,}})"
             rules.append(rule(before, self.roman_ordinal))
         return rules
 
     def roman_numbers(self, match: Match) -> str:
-        """A Roman number after its noun; in English, `I` after a small letter is the speaker."""
+        """A Roman number after its noun; in English, `I` after a lower-case word is a pronoun."""
         if self.table.years and re.search(r"[a-z]\w* I$", match[0]) and match[0][0].islower():
             return match[0]
         return re.sub(r"\b[IVX]+\b", lambda numeral: str(_roman(numeral[0])), match[0])
@@ -536,7 +535,7 @@ class _Speaker:
         return f"{spoken.capitalize() if match[2][0].isupper() else spoken} {match[2]}"
 
     def king(self, match: Match) -> str:
-        """An ordinal; a high one is a number in Portuguese and Spanish."""
+        """An ordinal; a large one is read as a number in Portuguese and Spanish."""
         if match[1] == "I" or (self.table.years and match[2] == "I"):
             return match[0]
         value = _roman(match[2])
@@ -571,7 +570,7 @@ class _Speaker:
         return f"{match[1]} {day} de {self.table.months[month - 1]}"
 
     def month_names(self, rule: Callable[..., Rewrite]) -> list[Rewrite]:
-        """English says `May 5` and `5 May` with an ordinal, Portuguese the first of a month alone."""
+        """English says `May 5` and `5 May` with an ordinal, Portuguese only the first of a month."""
         months = "|".join(self.table.months)
         if self.table.month_first:
             short = "|".join(f"{month[:3]}\\.|{month[:4]}\\." for month in self.table.months)
@@ -627,7 +626,7 @@ class _Speaker:
         ]
 
     def foot_or_inch(self, match: Match) -> str:
-        """A measure, where no quotation is open that the mark could close."""
+        """A measure, unless its inch mark closes a quotation."""
         opened = r"(?<!\w)'" if match[2] == "'" else r'(?<!\d)"'
         if len(re.findall(opened, match.string[: match.start()])) % 2:
             return match[0]
@@ -642,7 +641,7 @@ class _Speaker:
         return f"{number} {self._noun(match, match[1], forms)}{stop}"
 
     def _forms(self, written: str) -> Noun:
-        """Singular and plural of a unit, with its point or its power if it has one."""
+        """Singular and plural of a unit, with its abbreviation mark or its power."""
         units = self.table.units
         written = written if written in units else written.rstrip(".")
         if written in units:
@@ -710,7 +709,7 @@ def _without_accents(word: str) -> str:
 def _agree(words: str, feminine: bool, counts: bool, language: str) -> str:
     """A Portuguese or Spanish number in the form that it has before its noun.
 
-    What counts millions agrees with them, and they are masculine.
+    A number before millions agrees with them, and they are masculine.
     """
     millions, sep, rest = words.rpartition(next(iter(re.findall(MILLION, words)[::-1]), "\0"))
     if language == "pt_BR" and feminine:

@@ -1,7 +1,7 @@
-"""LoRA (Hu et al. 2021) on XTTS's GPT, and the epoch that is understood and sounds like the voice.
+"""LoRA (Hu et al. 2021) on XTTS's GPT, and the choice of the best epoch by what it says.
 
-Loss goes on falling when speech no longer gets better, so each epoch says a few sentences, and the
-best one is the one that they choose.
+The loss keeps falling when speech no longer improves. So the model says a few sentences at each
+evaluation, and the epoch is chosen by their word error rate and their similarity to the voice.
 """
 
 from collections.abc import Sequence
@@ -88,17 +88,17 @@ def train(
     timings_dir: Path,
     rt: Runtime,
 ) -> dict[str, Any]:
-    """Train an adapter on the train split, choose its best epoch by what it says of the val split.
+    """Train an adapter on the train split; choose its best epoch by how it says val sentences.
 
     First the base's codes are fitted to the train split, in `code_rounds`. Writes to `out_dir`
-    `adapter.safetensors`, `voice.safetensors` (what the tuned model hears in the references), with
+    `adapter.safetensors`, `voice.safetensors` (the tuned model's `Voice` of the references), for
     fitted codes their `dvae.pth`, `training.json`, `rejected.jsonl`, and the same sentences for every
     evaluation as `samples/<epoch>-<number>.wav`; curves to `plots_dir`; step time and memory to
-    `timings_dir`. Checkpoints go to scratch, and a killed run goes on from its last one.
+    `timings_dir`. Checkpoints go to the scratch folder; a killed run resumes from its last.
 
     Raises:
-        LikenessError: the base is no XTTS or does not speak the language, no layer's name matches a
-            target, or too little of the dataset can be used.
+        LikenessError: the base is not an XTTS or does not speak the language, a target matches no
+            layer, or too little of the dataset can be used.
     """
     if cfg.min_reference_seconds > cfg.max_reference_seconds:
         raise LikenessError(
@@ -143,11 +143,11 @@ def train(
     )
     if fitted is not None:
         choose_decoder(model, base, rt.device, fitted)
-        found = guide(
+        guided = guide(
             list(examples.values()), clips, base=base, dvae=fitted, references=references, rt=rt
         )
-        examples = {one.id: one for one in found}
-    release_dvaes()  # all codes are known
+        examples = {one.id: one for one in guided}
+    release_dvaes()  # all clips are encoded
     listener = Listener(
         cfg=cfg, asr=asr, speaker=speaker, centroid=_centroid(val, dataset, speaker, rt), rt=rt
     )
@@ -192,7 +192,7 @@ def train(
 
 
 def _centroid(rows: Sequence[Utterance], dataset: Path, speaker: Path, rt: Runtime) -> Array:
-    """The unit vector (D,) in the middle of real clips that are not trained on."""
+    """The normalised mean (D,) of the speaker vectors of real clips that are not trained on."""
     clips = {row.id: dataset / row.file_name for row in rows}
     mean = embed_files(clips, encoder=speaker, rt=rt).mean(axis=0)
     return np.asarray(mean / np.linalg.norm(mean))

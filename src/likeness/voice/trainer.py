@@ -1,7 +1,7 @@
-"""The loop that trains an adapter, and chooses its best epoch by what it says.
+"""The loop that trains an adapter, and chooses its best epoch by the speech it produces.
 
-What changes between steps is drawn from seeds made of the step's number, so a run that was killed
-and goes on from a checkpoint takes the same steps as one that was not.
+All randomness is seeded by the step's number, so a run that is killed and resumes from a checkpoint
+takes the same steps as one that is not.
 """
 
 import math
@@ -44,7 +44,7 @@ BETAS = (0.9, 0.96)  # of AdamW, as in XTTS's own recipe
 
 
 class Trainer:
-    """The loop and all of its state; `_state()` is what a checkpoint holds."""
+    """The loop and all of its state; a checkpoint holds what `_state()` returns."""
 
     def __init__(
         self,
@@ -104,15 +104,15 @@ class Trainer:
         self.seconds: list[float] = []
 
     def run(self, tracker: Tracker) -> None:
-        """Train to the end, or to the early stop, from the newest checkpoint if there is one."""
+        """Train to the last step or until early stopping, from the newest checkpoint if there is one."""
         state = self.checkpoints.load()
         if state is not None:
             self._restore(state)
-            self.rt.log(f"voice_train: goes on from step {self.step} of {self.steps}")
+            self.rt.log(f"voice_train: resumes from step {self.step} of {self.steps}")
         for step, values in self.history:
             tracker.log(step, values)
         if not self.history:
-            self._evaluate(tracker)  # no adapter yet: what epochs are compared with
+            self._evaluate(tracker)  # untrained: the baseline of all epochs
             self.checkpoints.save(self._state())
         steps = range(self.step + 1, self.steps + 1)
         for step in self.rt.progress(steps, "voice_train: steps", len(steps)):
@@ -133,7 +133,7 @@ class Trainer:
                 self.checkpoints.save(self._state())
 
     def metrics(self) -> dict[str, Any]:
-        """Of the best epoch, and of the base with its fitted codes before the adapter learnt."""
+        """Figures of the best epoch, and of the base with fitted codes before the adapter is trained."""
         trainable = sum(parameter.numel() for parameter in self.parameters.values())
         first = self.history[0][1]
         measured = {
@@ -160,10 +160,10 @@ class Trainer:
         return sorted(self.samples.glob("*.wav"))
 
     def save(self, out_dir: Path) -> None:
-        """Write the best epoch's adapter, and the voice that it gives the references."""
+        """Write the best epoch's adapter, and the `Voice` that it makes of the references."""
         from safetensors.torch import save_file
 
-        self._put(self.best["weights"])
+        self._load(self.best["weights"])
         latents = latents_of(self.model, self.references)
         voice = {
             name: tensor.cpu().contiguous()
@@ -198,7 +198,7 @@ class Trainer:
                 loss = (code_loss + cfg.text_weight * text_loss) / len(batches)
             self.accelerator.backward(self.mixed.scaled(loss))
             sums += torch.stack([text_loss, code_loss]).detach().cpu()
-        self.model.gpt.eval()  # in training mode, it gives what speaks too many latents
+        self.model.gpt.eval()  # in training mode, the GPT returns too many latents for inference
         rate = float(self.lr_scheduler.get_last_lr()[0])
         self.mixed.step(self.optimizer, list(self.parameters.values()), cfg.max_grad_norm)
         self.lr_scheduler.step()
@@ -211,7 +211,7 @@ class Trainer:
         return {"train/loss": code, "train/text_loss": text, "train/learning_rate": rate}
 
     def _batches(self, step: int) -> list[list[int]]:
-        """Rows of the train split for a step's batches: an epoch is each of them once."""
+        """Rows of the train split for a step's batches; each row occurs once in an epoch."""
         epoch, at = divmod(step - 1, self.steps_per_epoch)
         rng = np.random.default_rng(self.rt.seed_for("epoch", epoch))
         lengths = [example.length for example in self.train_split]
@@ -219,7 +219,7 @@ class Trainer:
         return make_batches(lengths, self.cfg.batch, rng)[first : first + self.cfg.accumulation]
 
     def _evaluate(self, tracker: Tracker) -> None:
-        """Say the sentences, measure them, and keep the weights if no epoch did better.
+        """Say the sentences, measure them, and keep the weights if they are the best so far.
 
         The score is similarity less `wer_weight` times the word error rate. An epoch is stale if
         neither its score nor its validation loss is the best so far.
@@ -237,9 +237,9 @@ class Trainer:
             self.best = {**measured, "step": self.step, "weights": self._weights()}
 
     def _val_loss(self, voice: Voice) -> float:
-        """Mean loss of a code over the val split, conditioned on the voice as it is when it speaks.
+        """Mean loss of a code over the val split, conditioned on the references as in inference.
 
-        Row by row without dropout, so that it is the same whenever it is computed.
+        Row by row and without dropout, so that equal weights give an equal loss.
         """
         import torch
 
@@ -251,7 +251,7 @@ class Trainer:
         return sum(losses) / sum(len(example.codes) + 1 for example in self.val_split)
 
     def _listen(self, voice: Voice) -> tuple[float, float]:
-        """Word error rate and similarity of the sentences, which are kept as samples."""
+        """Word error rate and similarity of the sentences, whose audio is kept as samples."""
         rate = self.model.config.audio.output_sample_rate
         paths = []
         for number, text in enumerate(self.sentences):
@@ -277,7 +277,7 @@ class Trainer:
     def _weights(self) -> "dict[str, torch.Tensor]":
         return {name: p.detach().cpu().clone() for name, p in self.parameters.items()}
 
-    def _put(self, weights: "dict[str, torch.Tensor]") -> None:
+    def _load(self, weights: "dict[str, torch.Tensor]") -> None:
         import torch
 
         with torch.no_grad():
@@ -298,7 +298,7 @@ class Trainer:
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self._put(state["weights"])
+        self._load(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.mixed.load_state_dict(state["mixed"])
         self.lr_scheduler.load_state_dict(state["lr_scheduler"])

@@ -1,4 +1,4 @@
-"""What is said in every region of speech, word by word, by a Whisper model."""
+"""Transcripts of all regions of speech with word times, by a Whisper model."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from likeness.common.manifest import (
     write_manifest,
 )
 from likeness.common.runtime import Runtime
-from likeness.voice.languages import check_language
+from likeness.voice.languages import Language, check_language
 from likeness.voice.rows import SCRIPT, Recording, Region, Transcript
 from likeness.voice.wer import (
     Hearing,
@@ -46,13 +46,13 @@ from likeness.voice.words import Word
 
 Array = np.ndarray
 
-NEAR = 0.5  # seconds from a region's edge at which its first or last word is taken to stand there
-LISTENED = 3  # windows of a recording from which its language is told
+NEAR = 0.5  # seconds; a region's first or last word this near to its edge is moved to the edge
+PROBED = 3  # windows of a recording that its language is detected from
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What Whisper hears of a region: `start` to `end` of the recording, some silence included."""
+    """A region with the silence around it that Whisper hears too: `start` to `end`, in seconds."""
 
     region: Region
     start: float
@@ -60,7 +60,7 @@ class Piece:
 
 
 class VoiceTranscribe(Hearing):
-    language: Annotated[str, Field(pattern=r"^(auto|[a-z]{2,3})$")]
+    language: Annotated[Language, Field(pattern=r"^(auto|[a-z]{2,3})$")]
     window_seconds: Annotated[float, Field(ge=5, le=30)]
     padding_seconds: Annotated[float, Field(ge=0, le=0.5)]
     parallel: Annotated[int, Field(ge=0)]
@@ -80,19 +80,19 @@ def transcribe(
     timings: Path,
     rt: Runtime,
 ) -> dict[str, float | str | None]:
-    """Transcribe the regions, with word times in the recording.
+    """Transcribe the regions; word times are seconds in the recording.
 
     Neighbouring regions share a window of up to `window_seconds`, so that Whisper hears them in
-    context; the silence between regions is left out. Writes `words.jsonl` (a `Transcript` a row) and
+    context; the silence between regions is left out. Writes `words.jsonl` (rows of `Transcript`) and
     `rejected.jsonl` to `out_dir`, and the text to `report`. Where `recordings` has a `script.jsonl`,
     its clean sentences give the word error rate.
 
     Raises:
-        LikenessError: a language whose texts cannot be prepared, `asr` is no faster-whisper model
-            or does not know the language, a wrong script, or more than `max_rejected_share` of the
-            regions rejected.
+        LikenessError: the language has no text rules, `asr` is not a faster-whisper model or does not
+            know the language, the script is invalid, or more than `max_rejected_share` of the
+            regions are rejected.
     """
-    # voice_clips needs a table as well, but would say so after all the listening.
+    # Only voice_clips needs text rules, but a missing language is reported before hours of work.
     if cfg.language != "auto":
         check_language(cfg.language)
     check_model(asr, cfg.language, "voice_transcribe.language")
@@ -183,9 +183,9 @@ def _regions_of(segments: Path) -> dict[str, list[Region]]:
 
 
 def pad(regions: Sequence[Region], padding: float, seconds: float) -> list[Piece]:
-    """Regions in their order, with up to `padding` seconds of the silence on each side.
+    """Regions in order of time, with up to `padding` seconds of the silence on each side.
 
-    A silence between two regions is shared, so no sound is heard twice. `seconds` is the recording's.
+    Two neighbours share the silence between them, so none is heard twice. The recording has `seconds`.
     """
     edges = [0.0, *(time for row in regions for time in (row.start, row.end)), seconds]
     pieces: list[Piece] = []
@@ -202,7 +202,7 @@ def pad(regions: Sequence[Region], padding: float, seconds: float) -> list[Piece
 
 
 def group(pieces: Sequence[Piece], limit: float) -> list[list[Piece]]:
-    """Neighbours together, up to `limit` seconds in all; a longer piece stands alone."""
+    """Windows of neighbouring pieces of up to `limit` seconds in all; a longer piece is alone."""
     windows: list[list[Piece]] = []
     filled = 0.0
     for piece in pieces:
@@ -221,7 +221,7 @@ def _cut(
     windows: Mapping[str, list[list[Piece]]],
     rt: Runtime,
 ) -> dict[str, list[Path]]:
-    """The audio file of each window, by recording. One changed recording is cut again alone."""
+    """The audio file of each window, by recording. Only a changed recording is cut again."""
     payloads = {
         row.id: {
             "audio": segments / row.file_name,
@@ -243,14 +243,12 @@ def _cut(
 def _languages(
     cfg: VoiceTranscribe, asr: Path, device: str, audio: Mapping[str, list[Path]], rt: Runtime
 ) -> dict[str, tuple[str, float]]:
-    """Language and the model's confidence in it by recording; told once, as a speaker keeps to it."""
+    """Language of each recording, and its probability; a recording has one language throughout."""
     if cfg.language != "auto":
         return dict.fromkeys(audio, (cfg.language, 1.0))
     listen = partial(detect_languages, asr=asr, device=device, compute_type=cfg.compute_type)
-    payloads = {
-        name: paths[:: -(-len(paths) // LISTENED)] for name, paths in audio.items() if paths
-    }
-    problem = f"{asr} cannot tell its language"
+    payloads = {name: paths[:: -(-len(paths) // PROBED)] for name, paths in audio.items() if paths}
+    problem = f"{asr} cannot detect its language"
     stored = map_all(listen, payloads, problem=problem, what="voice_language", rt=rt)
     return {
         name: (item.record["language"], item.record["probability"]) for name, item in stored.items()
@@ -262,9 +260,9 @@ def place_words(
 ) -> list[Transcript]:
     """The transcripts of a window's regions, word times moved from the window to the recording.
 
-    Each word belongs to one region, that in which most of it lies. Whisper's times are good to some
-    tenths of a second, Silero's edges to less than one: so a region's first word begins and its last
-    word ends with the region, if they are near its edge at all, and no word reaches over it.
+    A word belongs to the region that most of it lies in. Whisper's times are off by a few tenths of a
+    second, Silero's edges by less than one tenth. So a region's first word starts and its last word
+    ends with the region, if they are within `NEAR` of its edge, and no word extends beyond it.
     """
     shifts = np.array([piece.start for piece in pieces])
     shifts -= np.cumsum([0.0, *(piece.end - piece.start for piece in pieces[:-1])])
@@ -274,7 +272,7 @@ def place_words(
     )
     spoken: list[list[list[Any]]] = [[] for _ in pieces]
     for text, start, end, probability in record["words"]:
-        inside = np.minimum(end, ends) - np.maximum(start, starts)  # below 0 is a distance
+        inside = np.minimum(end, ends) - np.maximum(start, starts)  # below 0: a distance
         at = int(np.argmax(inside))
         region = pieces[at].region
         times = np.clip([start + shifts[at], end + shifts[at]], region.start, region.end)
@@ -322,9 +320,9 @@ def sentence_errors(
     """Word errors of each clean sentence, by recording.
 
     Args:
-        recordings: id by path, as the script names files.
-        transcripts: of all regions; every word counts for the sentence nearest to its middle, be that
-            clean or not, so that words which nobody said are errors too.
+        recordings: ids by the path that the script has for a file.
+        transcripts: of all regions; every word belongs to the sentence nearest to its middle, whether
+            clean or not, so that hallucinated words count as errors.
     """
     said: dict[str, list[Word]] = {}
     for row in transcripts:
@@ -378,7 +376,7 @@ def _report(
     words: int,
     errors: Mapping[str, list[WordErrors]],
 ) -> str:
-    """The text as a person reads it: a line a region, with its time and the mean word probability."""
+    """A readable transcript: one line per region, with its time and mean word probability."""
     lines = ["# Transcripts", ""]
     if rate.n:
         interval = f"{rate.low:.1%} to {rate.high:.1%}"

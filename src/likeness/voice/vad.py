@@ -1,7 +1,7 @@
-"""A recording brought to one loudness, and where in it somebody speaks (voice activity detection).
+"""A recording brought to the lane's loudness, and the speech in it (voice activity detection).
 
-A recording is decoded twice, once to be measured and once to be written, and never held whole: three
-hours of it are a gigabyte of samples.
+A recording is decoded twice, first to measure it and then to write it, and is never all in memory:
+three hours are a gigabyte of samples.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from likeness.voice.streams import FlacWriter
 Array = np.ndarray
 Span = tuple[float, float]
 
-VAD_RATE = 16000  # Hz, what Silero's model hears
-LISTENED = 600 * VAD_RATE  # samples that it hears at a time
-QUIET = 0.2  # seconds of the quiet spot at which a long stretch is cut
+VAD_RATE = 16000  # Hz, the input of Silero's model
+CHUNK = 600 * VAD_RATE  # samples that it gets at a time
+QUIET = 0.2  # seconds over which the quietest spot for a cut is measured
 
 
 def segment_recordings(
@@ -34,7 +34,7 @@ def segment_recordings(
     min_silence_seconds: float,
     max_seconds: float,
 ) -> list[Result | Rejected]:
-    """`audio.flac`, what it was, and the regions of speech in it, for each file."""
+    """`audio.flac`, facts about the original, and the regions of speech, for each file."""
     outcomes: list[Result | Rejected] = []
     for payload in payloads:
         try:
@@ -81,7 +81,7 @@ def segment_recordings(
 def _write(
     path: Any, rate: int, source: Source, gain_db: float, listener: "Listener"
 ) -> tuple[bytes, list[Span]]:
-    """The FLAC of a recording with a gain, and the speech in it."""
+    """The FLAC of a recording after a gain, and its stretches of speech in seconds."""
     import soxr
 
     writer = FlacWriter(rate)
@@ -100,7 +100,7 @@ def decibels(amplitude: float) -> float:
 
 
 class Listener:
-    """Stretches of speech in samples at `VAD_RATE` that come block by block, by Silero VAD.
+    """Finds speech with Silero VAD in samples at `VAD_RATE` that are added block by block.
 
     Args:
         threshold: probability of speech, 0 to 1, from which a stretch begins; it ends 0.15 lower.
@@ -119,13 +119,13 @@ class Listener:
             min_silence_duration_ms=round(1000 * min_silence_seconds),
             speech_pad_ms=0,
         )
-        self.first = 0  # what was heard before what waits, in samples
+        self.first = 0  # samples before those in `waiting`
         self.waiting: list[Array] = []
         self.spans: list[Span] = []
 
     def add(self, samples: Array) -> None:
         self.waiting.append(samples)
-        if sum(map(len, self.waiting)) >= LISTENED:
+        if sum(map(len, self.waiting)) >= CHUNK:
             self._listen(last=False)
 
     def close(self) -> list[Span]:
@@ -139,7 +139,7 @@ class Listener:
         found = get_speech_timestamps(samples, self.options)
         heard = len(samples)
         if not last and found and found[-1]["start"] > len(samples) / 2:
-            # The last stretch may go on, so it is heard again, with the silence before it.
+            # The last stretch may continue, so it is passed on with half of the silence before it.
             before = found[-2]["end"] if len(found) > 1 else 0
             heard = (before + found[-1]["start"]) // 2
             found = found[:-1]
@@ -153,8 +153,8 @@ class Listener:
 def split_long(span: Span, audio: bytes, max_seconds: float) -> list[Span]:
     """`span` of an audio file, cut at its quietest spots until no part is longer than `max_seconds`.
 
-    Speech without a pause is rare, and its quietest fifth of a second is where a cut does least
-    harm. The spot is looked for in the middle half, so that the parts stay of use.
+    Such long speech without a pause is rare, and a cut does the least harm in its quietest fifth of
+    a second. The spot is sought in the middle half, so that no part becomes too short.
     """
     start, end = span
     if end - start <= max_seconds:

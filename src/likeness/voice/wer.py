@@ -1,4 +1,4 @@
-"""Word error rate against what was really said, with its n and its interval."""
+"""Word and character errors against a reference text, and their rate with a confidence interval."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,26 +13,27 @@ from likeness.common.estimates import Estimate, ratio
 from likeness.common.io import read_jsonl
 from likeness.common.manifest import checked
 from likeness.common.params import Section
+from likeness.voice.languages import Language
 
 Normalizer = Literal["english", "basic"]
 
 
 class Hearing(Section):
-    """How clips are heard, alike in each stage that counts word errors."""
+    """How clips are transcribed, with the same keys in every stage that counts word errors."""
 
-    language: str
+    language: Language
     beam_size: Annotated[int, Field(ge=1, le=20)]
     compute_type: Literal["default", "int8", "int8_float16", "float16", "bfloat16", "float32"]
     normalizer: Normalizer
 
 
 class Sentence(BaseModel):
-    """A row of `script.jsonl`: what is said in a recording, and when; further keys are left alone.
+    """A row of `script.jsonl`: what is said in a recording, and when; further keys are ignored.
 
     Attributes:
         file: the recording's path under the folder of recordings.
         start, end: in seconds.
-        flaw: empty for a clean sentence, else what was done to it.
+        flaw: empty for a clean sentence, else the name of what is wrong with its audio.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
@@ -45,14 +46,14 @@ class Sentence(BaseModel):
 
 @dataclass(frozen=True)
 class WordErrors:
-    """Substituted, deleted and inserted words against the words of the reference."""
+    """Substituted, deleted and inserted words (`errors`), and the number of words in the reference."""
 
     errors: int
     words: int
 
 
 def read_script(path: Path) -> list[Sentence]:
-    """The rows of a `script.jsonl`. Raises `LikenessError` on the first that is not one."""
+    """The rows of a `script.jsonl`. Raises `LikenessError` on the first invalid one."""
     return [
         checked(Sentence, value, f"{path}:{number}")
         for number, value in enumerate(read_jsonl(path), start=1)
@@ -91,7 +92,7 @@ def character_errors(reference: str, hypothesis: str, normalizer: Normalizer) ->
 
 
 def pooled_rate(found: Sequence[WordErrors], rounds: int, seed: int) -> Estimate:
-    """All errors by all words, with a bootstrap interval over the sentences (one entry each)."""
+    """All errors divided by all words, with a bootstrap interval over the sentences in `found`."""
     return ratio(np.array([(one.errors, one.words) for one in found]), rounds, seed)
 
 

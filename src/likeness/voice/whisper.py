@@ -1,7 +1,7 @@
-"""The one ear of the lane: Whisper by CTranslate2, where it runs, and what it hears in a clip.
+"""The lane's speech recogniser: Whisper on CTranslate2, the device it runs on, and its transcripts.
 
 Transcripts, the choice of the best epoch and the measured error rates all come from
-`transcribe_clips`: they differ in their clips, and in nothing else.
+`transcribe_clips`, so that they differ in nothing but their clips.
 """
 
 import sys
@@ -17,14 +17,14 @@ from likeness.common.cublas import gpu_problem
 from likeness.common.result import Result
 from likeness.voice.audio import encode, read, resample
 
-RATE = 16000  # Hz, what it hears
-CLIPS = 4  # for each thread in a call, so that a slow one holds up no other
-LOOP = 2.4  # a text that zlib makes smaller by more is a loop; Whisper's own limit
+RATE = 16000  # Hz, its input
+CLIPS = 4  # per thread in a call, so that one slow clip does not keep the other threads waiting
+LOOP = 2.4  # a text with a higher compression ratio is a loop; Whisper's own limit
 
 
 @cache
 def hearing_device(device: str) -> str:
-    """Where Whisper runs if the rest runs on `device`: cuda or cpu. Says why if it is not the GPU."""
+    """Where Whisper runs if the rest runs on `device`: cuda or cpu. Prints why if not the GPU."""
     problem = gpu_problem() if device == "cuda" else ""
     if problem:
         tqdm.write(f"Whisper runs on the CPU: {problem}", file=sys.stderr)
@@ -32,17 +32,17 @@ def hearing_device(device: str) -> str:
 
 
 def callers(device: str, workers: int) -> int:
-    """Threads that call a model at a time: one on a GPU, where each has a workspace of its own."""
+    """Threads that call a model at a time: one on a GPU, where each would allocate a workspace."""
     return 1 if device == "cuda" else max(1, workers)
 
 
 @cache
 def load_whisper(asr: Path, device: str, compute_type: str, threads: int) -> Any:
-    """The model in a folder that `check_asr` has found whole.
+    """The model in a folder that has passed `check_asr`.
 
     Args:
         device: as `hearing_device` says.
-        threads: that call it at a time, each of which computes by itself.
+        threads: how many call it at a time; each of them computes on one core.
     """
     from faster_whisper import WhisperModel
 
@@ -86,20 +86,20 @@ def transcribe_clips(
 ) -> list[Result]:
     """The words of each payload's `audio`, a mono file of up to 30 seconds, in its `language`.
 
-    A record holds `words`, as `whole_words` gives them, and Whisper's scores. Clips are decoded side by
-    side by threads that share the model, not as one batch: there CTranslate2 gives a clip other last
-    digits, and sometimes another comma, with other company. Temperature is 0 and stays there, as what is
-    decoded by chance differs from run to run. Clips that loop or are not speech carry their scores, by
-    which voice_clips rejects them.
+    A record holds `words`, as `whole_words` gives them, and Whisper's scores. Clips are decoded in
+    parallel by threads that share the model, and not as one batch, in which a clip's last digits, and
+    sometimes a comma, depend on the other clips. The temperature stays at 0, as sampling differs from
+    run to run. Clips that loop or hold no speech are returned too; voice_clips rejects them by their
+    scores.
 
     Args:
-        asr: folder that `check_asr` has found whole.
+        asr: folder that has passed `check_asr`.
         device: as `hearing_device` says.
         beam_size: hypotheses kept while decoding.
     """
     threads = -(-len(payloads) // CLIPS)
     model = load_whisper(asr, device, compute_type, threads)
-    # A batch that was filled up holds its last clip several times.
+    # A padded batch repeats its last clip.
     distinct = list(dict.fromkeys((one["audio"], one["language"]) for one in payloads))
     with ThreadPoolExecutor(threads) as pool:
         records = pool.map(lambda one: _hear(model, one[0], one[1], beam_size), distinct)
@@ -110,10 +110,10 @@ def transcribe_clips(
 def _hear(model: Any, audio: Path, language: str, beam_size: int) -> dict[str, Any]:
     from faster_whisper import BatchedInferencePipeline
 
-    # In 16 bits, as recordings are cut: what is said a second time is heard as it was the first time.
+    # In 16 bits, like the windows of recordings, so that the same audio gives the same transcript.
     samples, _ = read(encode(resample(*read(audio), RATE), RATE, "WAV"))
-    # Of faster-whisper's two decoders the one that takes a clip as it is: the other looks on its own
-    # for pieces in it, and decodes what is left after the last word once more.
+    # This one of faster-whisper's two decoders takes a clip as it is: the other one splits it by
+    # itself, and decodes the rest after the last word once more.
     segments, _ = BatchedInferencePipeline(model).transcribe(
         samples,
         language=language,
@@ -133,10 +133,10 @@ def _hear(model: Any, audio: Path, language: str, beam_size: int) -> dict[str, A
 
 
 def whole_words(words: Sequence[Any]) -> list[list[Any]]:
-    """Text, start, end and probability of faster-whisper's words, what it splits put together.
+    """Text, start, end and probability of faster-whisper's words, with split words joined.
 
-    It makes two words of "pre-paid", " pre" and "-paid", and of "1,000"; a space before tells where a
-    word really begins. Languages without spaces keep their words, as those begin with a letter.
+    It splits "pre-paid" into " pre" and "-paid", and "1,000" likewise; a word really begins where there
+    is a leading space. In languages without spaces nothing is joined, as words begin with a letter.
     """
     whole: list[list[Any]] = []
     for word in words:
@@ -151,12 +151,12 @@ def whole_words(words: Sequence[Any]) -> list[list[Any]]:
 
 
 def understood(record: Mapping[str, Any]) -> str:
-    """The text of what `transcribe_clips` gives: nothing, where the recogniser fell into a loop.
+    """The text of a record of `transcribe_clips`; empty if the recogniser fell into a loop.
 
-    From speech that it does not understand, Whisper may write the same words until its window is full:
-    one clip would have hundreds of errors, and decide the rate of all. Whisper itself throws such a text
-    away and draws another (Radford et al. 2022, arXiv 2212.04356, 4.5); what is drawn differs from run to
-    run, so here none of the clip's words is understood, and none is made up.
+    For speech that it does not understand, Whisper may repeat the same words until its window is full.
+    One such clip would have hundreds of errors and dominate the rate of all. Whisper itself discards the
+    text and samples another (Radford et al. 2022, arXiv 2212.04356, 4.5); as sampling differs from run to
+    run, here all of the clip's words count as missing.
     """
     if record["compression_ratio"] > LOOP:
         return ""

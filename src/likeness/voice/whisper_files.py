@@ -1,6 +1,6 @@
-"""Is a folder a whole Whisper as CTranslate2's converter writes it, and does it know a language?
+"""Checks of a Whisper folder as CTranslate2's converter writes it, and of the languages it knows.
 
-No weights are read.
+Only the headers of the weights are read.
 """
 
 import struct
@@ -12,16 +12,16 @@ from likeness.common.io import read_json
 
 FILES = ("config.json", "model.bin", "tokenizer.json")
 VOCABULARIES = ("vocabulary.json", "vocabulary.txt")
-BANDS = 80  # of the spectrum, where no preprocessor_config.json says otherwise
+BANDS = 80  # mel bands of the spectrum, unless preprocessor_config.json says otherwise
 
 
 def check_model(asr: Path, language: str, key: str) -> None:
     """Raise `LikenessError` unless `asr` is a Whisper that knows the language.
 
-    Checked first, as faster-whisper takes English for another language where the model knows no other.
+    Checked first, as faster-whisper with an English-only model silently transcribes as English.
 
     Args:
-        key: of params.yaml, that holds the language.
+        key: the key of params.yaml that holds the language.
     """
     check_asr(asr)
     english_only = not read_json(asr / "config.json").get("lang_ids", True)
@@ -36,10 +36,10 @@ def check_model(asr: Path, language: str, key: str) -> None:
 
 
 def check_asr(asr: Path) -> None:
-    """Raise `LikenessError` unless a folder holds a whole Whisper as CTranslate2's converter writes it.
+    """Raise `LikenessError` unless a folder holds a complete Whisper that CTranslate2's converter wrote.
 
-    No weights are read. faster-whisper itself looks for a missing tokenizer on a hub, and gives a
-    model another spectrum than it was made for where preprocessor_config.json is missing.
+    faster-whisper itself would download a missing tokenizer from a hub, and without
+    preprocessor_config.json would give a model a spectrum that it was not trained on.
     """
     missing = [name for name in FILES if not (asr / name).is_file()]
     if not any((asr / name).is_file() for name in VOCABULARIES):
@@ -54,13 +54,13 @@ def check_asr(asr: Path) -> None:
         heard, known = shapes["encoder/conv1/weight"][1], shapes["decoder/embeddings/weight"][0]
     except (struct.error, ValueError, KeyError, IndexError) as error:
         raise LikenessError(
-            f"{asr}: model.bin is no Whisper by CTranslate2, or is cut off; set inputs.asr to "
+            f"{asr}: model.bin is not a Whisper of CTranslate2, or is incomplete; set inputs.asr to "
             f"another folder under models/, or {AGAIN}"
         ) from error
     bands, words = _bands(asr), _words(asr)
     if (bands, words) != (heard, known):
         raise LikenessError(
-            f"{asr}: model.bin hears {heard} bands and knows {known} tokens, the files beside it say "
+            f"{asr}: model.bin has {heard} mel bands and {known} tokens, the files beside it say "
             f"{bands} and {words} (preprocessor_config.json, vocabulary); take all files of one model"
         )
 
@@ -78,7 +78,7 @@ def _words(asr: Path) -> int:
 
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each tensor, from the headers between them.
+    """The shape of each tensor in a `model.bin`, from the header before each.
 
     Raises:
         ValueError, struct.error: the file is of another kind, or ends too early.
@@ -102,6 +102,6 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
             shapes[name] = take(f"{take('B')[0]}I")
             _, size = take("BI")
             file.seek(size, 1)
-        for _ in range(take("I")[0]):  # other names of tensors, to the very end
+        for _ in range(take("I")[0]):  # aliases; they end the file
             text(), text()
     return shapes

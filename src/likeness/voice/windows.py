@@ -1,4 +1,4 @@
-"""What Whisper hears of a recording: stretches of it as files at its rate."""
+"""The windows of a recording that Whisper transcribes, as files at its sample rate."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -15,7 +15,7 @@ Array = np.ndarray
 
 
 def cut_windows(payloads: Sequence[dict[str, Any]], *, rate: int) -> list[Result]:
-    """A file at `rate` Hz for each window: its pieces, one after the other, in order of time."""
+    """A file at `rate` Hz for each window, with the window's pieces joined in order of time."""
     results: list[Result] = []
     for payload in payloads:
         windows = payload["windows"]
@@ -31,7 +31,7 @@ def cut_windows(payloads: Sequence[dict[str, Any]], *, rate: int) -> list[Result
 
 
 def _pieces(audio: Path, rate: int, spans: Sequence[tuple[float, float]]) -> Iterator[Array]:
-    """The samples of each span, in seconds, of a recording that is never held whole."""
+    """The samples of each span, in seconds, of a recording that is never all in memory."""
     parts = blocks(audio, rate)
     kept, first = np.empty(0, np.float32), 0
     for start, end in ((round(start * rate), round(end * rate)) for start, end in spans):

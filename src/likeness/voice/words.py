@@ -1,4 +1,4 @@
-"""A word as it was transcribed, and what its punctuation says."""
+"""A transcribed word, and whether a sentence or clause ends with it."""
 
 from collections.abc import Collection
 
@@ -10,7 +10,7 @@ CLOSING = "\"'”’»)]"
 
 
 class Word(BaseModel):
-    """A word as it was transcribed, punctuation attached; times are the recording's."""
+    """A transcribed word with its punctuation; times are seconds in the recording."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     word: str
@@ -23,7 +23,7 @@ def ends_sentence(word: str, abbreviations: Collection[str]) -> bool:
     """Whether a sentence ends with this word, as far as its punctuation tells.
 
     Args:
-        abbreviations: words in small letters whose point ends no sentence.
+        abbreviations: in lower case; their full stop does not end a sentence.
     """
     bare = word.strip().rstrip(CLOSING)
     initial = len(bare) == 2 and bare[0].isupper()

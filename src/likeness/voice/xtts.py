@@ -1,7 +1,7 @@
-"""XTTS by Coqui's classes: a base loaded, an adapter added to it, a voice heard, a text spoken.
+"""XTTS with Coqui's classes: loading a base, adding an adapter, taking a voice, speaking a text.
 
-A base is a folder with XTTS-v2's files. It is only read: `Xtts.load_checkpoint` rewrites a `model.pth`
-that holds a pickled config, and a file that DVC tracks must keep its hash, so its steps are taken here.
+A base is a folder with XTTS-v2's files. `Xtts.load_checkpoint` rewrites a `model.pth` that holds a
+pickled config, which would change the hash of a file that DVC tracks, so its steps are repeated here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,14 +27,14 @@ FILES = ("config.json", "model.pth", "vocab.json", DVAE, "mel_stats.pth")
 SPEAKERS = "speakers_xtts.pth"
 LATENTS = ("gpt_cond_latent", "gpt_conditioning_latents")  # a speaker's; XTTS-v2 has the first
 EMBEDDING = "speaker_embedding"
-PARTS = ("gpt.", "hifigan_decoder.", "mel_stats")  # of a checkpoint; a trainer's holds the DVAE too
-REBUILT = ("gpt.gpt_inference.", "gpt.gpt.wte.")  # views that old checkpoints hold once more
+PARTS = ("gpt.", "hifigan_decoder.", "mel_stats")  # to load; a trainer's checkpoint has more
+REBUILT = ("gpt.gpt_inference.", "gpt.gpt.wte.")  # duplicates in old checkpoints
 BLOCKS = "gpt.h."  # GPT-2's, whose layers are Conv1D: their weights are (in, out)
 
 
 @dataclass(frozen=True)
 class Voice:
-    """What XTTS takes from references: `latents` (1, 32, D) for its GPT, `embedding` (1, 512, 1)."""
+    """XTTS's conditioning: `latents` (1, 32, D) for the GPT, `embedding` (1, 512, 1) for the decoder."""
 
     latents: "torch.Tensor"
     embedding: "torch.Tensor"
@@ -49,12 +49,12 @@ def load_xtts(
     """The `Xtts` in a folder, frozen and ready to speak.
 
     Args:
-        adapter: a file that is added to the weights.
-        dvae: a `dvae.pth` in place of the folder's, where it is what speaks.
+        adapter: a file of voice_train, which is added to the weights.
+        dvae: a `dvae.pth` in place of the folder's, for a base that decodes with its DVAE.
 
     Raises:
-        LikenessError: the folder is not what `Xtts` loads (`check_xtts` says why), or the adapter is
-            another base's.
+        LikenessError: `Xtts` cannot load the folder (`check_xtts` says why), or the adapter belongs to
+            another base.
     """
     from TTS.tts.configs.xtts_config import XttsConfig
     from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
@@ -70,7 +70,7 @@ def load_xtts(
     except (OSError, EOFError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise LikenessError(f"{folder}: Coqui's Xtts cannot load it ({one_line(error)})") from error
     model.gpt.init_gpt_for_inference(kv_cache=model.args.kv_cache)
-    # Not `model.eval()`, which builds the inference model again and forgets `kv_cache`.
+    # Not `model.eval()`, which rebuilds the inference model without `kv_cache`.
     model.gpt.eval()
     model.hifigan_decoder.eval()
     model.requires_grad_(False)
@@ -82,13 +82,13 @@ def load_xtts(
 
 
 def choose_decoder(model: Any, base: Path, device: str, dvae: Path | None) -> None:
-    """Let a model speak with the decoder that its base's config names."""
+    """Give a model the decoder that its base's config names."""
     if read_json(base / "config.json").get("decoder") == "griffin_lim":
         use_griffin_lim(model, base, device, dvae)
 
 
 def read_weights(folder: Path, device: str = "cpu") -> Weights:
-    """The tensors of a folder's `model.pth` by the names that `Xtts` has for them."""
+    """The tensors of a folder's `model.pth`, by their names in `Xtts`."""
     path = folder / "model.pth"
     stored = read_archive(path, device)
     if "model" not in stored:
@@ -102,7 +102,7 @@ def read_weights(folder: Path, device: str = "cpu") -> Weights:
 
 
 def read_speakers(folder: Path, device: str = "cpu") -> dict[str, Voice]:
-    """The speakers that a folder carries, by name; none if it has no file of them."""
+    """The base's own speakers by name; empty if the folder has no file of them."""
     path = folder / SPEAKERS
     found: dict[str, Voice] = {}
     for name, one in sorted(read_archive(path, device).items() if path.is_file() else ()):
@@ -120,7 +120,7 @@ def read_adapter(path: Path, base: Path) -> Weights:
     """The adapter that voice_train wrote.
 
     Raises:
-        LikenessError: the file is none, or its adapter is another base's.
+        LikenessError: the file is not an adapter, or belongs to another base.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -141,9 +141,9 @@ def read_adapter(path: Path, base: Path) -> Weights:
 
 
 def deltas(adapter: Mapping[str, "torch.Tensor"]) -> "Iterator[tuple[str, torch.Tensor]]":
-    """What an adapter adds to each weight of the GPT, in its shape, with the weight's name.
+    """Name of each adapted weight of the GPT, and what is added to it, in the weight's shape.
 
-    One by one: all together they are as large as the GPT.
+    An iterator, as all of them together are as large as the GPT.
     """
     for name, first in adapter.items():
         layer, _, rest = name.partition(".lora_A.")
@@ -165,10 +165,10 @@ def apply_adapter(model: Any, adapter: Mapping[str, "torch.Tensor"]) -> None:
 
 
 def voice_of(model: Any, clips: Sequence[Array]) -> Voice:
-    """The voice of (N,) clips at `RATE`, by the lengths in the base's config.
+    """The voice of (N,) clips at `RATE`, using as much of them as the base's config says.
 
-    `Xtts.get_conditioning_latents` does just this, but opens files with torchaudio, which needs
-    FFmpeg's libraries on the machine.
+    `Xtts.get_conditioning_latents` does the same, but opens files with torchaudio, which needs
+    FFmpeg's libraries to be installed.
     """
     import torch
 
@@ -177,7 +177,7 @@ def voice_of(model: Any, clips: Sequence[Array]) -> Voice:
 
 
 def latents_of(model: Any, clips: Sequence[Array]) -> "torch.Tensor":
-    """The latents of `voice_of` alone: the embedding is the decoder's, which no adapter changes."""
+    """The latents of `voice_of` alone: an adapter does not change the embedding."""
     import torch
 
     return model.get_gpt_cond_latents(  # type: ignore[no-any-return]
@@ -189,7 +189,7 @@ def latents_of(model: Any, clips: Sequence[Array]) -> "torch.Tensor":
 
 
 def _heard(model: Any, clips: Sequence[Array]) -> "list[torch.Tensor]":
-    """What of each clip XTTS listens to, (1, N)."""
+    """The part (1, N) of each clip that XTTS uses, normalised if its config says so."""
     import torch
 
     heard = [clip[: RATE * model.config.max_ref_len] for clip in clips]
@@ -201,7 +201,7 @@ def _heard(model: Any, clips: Sequence[Array]) -> "list[torch.Tensor]":
 def say(
     model: Any, text: str, *, language: str, voice: Voice, seed: int, settings: Mapping[str, float]
 ) -> Array:
-    """(N,) samples of a text by stock inference, with settings as `read_settings` gives them."""
+    """(N,) samples of a text by Coqui's inference, with the settings of `read_settings`."""
     import torch
 
     torch.manual_seed(seed)

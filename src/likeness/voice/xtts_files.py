@@ -1,4 +1,4 @@
-"""What a base's folder says before its weights are read: is it whole, what does it speak, and how."""
+"""Checks of a base's folder before its weights are loaded: files, languages and sampling settings."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,14 +10,14 @@ from likeness.common.weights import check_shapes, shapes_of
 from likeness.voice.codes import build_dvae
 from likeness.voice.xtts import DVAE, FILES, SPEAKERS, read_speakers, read_weights
 
-SETTINGS = ("temperature", "top_k", "top_p", "repetition_penalty")  # by which codes are drawn
-DECODERS = ("hifigan", "griffin_lim")  # that a config can name; XTTS-v2's names none
+SETTINGS = ("temperature", "top_k", "top_p", "repetition_penalty")  # of the sampling of codes
+DECODERS = ("hifigan", "griffin_lim")  # values of a config's `decoder`; XTTS-v2's has none
 
 
 def check_xtts(folder: Path) -> None:
     """Raise `LikenessError` unless a folder holds an XTTS whose files fit each other.
 
-    No weight is read, so this takes a second, where a stage would find out in its first hour.
+    Only shapes are read, so this takes a second; loading would fail much later in a stage.
     """
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
@@ -45,7 +45,7 @@ def check_xtts(folder: Path) -> None:
 
 
 def _check_config(folder: Path) -> tuple[int, int, int, int]:
-    """The GPT's blocks, width and codes in a config, and the number of the tokenizer's tokens."""
+    """The numbers of the GPT's blocks, channels and codes, and of the tokenizer's tokens."""
     path = folder / "config.json"
     config, vocab = read_json(path), read_json(folder / "vocab.json")
     try:
@@ -56,14 +56,14 @@ def _check_config(folder: Path) -> tuple[int, int, int, int]:
         tokens = max(ids) + 1
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise LikenessError(
-            f"{folder}: config.json or vocab.json is not an XTTS's ({error!r}); {AGAIN}"
+            f"{folder}: config.json or vocab.json is not that of an XTTS ({error!r}); {AGAIN}"
         ) from error
     if kind != "xtts":
-        raise LikenessError(f"{path}: model: {kind}: must be xtts; inputs.tts names another folder")
+        raise LikenessError(f"{path}: model: {kind}: must be xtts; change inputs.tts")
     if not version_2:
         raise LikenessError(f"{folder}: an XTTS of version 1; only version 2 is supported")
     if not languages:
-        raise LikenessError(f"{path}: languages: must name at least one that the base speaks")
+        raise LikenessError(f"{path}: languages: must list at least one language of the base")
     decoder = config.get("decoder", DECODERS[0])
     if decoder not in DECODERS:
         known = " or ".join(DECODERS)
@@ -72,7 +72,7 @@ def _check_config(folder: Path) -> tuple[int, int, int, int]:
 
 
 def check_speaks(folder: Path, language: str, key: str) -> None:
-    """Raise `LikenessError` unless a base speaks the language; `key` names the param."""
+    """Raise `LikenessError` unless a base speaks the language; `key` is the param."""
     languages = read_json(folder / "config.json")["languages"]
     if language not in languages:
         known = ", ".join(languages)
@@ -80,9 +80,9 @@ def check_speaks(folder: Path, language: str, key: str) -> None:
 
 
 def read_settings(base: Path, given: Mapping[str, float | None] | None = None) -> dict[str, float]:
-    """The settings by which codes are drawn: the given ones, else those of the base's config.
+    """The sampling settings: the given ones, else those of the base's config.
 
-    `Xtts.inference` has defaults of its own, which no config has: its repetition penalty is 10.
+    `Xtts.inference` has other defaults than the configs, such as a repetition penalty of 10.
     """
     path = base / "config.json"
     own, asked = read_json(path), given or {}
@@ -91,6 +91,6 @@ def read_settings(base: Path, given: Mapping[str, float | None] | None = None) -
         value = own.get(name) if asked.get(name) is None else asked[name]
         if value is None:
             raise LikenessError(f"{path}: no {name}; add it as XTTS-v2's config.json has it")
-        # Whole numbers in a config are floats to transformers, but for top_k.
+        # transformers wants floats, even for whole numbers in a config, and an int for top_k.
         settings[name] = int(value) if name == "top_k" else float(value)
     return settings
