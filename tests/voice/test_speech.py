@@ -10,13 +10,20 @@ from likeness.voice.speech import check_text
 
 
 def model() -> Any:
-    """A tokenizer that makes a token of each letter, and 202 more of a text that begins with b."""
+    """A tokenizer that makes a token of each letter, and 202 more of a text that begins with b.
+
+    Letters beyond ASCII are the unknown token 1.
+    """
 
     def encode(text: str, lang: str) -> list[int]:
-        return [0] * (len(text) + 202 * text.startswith("b"))
+        return [int(not letter.isascii()) for letter in text] + [0] * 202 * text.startswith("b")
 
     return SimpleNamespace(
-        tokenizer=SimpleNamespace(char_limits={"en": 250}, encode=encode),
+        tokenizer=SimpleNamespace(
+            char_limits={"en": 250},
+            encode=encode,
+            tokenizer=SimpleNamespace(token_to_id={"[UNK]": 1}.get),
+        ),
         args=SimpleNamespace(gpt_max_text_tokens=402),
     )
 
@@ -27,6 +34,7 @@ def model() -> Any:
         (" …! ", "empty", " …! ", None),
         ("a" * 251, "too_long", "251 characters", 250),
         ("b" * 200, "too_long", "402 tokens", 402),
+        ("A hat, их, Их — 5 €", "unknown_letters", "их", None),
     ],
 )
 def test_texts_that_cannot_be_said(
@@ -38,6 +46,6 @@ def test_texts_that_cannot_be_said(
     assert (found.reason, found.value, found.threshold) == (reason, value, threshold)
 
 
-@pytest.mark.parametrize("text", ["A hat.", "a" * 250, "b" * 199])
+@pytest.mark.parametrize("text", ["A hat.", "A hat — 5 €", "a" * 250, "b" * 199])
 def test_other_texts_can_be_said(text: str) -> None:
     check_text(model(), text, "en")
