@@ -26,7 +26,7 @@ WIDTH, HEIGHT = 192, 256  # pixels: the 3:4 portrait of the Kaggle catalogue
 
 
 @dataclass(frozen=True)
-class Product:
+class SampleProduct:
     """One row of `styles.csv`: the ten columns of the Kaggle catalogue."""
 
     id: int
@@ -133,7 +133,7 @@ def _paint(
     target += (weight * shape.alpha)[..., None] * (ink - target)
 
 
-def _look(product: Product, rng: np.random.Generator) -> Look:
+def _look(product: SampleProduct, rng: np.random.Generator) -> Look:
     base = np.asarray(COLOURS[product.baseColour])
     lightness = {"Summer": 1.05, "Spring": 1.03, "Fall": 0.97, "Winter": 0.94}[product.season]
     base = np.clip(base * lightness * rng.normal(1, 0.05) * rng.normal(1, 0.015, 3), 0, 246)
@@ -155,7 +155,7 @@ def _look(product: Product, rng: np.random.Generator) -> Look:
     )
 
 
-def draw_product(product: Product, seed: int, supersample: int = 3) -> Image.Image:
+def draw_product(product: SampleProduct, seed: int, supersample: int = 3) -> Image.Image:
     """Draw one product as an RGB image, 192 x 256 pixels, on a nearly white background.
 
     It is drawn `supersample` times larger and then reduced, which smooths its lines. 1 is enough for
@@ -258,7 +258,7 @@ USAGES = {"Casual": 0.76, "Sports": 0.14, "Formal": 0.1}
 
 def sample_products(
     count: int, seed: int, types: Sequence[str] = tuple(CATEGORIES), *, balanced: bool = False
-) -> list[Product]:
+) -> list[SampleProduct]:
     """Draw `count` products, sorted by unique id; a type listed twice in `types` is twice as frequent.
 
     Colours, genders, seasons and usages are distributed unevenly, as in a real catalogue, or
@@ -284,7 +284,9 @@ def sample_products(
         name = f"{rng.choice(BRANDS)} {gender} {rng.choice(LINES)} {colour} {kind}"
         season, year = draw(SEASONS), int(rng.integers(2010, 2018))
         products.append(
-            Product(int(number), gender, *CATEGORIES[kind], kind, colour, season, year, usage, name)
+            SampleProduct(
+                int(number), gender, *CATEGORIES[kind], kind, colour, season, year, usage, name
+            )
         )
     return products
 
@@ -357,7 +359,7 @@ def render_catalog(
     write_jsonl(out_dir / "flaws.jsonl", truth)
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerows([[field.name for field in fields(Product)], *rows])
+    writer.writerows([[field.name for field in fields(SampleProduct)], *rows])
     write_text(out_dir / "styles.csv", table.getvalue())
 
 

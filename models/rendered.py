@@ -12,7 +12,7 @@ from likeness.image import pixels
 from likeness.image.captions import caption
 from likeness.image.pixels import fit_square
 from models import articles, render, shapes
-from models.render import CATEGORIES, Product, draw_product, sample_products
+from models.render import CATEGORIES, SampleProduct, draw_product, sample_products
 from models.settings import Captions, Renders, code_key
 
 
@@ -20,7 +20,7 @@ def known_types(cfg: Renders) -> list[str]:
     return [kind for kind in CATEGORIES if kind not in cfg.without]
 
 
-def rendered(cfg: Renders, rt: Runtime, *, part: int = 0) -> tuple[list[Product], np.ndarray]:
+def rendered(cfg: Renders, rt: Runtime, *, part: int = 0) -> tuple[list[SampleProduct], np.ndarray]:
     """Products and their photos (N, size, size, 3) uint8, drawn once and cached in the scratch folder.
 
     Args:
@@ -44,7 +44,7 @@ def rendered(cfg: Renders, rt: Runtime, *, part: int = 0) -> tuple[list[Product]
     return products, np.load(path / "photos.npy")
 
 
-def _draw(job: tuple[Product, int, int, float]) -> np.ndarray:
+def _draw(job: tuple[SampleProduct, int, int, float]) -> np.ndarray:
     product, seed, size, margin = job
     # Reducing the photo to `size` smooths its lines, so supersampling is not needed.
     return np.asarray(fit_square(draw_product(product, seed, supersample=1), size, margin))
@@ -54,7 +54,7 @@ def _text(module: object) -> str:
     return open(str(module.__file__), encoding="utf-8").read()  # type: ignore[attr-defined]
 
 
-def describe(product: Product, cfg: Captions, rng: np.random.Generator) -> str:
+def describe(product: SampleProduct, cfg: Captions, rng: np.random.Generator) -> str:
     """A random caption: the image lane's template, with or without the usage, or a shorter one."""
     attributes = {name: str(value) for name, value in asdict(product).items()}
     if rng.random() < cfg.short_share:
@@ -62,7 +62,7 @@ def describe(product: Product, cfg: Captions, rng: np.random.Generator) -> str:
     return caption(attributes, cfg.template, [cfg.extra] if rng.random() < 0.5 else [])
 
 
-def full_caption(product: Product, cfg: Captions, **changes: str) -> str:
+def full_caption(product: SampleProduct, cfg: Captions, **changes: str) -> str:
     """The image lane's caption of the product, with the attributes in `changes` replaced."""
     attributes = {name: str(value) for name, value in asdict(product).items()} | changes
     return caption(attributes, cfg.template, [])

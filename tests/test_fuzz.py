@@ -86,6 +86,18 @@ def damage(data: bytes, rng: np.random.Generator) -> bytes:
     return DAMAGE[rng.integers(len(DAMAGE))](data, rng)
 
 
+def analyzed(catalog: Path, out_dir: Path, rt: Runtime) -> dict[str, float]:
+    """What image_analyze counts where any share may be rejected."""
+    return analyze(
+        section(ImageAnalyze, max_rejected_share=1.0),
+        catalog=catalog,
+        out_dir=out_dir,
+        plots_dir=out_dir / "plots",
+        report=out_dir / "analysis.md",
+        rt=rt,
+    )
+
+
 # --- photos ---------------------------------------------------------------------------------------
 
 
@@ -112,14 +124,7 @@ def test_damaged_photos_are_kept_or_set_aside_for_what_is_wrong(
         for at, row in enumerate(products)
     }
     catalog = write_catalog(tmp_path / "catalog", products, files)
-    analyze(
-        section(ImageAnalyze, max_rejected_share=1.0),
-        catalog=catalog,
-        out_dir=tmp_path / "products",
-        plots_dir=tmp_path / "plots",
-        report=tmp_path / "analysis.md",
-        rt=rt,
-    )
+    analyzed(catalog, tmp_path / "products", rt)
     prepare(
         section(
             ImagePrepare,
@@ -186,14 +191,7 @@ def test_damaged_rows_cost_no_other_row(tmp_path: Path, rt: Runtime) -> None:
     # In turns, so that what a line swallows would be missed.
     mixed_lines = [line for pair in zip(damaged, lines[ROWS:], strict=True) for line in pair]
     table.write_text("\n".join([header, *mixed_lines]) + "\n")
-    metrics = analyze(
-        section(ImageAnalyze, max_rejected_share=1.0),
-        catalog=catalog,
-        out_dir=tmp_path / "out",
-        plots_dir=tmp_path / "plots",
-        report=tmp_path / "analysis.md",
-        rt=rt,
-    )
+    metrics = analyzed(catalog, tmp_path / "out", rt)
     kept = {row.id: row for row in read_manifest(tmp_path / "out" / "manifest.jsonl", Product)}
     rejected = read_manifest(tmp_path / "out" / "rejected.jsonl", Rejection)
     for row in good[ROWS:]:

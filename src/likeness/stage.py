@@ -124,9 +124,8 @@ def begin(
     """
     params = ROOT / "params.yaml"
     cfg, base = load_params(params, SCHEMA, section), load_params(params, SCHEMA, Base)
-    args = parse_paths(
-        doc, argv, *paths
-    )  # after the params, whose names the command line is made of
+    # After the params, as the paths on the command line are built from their names.
+    args = parse_paths(doc, argv, *paths)
     address = os.environ.get("DVC_STAGE")
     before = snapshot(ROOT, address) if address else None
     check_models(section, args)

@@ -11,6 +11,18 @@ from likeness.common.runtime import Base, start
 from tests.conftest import library_env, runtime
 
 
+def output_of(script: str, cache: Path) -> str:
+    """What a Python process prints that runs the script with a cache folder as its argument."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(cache)],
+        capture_output=True,
+        text=True,
+        env=library_env(),
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_seeds_are_stable_and_distinct(tmp_path: Path) -> None:
     rt = runtime(tmp_path, seed=7)
     # A changed number here means that every image of every user changes.
@@ -62,14 +74,8 @@ def test_start_seeds_every_generator(tmp_path: Path) -> None:
         " torch.are_deterministic_algorithms_enabled(), random.random(),"
         " numpy.random.rand(), torch.rand(1).item())\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        env=library_env(),
-    )
-    assert done.returncode == 0, done.stderr
-    first, again, other = (line.split() for line in done.stdout.splitlines())
+    printed = output_of(script, tmp_path)
+    first, again, other = (line.split() for line in printed.splitlines())
     assert first == again
     assert first[:4] == ["cpu", "True", "1", "True"]
     assert all(a != b for a, b in zip(first[4:], other[4:], strict=True))
@@ -93,11 +99,5 @@ for name in ("exp", "log", "sqrt", "sin", "tanh"):
 start(Base(seed=1, device="cpu", threads=2, workers=0), Path(sys.argv[1]))
 print(sorted({name for name, _, _ in calls}), {size for _, size, _ in calls}, len(calls))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        env=library_env(),
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "['exp', 'log', 'sin', 'sqrt', 'tanh'] {1} 10\n"
+    printed = output_of(script, tmp_path)
+    assert printed == "['exp', 'log', 'sin', 'sqrt', 'tanh'] {1} 10\n"

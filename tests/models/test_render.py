@@ -18,20 +18,20 @@ from models.render import (
     FLAWS,
     HEIGHT,
     WIDTH,
-    Product,
+    SampleProduct,
     draw_product,
     render_catalog,
     sample_products,
 )
 from models.shapes import COLOURS
 
-SHOE = Product(
+SHOE = SampleProduct(
     7, "Men", "Footwear", "Shoes", "Casual Shoes", "Red", "Summer", 2012, "Casual", "Tern Men Red"
 )
 
 
 def test_columns_are_the_catalogues():
-    assert tuple(field.name for field in fields(Product)) == COLUMNS
+    assert tuple(field.name for field in fields(SampleProduct)) == COLUMNS
 
 
 def test_same_seed_same_bytes_and_another_seed_another_photo():

@@ -20,8 +20,8 @@ from likeness.voice.dataset import (
     VoiceDataset,
     build_dataset,
     make_units,
-    one_line,
     split_units,
+    table_cell,
 )
 from likeness.voice.rows import Clip, Utterance
 from tests.conftest import files_of, runtime, section
@@ -151,7 +151,7 @@ def test_wavs_are_16_bit_mono_at_the_rate_that_was_asked_for(tmp_path: Path, rt:
     ],
 )
 def test_a_text_is_one_line_without_bars(text: str, line: str) -> None:
-    assert one_line(text) == line
+    assert table_cell(text) == line
 
 
 def test_every_row_has_three_columns_whatever_the_text_holds(tmp_path: Path, rt: Runtime) -> None:

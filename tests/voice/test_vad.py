@@ -7,14 +7,14 @@ import pytest
 
 from likeness.voice import vad
 from likeness.voice.audio import encode, resample
-from likeness.voice.vad import VAD_RATE, Listener, split_long
+from likeness.voice.vad import VAD_RATE, SpeechDetector, split_long
 from tests.voice.sounds import babble, silence, tone
 
 RATE = 22050
 
 
 def spans(samples: np.ndarray, block: int) -> list[tuple[float, float]]:
-    listener = Listener(0.5, 0.25, 0.3)
+    listener = SpeechDetector(0.5, 0.25, 0.3)
     for at in range(0, len(samples), block):
         listener.add(samples[at : at + block])
     return listener.close()

@@ -26,10 +26,15 @@ def run_dvc(root: Path, *command: str) -> str:
     """What a DVC command prints. Raises `LikenessError` with what it says if it fails."""
     done = subprocess.run([*DVC, *command], cwd=root, capture_output=True, encoding="utf-8")
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-        reason = said[0].removeprefix("ERROR: ") if said else done.stderr.strip()[-200:]
+        reason = first_error(done.stderr) or done.stderr.strip()[-200:]
         raise LikenessError(f"dvc {' '.join(command)}: {reason}")
     return done.stdout
+
+
+def first_error(stderr: str) -> str:
+    """The first error that a DVC command tells; empty if it tells none."""
+    told = (line for line in stderr.splitlines() if line.startswith("ERROR: "))
+    return next(told, "").removeprefix("ERROR: ")
 
 
 def flat(tree: Any, prefix: str = "") -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from likeness.repository.dvc import DVC, read_config
+from likeness.repository.dvc import DVC, first_error, read_config
 
 Version = tuple[int, ...]
 
@@ -126,8 +126,8 @@ def ask_remote(root: Path, name: str) -> str:
         return f"no answer in {SECONDS} s"
     if not done.returncode:
         return ""
-    errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-    return errors[0].removeprefix("ERROR: ").removeprefix("unexpected error - ")[:160]
+    reason = first_error(done.stderr) or f"dvc list-url ended with {done.returncode}"
+    return reason.removeprefix("unexpected error - ")[:160]
 
 
 def promised(pipeline: Path, remote: str) -> list[str]:

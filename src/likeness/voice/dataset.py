@@ -69,7 +69,7 @@ def build_dataset(
     found = read_manifest(clips / "manifest.jsonl", Clip)
     for language in sorted({clip.language for clip in found}):
         check_language(language)
-    texts = {clip.id: one_line(clip.text) for clip in found}
+    texts = {clip.id: table_cell(clip.text) for clip in found}
     spoken = {clip.id: normalize(clip.text, clip.language) for clip in found}
     rejected = [
         Rejection(id=clip.id, reason=reason, value=clip.text)
@@ -135,7 +135,7 @@ def build_dataset(
     }
 
 
-def one_line(text: str) -> str:
+def table_cell(text: str) -> str:
     """The text without what would break a row of the table: `|`, line breaks and tabs."""
     return " ".join(text.replace("|", ",").split())
 

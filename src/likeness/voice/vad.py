@@ -54,7 +54,7 @@ def segment_recordings(
             sample_rate,
             source,
             gain_db,
-            Listener(vad_threshold, min_speech_seconds, min_silence_seconds),
+            SpeechDetector(vad_threshold, min_speech_seconds, min_silence_seconds),
         )
         if not spans:
             outcomes.append(Rejected("no_speech", 0.0, min_speech_seconds))
@@ -79,7 +79,7 @@ def segment_recordings(
 
 
 def _write(
-    path: Any, rate: int, source: Source, gain_db: float, listener: "Listener"
+    path: Any, rate: int, source: Source, gain_db: float, listener: "SpeechDetector"
 ) -> tuple[bytes, list[Span]]:
     """The FLAC of a recording after a gain, and its stretches of speech in seconds."""
     import soxr
@@ -99,7 +99,7 @@ def decibels(amplitude: float) -> float:
     return 20 * float(np.log10(amplitude))
 
 
-class Listener:
+class SpeechDetector:
     """Finds speech with Silero VAD in samples at `VAD_RATE` that are added block by block.
 
     Args:
