@@ -9,8 +9,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-from likeness.common.cli import parse_paths
-from likeness.common.params import Section, check_params
+from likeness.common.cli import path_parser
+from likeness.common.params import Section, load_params
 from likeness.common.runtime import Base, Runtime, start
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -338,10 +338,9 @@ def begin(
     doc: str | None, argv: Sequence[str], section: type[S], *paths: str
 ) -> tuple[argparse.Namespace, S, Runtime]:
     """An entry script's parsed path flags, its checked section of params.yaml, and the runtime."""
-    args = parse_paths(doc, argv, *paths)
-    sections = check_params(ROOT / "models" / "params.yaml", SCHEMA)
-    cfg = next(value for value in sections.values() if isinstance(value, section))
-    base = next(value for value in sections.values() if isinstance(value, Base))
+    args = path_parser(doc, *paths).parse_args(argv)
+    params = ROOT / "models" / "params.yaml"
+    cfg, base = load_params(params, SCHEMA, section), load_params(params, SCHEMA, Base)
     return args, cfg, start(base, ROOT / ".dvc" / "likeness")
 
 

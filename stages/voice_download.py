@@ -1,30 +1,10 @@
 """URLs in; recordings, their descriptions and a list of failures out."""
 
-from collections.abc import Sequence
-
 from likeness.common.cli import run
-from likeness.common.io import write_json
-from likeness.stage import begin
-from likeness.voice.download import VoiceDownload, download
+from likeness.stage import stage
+from likeness.voice.download import download
 
-
-def main(argv: Sequence[str]) -> None:
-    with begin(
-        __doc__,
-        argv,
-        VoiceDownload,
-        "out_dir",
-        "plots_dir",
-        "metrics",
-    ) as (args, cfg, rt):
-        metrics = download(
-            cfg,
-            out_dir=args.out_dir,
-            plots_dir=args.plots_dir,
-            rt=rt,
-        )
-        write_json(args.metrics, metrics)
-
+main = stage(__doc__, download)
 
 if __name__ == "__main__":
     run(main)

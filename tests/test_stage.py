@@ -1,6 +1,7 @@
 """How a stage begins: its models are checked before anything else is done."""
 
 import argparse
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,10 @@ import yaml
 
 from likeness.common.errors import LikenessError
 from likeness.common.params import Section
+from likeness.common.runtime import Runtime
 from likeness.image.evaluate import ImageEvaluate
 from likeness.image.train import ImageTrain
+from likeness.report import write_report
 from likeness.stage import BASES, MODELS, SCHEMA, check_models
 from likeness.voice.train import VoiceTrain
 from tests.conftest import ROOT
@@ -89,3 +92,39 @@ def test_a_stage_stops_at_a_broken_model_before_it_works(
         stage.begin("What it does.", ["--base", str(broken)], ImageTrain, "base"),
     ):
         pytest.fail("the stage ran")
+
+
+def test_the_work_s_signature_says_what_a_stage_takes_and_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from likeness import stage
+
+    def work(cfg: ImageTrain, *, products: Path, out_dir: Path, rt: Runtime) -> dict[str, int]:
+        assert (products, out_dir, rt) == (Path("a"), Path("b"), "runtime")
+        return {"rank": cfg.rank}
+
+    monkeypatch.setattr(stage, "start", lambda *_: "runtime")
+    monkeypatch.setattr(stage, "lease", lambda *_: None)
+    metrics = tmp_path / "m.json"
+    main = stage.stage("What it does.", work)
+    main(["--products", "a", "--out-dir", "b", "--metrics", str(metrics)])
+    rank = yaml.safe_load((ROOT / "params.yaml").read_text())["image_train"]["rank"]
+    assert json.loads(metrics.read_text()) == {"rank": rank}
+
+
+def test_help_needs_no_params(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from likeness import stage
+
+    monkeypatch.setattr(stage, "ROOT", tmp_path)
+    main = stage.stage("What it does.", write_report)
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert "What it does." in shown
+    assert "--voice-adapter PATH" in shown
+    assert "--metrics " not in shown
+    with pytest.raises(LikenessError, match=r"params\.yaml: no such file"):
+        main(["--metrics-dir", "x"])

@@ -1,21 +1,23 @@
-"""How every stage begins: path flags, the whole params file checked, the runtime started.
+"""How every stage runs: path flags, the whole params file checked, the runtime started, the work done.
 
-It knows the section of every stage, so it is a dependency of none: it can stop a stage, but does not
-change what a stage writes.
+It knows the section of every stage, so it is a dependency of none: it can stop a stage, but what is
+written is what the stage's own code makes.
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from inspect import signature
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator
 
-from likeness.common.cli import parse_paths
+from likeness.common.cli import path_parser
+from likeness.common.io import write_json
 from likeness.common.params import Section, load_params
 from likeness.common.runtime import Base, Runtime, start
 from likeness.image.analyze import ImageAnalyze
@@ -103,6 +105,33 @@ MODELS: dict[str, Callable[[Path], None]] = {
 BASES = {"image": check_base, "voice": check_xtts}  # the flag `base`, by the lane
 
 
+def stage(
+    doc: str | None, work: Callable[..., Mapping[str, Any] | None]
+) -> Callable[[Sequence[str]], None]:
+    """The `main` of a stage's script, which does the work with what its command line names.
+
+    The signature of the work says the rest: its parameter `cfg` has the class of the stage's section of
+    params.yaml, each parameter of the type `Path` is a required flag (`out_dir` is `--out-dir`), and
+    what it returns is written to `--metrics`.
+
+    Args:
+        doc: the script's docstring, shown by `--help`.
+        work: the verb of a lane, or the report.
+    """
+    found = signature(work)
+    section = found.parameters["cfg"].annotation
+    paths = [name for name, one in found.parameters.items() if one.annotation is Path]
+    flags = paths if found.return_annotation is None else [*paths, "metrics"]
+
+    def main(argv: Sequence[str]) -> None:
+        with begin(doc, argv, section, *flags) as (args, cfg, rt):
+            metrics = work(cfg, **{name: getattr(args, name) for name in paths}, rt=rt)
+            if metrics is not None:
+                write_json(args.metrics, metrics)
+
+    return main
+
+
 @contextmanager
 def begin(
     doc: str | None, argv: Sequence[str], section: type[S], *paths: str
@@ -113,19 +142,16 @@ def begin(
     the same GPU while this one runs. Under DVC, its dependencies must not change until it ends, as DVC
     hashes them only then and would write the hash of other code beside the outputs.
 
-    Args:
-        doc: the script's docstring, shown by `--help`.
-        argv: the command line without the program's name.
-        section: the class of the stage's section.
-        paths: names of its path flags.
-
     Raises:
         LikenessError: wrong params, a wrong or broken model, or a dependency that changed meanwhile.
     """
+    parser = path_parser(doc, *paths)
+    if not {"-h", "--help"}.isdisjoint(argv):
+        parser.parse_args(argv)  # ends here, and needs no params
     params = ROOT / "params.yaml"
     cfg, base = load_params(params, SCHEMA, section), load_params(params, SCHEMA, Base)
     # After the params, as the paths on the command line are built from their names.
-    args = parse_paths(doc, argv, *paths)
+    args = parser.parse_args(argv)
     address = os.environ.get("DVC_STAGE")
     before = snapshot(ROOT, address) if address else None
     check_models(section, args)

@@ -103,10 +103,11 @@ def test_errors_of_the_user_are_one_line_and_others_keep_their_traceback() -> No
 
 
 def test_paths_are_required_flags() -> None:
-    args = cli.parse_paths("doc", ["--out-dir", "a", "--metrics", "b"], "out_dir", "metrics")
+    parser = cli.path_parser("doc", "out_dir", "metrics")
+    args = parser.parse_args(["--out-dir", "a", "--metrics", "b"])
     assert (args.out_dir, args.metrics) == (Path("a"), Path("b"))
     with pytest.raises(SystemExit):
-        cli.parse_paths("doc", ["--out-dir", "a"], "out_dir", "metrics")
+        parser.parse_args(["--out-dir", "a"])
 
 
 def test_json_is_written_for_people(tmp_path: Path) -> None:

@@ -21,12 +21,12 @@ ADVICE = {
 }
 
 
-def parse_paths(description: str | None, argv: Sequence[str], *names: str) -> argparse.Namespace:
-    """One required `--name PATH` flag for each name (`out_dir` is `--out-dir`), as `Path`s."""
+def path_parser(description: str | None, *names: str) -> argparse.ArgumentParser:
+    """It takes one required `--name PATH` flag for each name (`out_dir` is `--out-dir`), as `Path`s."""
     parser = argparse.ArgumentParser(description=description)
     for name in names:
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True, metavar="PATH")
-    return parser.parse_args(argv)
+    return parser
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
