@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from pydantic import ValidationError
 
 from likeness.common.errors import LikenessError
@@ -13,7 +12,9 @@ from likeness.common.manifest import (
     check_rejected_share,
     count_reasons,
     read_manifest,
+    told_reasons,
     write_manifest,
+    write_rejected,
 )
 
 
@@ -60,16 +61,6 @@ def test_a_bad_row_is_named_by_line_and_id(tmp_path: Path, line: str, says: str)
     assert str(caught.value).startswith(str(path))
 
 
-def test_media_are_opened_when_asked_for(tmp_path: Path) -> None:
-    path = tmp_path / "manifest.jsonl"
-    write_manifest(path, rows("a", "b"))
-    Image.new("RGB", (2, 2)).save(tmp_path / "a.png")
-    (tmp_path / "b.png").write_text("not a picture")
-    assert len(read_manifest(path, Clip)) == 2
-    with pytest.raises(LikenessError, match=r":2: b: .*b\.png must open"):
-        read_manifest(path, Clip, open_media=Image.open)
-
-
 def test_rows_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
         rows("a")[0].seconds = 2.0
@@ -78,6 +69,13 @@ def test_rows_cannot_be_changed() -> None:
 def test_reasons_are_counted_by_name() -> None:
     rejected = [Rejection(id=str(at), reason=reason) for at, reason in enumerate("bab")]
     assert count_reasons(rejected) == {"a": 1, "b": 2}
+    assert told_reasons(rejected) == "a 1, b 2"
+
+
+def test_every_reason_of_a_stage_is_counted(tmp_path: Path) -> None:
+    counts = write_rejected(tmp_path, [Rejection(id="x", reason="b")], ("a", "b"))
+    assert counts == {"rejected_a": 0, "rejected_b": 1}
+    assert [row.id for row in read_manifest(tmp_path / "rejected.jsonl", Rejection)] == ["x"]
 
 
 def test_a_stage_fails_only_past_the_share() -> None:

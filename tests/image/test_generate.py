@@ -183,7 +183,7 @@ def test_every_image_has_its_row_prompt_and_product(
         ),
     }
     out = tmp_path / "data"
-    rows = read_manifest(out / "manifest.jsonl", SyntheticImage, open_media=Image.open)
+    rows = read_manifest(out / "manifest.jsonl", SyntheticImage)
     assert {row.file_name for row in rows} == {
         f"images/{path.name}" for path in (out / "images").iterdir()
     }

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, ExifTags, Image, ImageCms
 
-from likeness.image.photos import UnreadableImage, open_rgb
+from likeness.common.result import Rejected
+from likeness.image.photos import open_rgb
 from likeness.image.pixels import background, fit_square, png_bytes
 from likeness.image.quality import measure
 from tests.conftest import encoded, photo, square
@@ -178,7 +179,7 @@ def test_an_srgb_profile_changes_nothing_and_a_broken_one_is_ignored(tmp_path: P
     ],
 )
 def test_a_file_that_gives_no_photo_says_why(tmp_path: Path, data: bytes, reason: str) -> None:
-    with pytest.raises(UnreadableImage) as caught:
+    with pytest.raises(Rejected) as caught:
         open_rgb(saved(tmp_path, data), min_side=32)
     assert caught.value.reason == reason
     assert caught.value.value not in (None, "")
@@ -188,7 +189,7 @@ def test_a_format_that_needs_another_program_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", False)
-    with pytest.raises(UnreadableImage) as caught:
+    with pytest.raises(Rejected) as caught:
         open_rgb(saved(tmp_path, encoded(photo(1), "EPS")))
     assert (caught.value.reason, caught.value.value) == ("unknown_format", "EPS")
 
@@ -196,7 +197,7 @@ def test_a_format_that_needs_another_program_is_named(
 def test_a_broken_checksum_is_no_traceback(tmp_path: Path) -> None:
     data = bytearray(encoded(photo(1), "PNG"))
     data[len(data) // 2] ^= 255
-    with pytest.raises(UnreadableImage):
+    with pytest.raises(Rejected):
         open_rgb(saved(tmp_path, bytes(data)))
 
 

@@ -261,7 +261,8 @@ def test_a_catalogue_becomes_a_dataset(tmp_path: Path, tiny_extractor: Path, rt:
     folder = write_inputs(tmp_path)
     metrics = run(folder, tiny_extractor, rt)
     out = folder / "out"
-    rows = read_manifest(out / "manifest.jsonl", PreparedImage, open_media=lambda p: p.stat())
+    rows = read_manifest(out / "manifest.jsonl", PreparedImage)
+    assert all((out / row.file_name).is_file() for row in rows)
     rejected = read_manifest(out / "rejected.jsonl", Rejection)
     assert {row.id: row.reason for row in rejected} == {
         "003": "duplicate",

@@ -17,8 +17,8 @@ from likeness.repository import compare
 from likeness.repository.compare_page import escaped, markdown_of, samples
 from likeness.repository.compare_plots import draw, families, tied_params
 from likeness.repository.experiments import (
-    Estimate,
     Experiment,
+    Measured,
     differing_params,
     outdated_stages,
     ranked,
@@ -136,7 +136,7 @@ def table(text: str) -> dict[str, dict[str, str]]:
 def row(name: str, value: float | None, reach: float | None = None, **changes: Any) -> Experiment:
     """An experiment of main (or the commit main itself) by its distance, give or take `reach`."""
     interval = None if reach is None or value is None else (value - reach, value + reach)
-    estimates = {} if value is None else {FRECHET: Estimate(value, interval, 9)}
+    estimates = {} if value is None else {FRECHET: Measured(value, interval, 9)}
     values: dict[str, Any] = {
         "name": name,
         "rev": name,
@@ -460,13 +460,13 @@ def test_what_all_experiments_share_is_no_column() -> None:
 
 def test_sets_of_another_size_are_not_ranked() -> None:
     def sized(name: str, value: float, n: int, metric: str = FRECHET) -> Experiment:
-        return row(name, value, estimates={metric: Estimate(value, (value - 1, value + 1), n)})
+        return row(name, value, estimates={metric: Measured(value, (value - 1, value + 1), n)})
 
     rows = [
         sized("main", 1, 89),
         sized("a", 5, 45),
         sized("b", 4, 45),
-        row("bare", 3, estimates={FRECHET: Estimate(3)}),
+        row("bare", 3, estimates={FRECHET: Measured(3)}),
     ]
     assert [each.name for each in ranked(rows, FRECHET, "lower")] == ["bare", "b", "a"]
     apart = "Not ranked, as this metric depends on n: main, 1 (0 to 2; n 89)."

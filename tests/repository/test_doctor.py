@@ -125,7 +125,11 @@ REAL = {
     ],
 )
 def test_memory_follows_the_bases(
-    size: int, need: doctor.Need, bases: dict[str, dict[str, int]], level: str, words: list[str]
+    size: int,
+    need: doctor.MemoryNeed,
+    bases: dict[str, dict[str, int]],
+    level: str,
+    words: list[str],
 ) -> None:
     told(doctor.check_memory(size, need, bases), level, *words)
 

@@ -19,8 +19,9 @@ from likeness.common.errors import LikenessError
 from likeness.common.io import digest, read_json
 from likeness.image.features import extractor_kind
 from likeness.repository import fetch
+from likeness.repository.experiments import git
 from likeness.repository.fetch import HubBase, InceptionBase, XttsBase, download
-from likeness.repository.runs import Run, Runner, git
+from likeness.repository.runs import Run, Runner
 from tests.conftest import ROOT, files_of
 
 FILES = {"a.safetensors": b"weights", "unet/b.safetensors": b"more weights"}

@@ -17,7 +17,8 @@ from likeness.common.errors import LikenessError
 from likeness.repository import experiments as read
 from likeness.repository import runs, search
 from likeness.repository.dvc import compose, upstream
-from likeness.repository.runs import Runner, experiments, find_done, first_error, git
+from likeness.repository.experiments import git
+from likeness.repository.runs import Runner, experiments, find_done, first_error
 from likeness.repository.space import read_space
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -170,7 +170,9 @@ def run(folder: Path, rt: Runtime, out: str = "out", **changes: Any) -> dict[str
 
 
 def kept_of(folder: Path, out: str = "out") -> list[Clip]:
-    return read_manifest(folder / out / "manifest.jsonl", Clip, open_media=read)
+    rows = read_manifest(folder / out / "manifest.jsonl", Clip)
+    assert all(len(read(folder / out / row.file_name)[0]) for row in rows)
+    return rows
 
 
 def rejected_of(folder: Path, out: str = "out") -> list[RejectedClip]:

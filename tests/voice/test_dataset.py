@@ -81,7 +81,9 @@ def run(folder: Path, rt: Runtime, out: str = "out", **changes: Any) -> dict[str
 
 
 def rows_of(folder: Path, out: str = "out") -> list[Utterance]:
-    return read_manifest(folder / out / "manifest.jsonl", Utterance, open_media=read)
+    rows = read_manifest(folder / out / "manifest.jsonl", Utterance)
+    assert all(len(read(folder / out / row.file_name)[0]) for row in rows)
+    return rows
 
 
 def table(path: Path) -> list[list[str]]:

@@ -1,10 +1,9 @@
 """Manifests: one checked JSON line per item beside its media, sorted by unique id.
 
-The contract follows lhotse's manifests (a class per row, a cheap check and one that opens the
-media), with errors in place of asserts.
+The contract follows lhotse's manifests (a class per row), with errors in place of asserts.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,16 +49,12 @@ def checked(model: type[M], value: Any, where: str) -> M:
         raise LikenessError(f"{where}: {key}: {detail['msg']} (got {detail['input']!r})") from error
 
 
-def read_manifest(
-    path: Path, row: type[R], open_media: Callable[[Path], Any] | None = None
-) -> list[R]:
+def read_manifest(path: Path, row: type[R]) -> list[R]:
     """The checked rows of a manifest.
 
     Args:
         path: a `manifest.jsonl`.
         row: the class of its rows.
-        open_media: if given, called with each row's `file_name` under the manifest's folder; what
-            it raises becomes the row's problem.
 
     Raises:
         LikenessError: `path:line: id: rule (got X)`, the first problem found.
@@ -68,12 +63,6 @@ def read_manifest(
     for number, value in enumerate(read_jsonl(path), start=1):
         where = f"{path}:{number}: {value.get('id', '?') if isinstance(value, dict) else '?'}"
         rows.append(checked(row, value, where))
-        if open_media is not None:
-            media = path.parent / str(value["file_name"])
-            try:
-                open_media(media)
-            except Exception as error:
-                raise LikenessError(f"{where}: {media} must open (got {error})") from error
     _check_unique(path, [value.id for value in rows])
     return rows
 
@@ -96,17 +85,36 @@ def count_reasons(rejected: Iterable[Rejection]) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def check_rejected_share(what: str, rejected: list[Rejection], total: int, limit: float) -> None:
+def told_reasons(rejected: Iterable[Rejection]) -> str:
+    """The counts as text: `blank 3, copy 1`."""
+    return ", ".join(f"{reason} {n}" for reason, n in count_reasons(rejected).items())
+
+
+def write_rejected(
+    out_dir: Path, rejected: Sequence[Rejection], reasons: Sequence[str]
+) -> dict[str, float]:
+    """Write `rejected.jsonl`; returns the metric `rejected_<reason>` of each of a stage's reasons."""
+    write_manifest(out_dir / "rejected.jsonl", rejected)
+    counts = count_reasons(rejected)
+    return {f"rejected_{reason}": counts.get(reason, 0) for reason in reasons}
+
+
+def check_rejected_share(
+    what: str,
+    rejected: Sequence[Rejection],
+    total: int,
+    limit: float,
+    advice: str = "mend the input or raise the limit",
+) -> None:
     """Stop a stage that sets so many items aside that its input as a whole must be wrong.
 
     Raises:
         LikenessError: when more than `limit` (0 to 1) of `total` items were set aside.
     """
     if total and len(rejected) > limit * total:
-        reasons = ", ".join(f"{reason} {n}" for reason, n in count_reasons(rejected).items())
         first = rejected[0]
         raise LikenessError(
             f"{what}: {len(rejected)} of {total} items rejected, more than max_rejected_share "
-            f"{limit:g} ({reasons}; first {first.id}: {first.reason} {first.value!r}); "
-            "mend the input or raise the limit"
+            f"{limit:g} ({told_reasons(rejected)}; first {first.id}: {first.reason} "
+            f"{first.value!r}); {advice}"
         )

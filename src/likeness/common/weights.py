@@ -33,7 +33,8 @@ def read_shapes(path: Path) -> Shapes:
         raise LikenessError(f"{path}: no such file; {AGAIN}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LikenessError(f"{path}: not safetensors, or cut off; {AGAIN}") from error
-    _check_size(path, begin + end)
+    if (found := path.stat().st_size) != begin + end:
+        raise LikenessError(f"{path}: {found} bytes of {begin + end}; {AGAIN}")
     return shapes
 
 
@@ -83,9 +84,3 @@ def check_shapes(
             raise LikenessError(
                 f"{where}: {name} is {seen}, where {source} asks for [{asked}]; {AGAIN}"
             )
-
-
-def _check_size(path: Path, size: int) -> None:
-    found = path.stat().st_size
-    if found != size:
-        raise LikenessError(f"{path}: {found} bytes of {size}; {AGAIN}")

@@ -12,7 +12,13 @@ from pydantic import Field
 from likeness.common import figures
 from likeness.common.errors import LikenessError
 from likeness.common.io import digest, write_text
-from likeness.common.manifest import Rejection, check_rejected_share, count_reasons, write_manifest
+from likeness.common.manifest import (
+    Rejection,
+    check_rejected_share,
+    count_reasons,
+    write_manifest,
+    write_rejected,
+)
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.image.catalog import Catalog, find_images, read_catalog
@@ -96,20 +102,20 @@ def analyze(
 
     counts = distributions(kept)
     _draw(plots_dir, counts, sizes, [images.by_id[product.id] for product in kept])
-    reasons = count_reasons(rejected)
-    text = _report(cfg, counts, formats, sizes, reasons, copies, types, table, len(images.others))
+    reasons, without_row = count_reasons(rejected), len(images.others)
+    text = _report(cfg, counts, formats, sizes, reasons, copies, types, table, without_row)
     write_text(report, text)
-    write_manifest(out_dir / "rejected.jsonl", rejected)
+    set_aside = write_rejected(out_dir, rejected, REASONS)
     write_manifest(out_dir / "manifest.jsonl", kept)
     return {
         "rows": rows,
         "selected": len(chosen),
         "kept": len(kept),
         "mended_rows": table.mended,
-        "photos_without_row": len(images.others),
+        "photos_without_row": without_row,
         "unreadable": formats["unreadable"],
         "exact_duplicates": copies,
-        **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
+        **set_aside,
     }
 
 

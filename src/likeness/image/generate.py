@@ -20,7 +20,14 @@ from likeness.common import figures
 from likeness.common.errors import LikenessError
 from likeness.common.io import write_json, write_text
 from likeness.common.items import Stored, map_all
-from likeness.common.manifest import Rejection, count_reasons, read_manifest, write_manifest
+from likeness.common.manifest import (
+    Rejection,
+    check_rejected_share,
+    read_manifest,
+    told_reasons,
+    write_manifest,
+    write_rejected,
+)
 from likeness.common.params import Section
 from likeness.common.rules import Rule, first_broken
 from likeness.common.runtime import Runtime
@@ -31,6 +38,7 @@ from likeness.image.measure import measure_all
 from likeness.image.rows import COLUMNS, PreparedImage, SyntheticImage
 
 REASONS = ("blank", "background", "cut_off", "outlier", "copy")
+ADVICE = "train longer, or loosen the rule that most of them failed"
 MEASURED = ("clean_background", "cut_off", "coverage", "train_distance")
 
 
@@ -140,11 +148,11 @@ def generate(
         waiting = {name: row for name, row in waiting.items() if inspected[name].broken}
         if not waiting:
             break
-    _check_share(cfg, rejected, drawn)
+    check_rejected_share("image_generate", rejected, drawn, cfg.max_rejected_share, ADVICE)
     if waiting:
         raise LikenessError(
             f"image_generate: {len(kept)} of {cfg.count} images kept after {cfg.max_attempts} seeds for "
-            f"each of the others ({_reasons(rejected)}); raise image_generate.max_attempts"
+            f"each of the others ({told_reasons(rejected)}); raise image_generate.max_attempts"
         )
     seconds = (time.monotonic() - started) / drawn
 
@@ -155,16 +163,15 @@ def generate(
     kept.sort(key=lambda row: row.id)
     _write(out_dir, kept)
     _sheets(plots_dir, out_dir, kept, rejected_paths)
-    write_manifest(out_dir / "rejected.jsonl", rejected)
+    counts = write_rejected(out_dir, rejected, REASONS)
     write_manifest(out_dir / "manifest.jsonl", kept)
     write_json(timings, {"seconds_per_image": round(seconds, 4), "n": drawn})
-    reasons = count_reasons(rejected)
     return {
         "kept": len(kept),
         "drawn": drawn,
         "baseline": len(jobs),
         "rejected_share": round(len(rejected) / drawn, 5),
-        **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
+        **counts,
     }
 
 
@@ -259,19 +266,6 @@ def _jobs(
 
 def _draw(draw: Any, jobs: Mapping[str, Any], batch: int, rt: Runtime) -> dict[str, Stored]:
     return map_all(draw, jobs, problem="cannot be drawn", what="image_draw", rt=rt, batch=batch)
-
-
-def _check_share(cfg: ImageGenerate, rejected: Sequence[Rejection], drawn: int) -> None:
-    if len(rejected) > cfg.max_rejected_share * drawn:
-        raise LikenessError(
-            f"image_generate: {len(rejected)} of {drawn} images rejected, more than "
-            f"max_rejected_share {cfg.max_rejected_share:g} ({_reasons(rejected)}); train longer, or "
-            "loosen the rule that most of them failed"
-        )
-
-
-def _reasons(rejected: Sequence[Rejection]) -> str:
-    return ", ".join(f"{reason} {n}" for reason, n in count_reasons(rejected).items())
 
 
 def _product_row(name: str, source: PreparedImage) -> dict[str, Any]:

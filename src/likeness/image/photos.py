@@ -47,9 +47,8 @@ def convert_photos(
     for path in paths:
         try:
             photo = open_rgb(path, min_side)
-        except UnreadableImage as error:
-            limit = min_side if error.reason == "too_small" else None
-            outcomes.append(Rejected(error.reason, error.value, limit))
+        except Rejected as rejected:
+            outcomes.append(rejected)
             continue
         if is_blank(photo):
             outcomes.append(Rejected("blank", list(background(photo))))
@@ -64,17 +63,6 @@ def convert_photos(
     return outcomes
 
 
-class UnreadableImage(ValueError):
-    """A file that cannot be used as a photo: the reason, and what was found in it.
-
-    The reason is `not_an_image`, `unknown_format`, `truncated`, `too_small` or `too_large`.
-    """
-
-    def __init__(self, reason: str, value: object) -> None:
-        super().__init__(f"{reason}: {value}")
-        self.reason, self.value = reason, value
-
-
 def open_rgb(path: Path, min_side: int = 1) -> Image.Image:
     """The photo as upright sRGB: EXIF rotation applied, alpha on white, CMYK and profiles converted.
 
@@ -83,29 +71,29 @@ def open_rgb(path: Path, min_side: int = 1) -> Image.Image:
         min_side: pixels that each side must have.
 
     Raises:
-        UnreadableImage: the file is not an image, has a format that cannot be read, ends early, is
-            smaller than `min_side`, or exceeds Pillow's limit against decompression bombs.
+        Rejected: `not_an_image`, `unknown_format`, `truncated`, `too_small` (than `min_side`), or
+            `too_large` by Pillow's limit against decompression bombs.
     """
     try:
         image = Image.open(path)
     except UnidentifiedImageError as error:
         known = _format(path)
         if known:
-            raise UnreadableImage("unknown_format", known) from error
-        raise UnreadableImage("not_an_image", f"{path.stat().st_size} bytes") from error
+            raise Rejected("unknown_format", known) from error
+        raise Rejected("not_an_image", f"{path.stat().st_size} bytes") from error
     except Image.DecompressionBombError as error:
-        raise UnreadableImage("too_large", str(error)) from error
+        raise Rejected("too_large", str(error)) from error
     except (OSError, SyntaxError) as error:
-        raise UnreadableImage("truncated", str(error)) from error
+        raise Rejected("truncated", str(error)) from error
     with image:
         if min(image.size) < min_side:
-            raise UnreadableImage("too_small", list(image.size))
+            raise Rejected("too_small", list(image.size), min_side)
         try:
             image.load()
         except (OSError, SyntaxError, ValueError) as error:
             if image.format in HELPED:
-                raise UnreadableImage("unknown_format", image.format) from error
-            raise UnreadableImage("truncated", str(error)) from error
+                raise Rejected("unknown_format", image.format) from error
+            raise Rejected("truncated", str(error)) from error
         upright = ImageOps.exif_transpose(image)
         return _on_white(upright, _srgb(upright, image.info.get("icc_profile")))
 

@@ -18,9 +18,9 @@ from likeness.common.items import Stored, map_items
 from likeness.common.manifest import (
     Rejection,
     check_rejected_share,
-    count_reasons,
     read_manifest,
     write_manifest,
+    write_rejected,
 )
 from likeness.common.needs import check_needs
 from likeness.common.params import Section
@@ -126,14 +126,13 @@ def prepare(
             ({"file_name": Path(row.file_name).name, "text": row.caption} for row in members),
         )
     _draw(plots_dir, prepared)
-    write_manifest(out_dir / "rejected.jsonl", rejected)
+    counts = write_rejected(out_dir, rejected, REASONS)
     write_manifest(out_dir / "manifest.jsonl", prepared)
-    reasons = count_reasons(rejected)
     return {
         "products": len(rows),
         **found,
         "near_duplicate_groups": sum(n > 1 for n in Counter(groups.values()).values()),
-        **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
+        **counts,
         **{f"imbalance_{split}": imbalance(prepared, split) for split in SPLITS},
     }
 

@@ -2,18 +2,6 @@
 
 from likeness.common.manifest import Row
 
-COLUMNS = (
-    "id",
-    "gender",
-    "masterCategory",
-    "subCategory",
-    "articleType",
-    "baseColour",
-    "season",
-    "year",
-    "usage",
-    "productDisplayName",
-)
 GENDERS = ("Men", "Women", "Unisex", "Boys", "Girls", "Kids")
 
 
@@ -41,6 +29,9 @@ class Product(Row):
         words = self.productDisplayName.split()
         ends = (at for at, word in enumerate(words) if word.removesuffix("'s") in GENDERS)
         return " ".join(words[: next(ends, 1)])
+
+
+COLUMNS = tuple(name for name in Product.model_fields if name != "extra")
 
 
 class PreparedImage(Product):

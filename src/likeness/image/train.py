@@ -167,7 +167,7 @@ def train(
         link(path, out_dir / "samples" / path.name)
     tracker.end()
     metrics = trainer.metrics()
-    _save_adapter(out_dir, trainer.best_weights(), cfg)
+    _save_adapter(out_dir, trainer.best["weights"], cfg)
     write_json(out_dir / "training.json", {**describe(base), **cfg.model_dump(), **metrics})
     trainer.checkpoints.clear()
     return metrics
@@ -281,7 +281,7 @@ class Trainer:
             self._evaluate(tracker)
         steps = range(self.step + 1, self.steps + 1)
         for step in self.rt.progress(steps, "image_train: steps", len(steps)):
-            if self._stopped():
+            if 0 < self.cfg.patience <= self.stale:
                 break
             started = time.monotonic()
             loss = self._optimize(step)
@@ -309,12 +309,6 @@ class Trainer:
             "trainable_parameters": trainable,
             "trainable_share": round(trainable / self.total, 6),
         }
-
-    def best_weights(self) -> "dict[str, torch.Tensor]":
-        return dict(self.best["weights"])
-
-    def _stopped(self) -> bool:
-        return 0 < self.cfg.patience <= self.stale
 
     def _optimize(self, step: int) -> float:
         """One optimiser step over `accumulation` batches; returns their mean loss."""

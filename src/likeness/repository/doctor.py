@@ -126,7 +126,7 @@ def check_device(asked: str, machine: Machine) -> Finding:
 
 
 @dataclass(frozen=True)
-class Need:
+class MemoryNeed:
     """Memory that a training takes: `least` bytes, plus `times` the bytes of its bases."""
 
     kind: str
@@ -137,14 +137,14 @@ class Need:
 
 # Peaks on a CPU: 3.6 GiB with the bundled bases, 8.0 GB in voice_train with XTTS-v2 (2.1 GB of files),
 # 12.6 GB in image_train with Stable Diffusion 1.5 (4.3 GB).
-RAM = Need("RAM", "a CPU", 3.6 * GIB, 2.0)
+RAM = MemoryNeed("RAM", "a CPU", 3.6 * GIB, 2.0)
 # In bf16, by benchmarks/image_memory.py: 4.2 GiB and CUDA's own with Stable Diffusion 1.5 (4.0 of files).
-GPU = Need("GPU memory", "a GPU", 1.0 * GIB, 1.0)
+GPU = MemoryNeed("GPU memory", "a GPU", 1.0 * GIB, 1.0)
 # The bases that a training holds in memory together, by their keys in `inputs`.
 HELD = {"image_train": ("diffusion",), "voice_train": ("tts", "asr", "speaker")}
 
 
-def check_memory(size: int, need: Need, bases: Mapping[str, Mapping[str, int]]) -> Finding:
+def check_memory(size: int, need: MemoryNeed, bases: Mapping[str, Mapping[str, int]]) -> Finding:
     """Args:
     size: bytes of the machine.
     bases: by stage the bases that its training holds at once, with their bytes; 0 is not here yet.

@@ -6,6 +6,7 @@ if two files have that key, turns every number into a float and leaves out error
 
 import json
 import math
+import shlex
 import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from likeness.common.errors import shortened
+from likeness.common.errors import LikenessError, shortened
 from likeness.repository.dvc import flat, run_dvc
 from likeness.repository.metrics import Direction, depends_on_n
 
@@ -24,7 +25,7 @@ Directions = Mapping[str, Direction]  # by metric, for those that choose the bes
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Measured:
     """A metric, and its 95 % interval over n items where there is one."""
 
     value: float
@@ -49,7 +50,7 @@ class Experiment:
     state: str
     params: dict[str, Any]  # by dotted key; `file:key` if the file is not params.yaml
     metrics: dict[str, Any]  # by `<stage>.<key>`; empty until it is finished
-    estimates: dict[str, Estimate] = field(default_factory=dict)  # of the metrics that are compared
+    estimates: dict[str, Measured] = field(default_factory=dict)  # of the metrics that are compared
 
     @property
     def is_workspace(self) -> bool:
@@ -208,13 +209,22 @@ def with_estimates(root: Path, row: Experiment, metrics: Sequence[str]) -> Exper
     return replace(row, estimates=estimates)
 
 
-def _estimate(value: float, intervals: bytes, key: str) -> Estimate:
+def _estimate(value: float, intervals: bytes, key: str) -> Measured:
     try:
         found = json.loads(intervals)[key]
         low, high, n = float(found["low"]), float(found["high"]), int(found["n"])
     except (ValueError, KeyError, TypeError):
-        return Estimate(value)
-    return Estimate(value, (low, high), n)
+        return Measured(value)
+    return Measured(value, (low, high), n)
+
+
+def git(root: Path, *command: str) -> str:
+    """What a git command prints. Raises `LikenessError` if it fails."""
+    done = subprocess.run(["git", *command], cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["failed"])[0]
+        raise LikenessError(f"git {shlex.join(command)}: {reason}")
+    return done.stdout.strip()
 
 
 def read_file(root: Path, rev: str, path: str) -> bytes | None:

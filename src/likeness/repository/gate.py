@@ -15,7 +15,6 @@ or by 2 if it is a whole number. Other tolerances are:
 
 import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ import yaml
 from likeness.common.errors import LikenessError, shortened
 from likeness.common.io import write_text
 from likeness.repository.dvc import ABSENT, flat, stale_stages
-from likeness.repository.experiments import WORKSPACE, read_file
+from likeness.repository.experiments import WORKSPACE, git, read_file
 from likeness.repository.guard import LOADER
 from likeness.repository.metrics import direction, exceptions, tolerance
 
@@ -154,20 +153,18 @@ def judge(
 
 def resolve(root: Path, rev: str) -> str:
     """The commit of a revision. Raises `LikenessError` if this clone has no such revision."""
-    command = ["git", "rev-parse", "--verify", "--quiet", f"{rev}^{{commit}}"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    if done.returncode:
+    try:
+        return git(root, "rev-parse", "--verify", "--quiet", f"{rev}^{{commit}}")
+    except LikenessError as error:
         raise LikenessError(
             f"{rev}: no such revision in this clone; git fetch it, with its history"
-        )
-    return done.stdout.strip()
+        ) from error
 
 
 def metrics_files(root: Path, commit: str) -> list[str]:
     """The names that metrics files have at the commit or in the workspace, without `.json`."""
-    command = ["git", "ls-tree", "--name-only", commit, "metrics/"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
-    paths = [Path(line) for line in done.stdout.splitlines()] + list(root.glob("metrics/*.json"))
+    listed = git(root, "ls-tree", "--name-only", commit, "metrics/").splitlines()
+    paths = [*map(Path, listed), *root.glob("metrics/*.json")]
     names = sorted({path.stem for path in paths if path.suffix == ".json"})
     if not names:
         raise LikenessError(f"metrics/: no file, neither here nor at {commit[:7]}; run `dvc repro`")

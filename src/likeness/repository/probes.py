@@ -5,11 +5,9 @@ import re
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from packaging.requirements import Requirement
 
@@ -138,11 +136,9 @@ def promised(pipeline: Path, remote: str) -> list[str]:
     lock = yaml.safe_load(path.read_text())["stages"] if path.is_file() else {}
     found: list[str] = []
     for name, stage in yaml.safe_load(pipeline.read_text())["stages"].items():
-        kept = _outputs_of(stage.get("outs", []), remote)
+        options = [
+            pair for out in stage.get("outs", []) if isinstance(out, dict) for pair in out.items()
+        ]
+        kept = {path for path, how in options if how.get("remote") == remote}
         found += [out["md5"] for out in lock.get(name, {}).get("outs", []) if out["path"] in kept]
     return found
-
-
-def _outputs_of(outs: Sequence[Any], remote: str) -> set[str]:
-    options = [pair for out in outs if isinstance(out, dict) for pair in out.items()]
-    return {path for path, how in options if how.get("remote") == remote}

@@ -26,19 +26,10 @@ from tqdm import tqdm
 
 from likeness.common.errors import LikenessError
 from likeness.repository.dvc import flat, share_settings, untracked_inputs
-from likeness.repository.experiments import outdated_stages, read_file, read_lock
+from likeness.repository.experiments import git, outdated_stages, read_file, read_lock
 
 CLONE_VARIABLE = "LIKENESS_SEARCH"  # in the environment of all that runs in a clone: its path
 ERROR_LINE = re.compile(r"(error: |ERROR: |[\w.]*(Error|Exception)\b)")
-
-
-def git(root: Path, *command: str) -> str:
-    """What a git command prints. Raises `LikenessError` if it fails."""
-    done = subprocess.run(["git", *command], cwd=root, capture_output=True, text=True)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["failed"])[0]
-        raise LikenessError(f"git {shlex.join(command)}: {reason}")
-    return done.stdout.strip()
 
 
 @dataclass(frozen=True)
@@ -184,10 +175,7 @@ class Runner:
         git(self.root, "clone", "--quiet", "--no-checkout", str(self.root), str(clone))
         git(clone, "checkout", "--quiet", "--detach", self.rev)
         for key in ("user.name", "user.email"):
-            found = subprocess.run(
-                ["git", "config", key], cwd=self.root, capture_output=True, text=True
-            ).stdout.strip()
-            if found:
+            if found := git(self.root, "config", "--default", "", key):
                 git(clone, "config", key, found)
         share_settings(self.root, clone)
         self._link_inputs(clone, params)

@@ -28,8 +28,8 @@ from tqdm import tqdm
 
 from likeness.common.errors import LikenessError
 from likeness.repository.dvc import upstream
-from likeness.repository.experiments import read_file
-from likeness.repository.runs import Run, Runner, experiments, find_done, git
+from likeness.repository.experiments import git, read_file
+from likeness.repository.runs import Run, Runner, experiments, find_done
 from likeness.repository.space import Space, read_space
 
 if TYPE_CHECKING:
@@ -99,9 +99,13 @@ class Search:
         with ThreadPoolExecutor(workers) as pool, self._progress(len(runs), done) as bar:
 
             def attempt(run: Run) -> LikenessError | None:
-                error = self._try(run)
-                bar.update()
-                return error
+                try:
+                    self._measure(run)
+                except LikenessError as error:
+                    return error
+                finally:
+                    bar.update()
+                return None
 
             return [error for error in pool.map(attempt, pending) if error]
 
@@ -166,13 +170,6 @@ class Search:
                     failed[chosen] = error
             raise failed[chosen]
 
-    def _try(self, run: Run) -> LikenessError | None:
-        try:
-            self._measure(run)
-        except LikenessError as error:
-            return error
-        return None
-
     def _measure(self, run: Run) -> float:
         """The metric of a run, after running it unless an experiment has. Raises `LikenessError`."""
         if self.pending([run]):
@@ -213,17 +210,15 @@ class Search:
             name = self._done(run)
             if name and (found := self._metric(name)):
                 metric, value = found
-                varied = [each for each in run.overrides if _key(each) in self.space.varying]
+                varied = [
+                    each for each in run.overrides if each.partition("=")[0] in self.space.varying
+                ]
                 rows.append((value, f"{name}  {metric} {value:.5g}  {' '.join(varied)}"))
         return [line for _, line in sorted(rows, reverse=self.space.better == "higher")]
 
 
 def _combination(params: dict[str, Any]) -> str:
     return json.dumps(params, sort_keys=True)
-
-
-def _key(override: str) -> str:
-    return override.partition("=")[0]
 
 
 def _check_committed(root: Path) -> None:

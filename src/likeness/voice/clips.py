@@ -12,7 +12,7 @@ from likeness.common import figures
 from likeness.common.errors import LikenessError
 from likeness.common.io import link, write_text
 from likeness.common.items import Stored, map_items
-from likeness.common.manifest import check_rejected_share, count_reasons, write_manifest
+from likeness.common.manifest import check_rejected_share, write_manifest, write_rejected
 from likeness.common.rules import Rule, first_broken
 from likeness.common.runtime import Runtime
 from likeness.voice.candidates import Candidate, cut_all
@@ -76,7 +76,7 @@ def make_clips(
     whole, broken = _judge(measured, values, rules)
     rejected += broken
     kept = [clips[one.id] for one in whole]
-    check_rejected_share("voice_clips", list(rejected), total, cfg.max_rejected_share)
+    check_rejected_share("voice_clips", rejected, total, cfg.max_rejected_share)
     if not kept:
         raise LikenessError(
             f"{transcripts / 'words.jsonl'}: none of {total} clips is kept; loosen the limits of "
@@ -87,16 +87,15 @@ def make_clips(
     _draw_lengths(cfg, plots_dir / "lengths.png", kept, rejected)
     _draw_measures(rules, plots_dir / "measures.png", list(values.values()))
     write_text(report, _report(cfg, kept, rejected, total))
-    write_manifest(out_dir / "rejected.jsonl", rejected)
+    counts = write_rejected(out_dir, rejected, REASONS)
     write_manifest(out_dir / "manifest.jsonl", kept)
-    reasons = count_reasons(rejected)
     return {
         "candidates": total,
         "kept": len(kept),
         "kept_seconds": round(sum(clip.end - clip.start for clip in kept), 2),
         "rejected_seconds": round(sum(row.end - row.start for row in rejected), 2),
         "at_maximum": _at_maximum(cfg, kept),
-        **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
+        **counts,
     }
 
 

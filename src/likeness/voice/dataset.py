@@ -15,9 +15,9 @@ from likeness.common.items import Stored, map_all, map_items
 from likeness.common.manifest import (
     Rejection,
     check_rejected_share,
-    count_reasons,
     read_manifest,
     write_manifest,
+    write_rejected,
 )
 from likeness.common.needs import check_needs
 from likeness.common.params import Section
@@ -116,9 +116,8 @@ def build_dataset(
     rows.sort(key=lambda row: row.id)
     _write_tables(out_dir, rows)
     _draw(plots_dir, rows)
-    write_manifest(out_dir / "rejected.jsonl", rejected)
+    counts = write_rejected(out_dir, rejected, REASONS)
     write_manifest(out_dir / "manifest.jsonl", rows)
-    reasons = count_reasons(rejected)
     return {
         "clips": len(found),
         **{split: sum(row.split == split for row in rows) for split in SPLITS},
@@ -131,7 +130,7 @@ def build_dataset(
         "words": sum(len(row.normalized.split()) for row in rows),
         "mended_texts": sum(texts[clip.id] != clip.text for clip in found),
         "texts_in_train_too": _shared_texts(rows),
-        **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
+        **counts,
     }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from likeness.common.result import Rejected
 from likeness.voice.loudness import LoudnessMeter
 
 if TYPE_CHECKING:
@@ -26,17 +27,6 @@ MISSING = 0.25  # seconds that may be missing without an error: codecs delay, pa
 LONGEST_PAUSE = 3600.0  # seconds; a larger jump of the time stamps means that a clock was set
 CANCELLED = 0.05  # least share of the loudest channel's power that the average must keep
 HEAD = 1 << 20  # bytes searched for headers, which may follow a cover picture
-
-
-class UnreadableAudio(ValueError):
-    """A file that cannot be used as a recording, and the value that shows why.
-
-    The reason is `empty_file`, `not_audio`, `truncated` or `not_finite`.
-    """
-
-    def __init__(self, reason: str, value: object) -> None:
-        super().__init__(f"{reason}: {value}")
-        self.reason, self.value = reason, value
 
 
 @dataclass(frozen=True)
@@ -72,8 +62,7 @@ def examine(path: Path, rate: int, channel: int | None = None) -> Source:
     truncation is only found if it breaks a frame.
 
     Raises:
-        UnreadableAudio: the file is empty, holds no audio, ends early, or has samples that are not
-            finite.
+        Rejected: `empty_file`, `not_audio`, `truncated`, or `not_finite` samples.
     """
     decoding = Decoding(path, rate, channel)
     meter, count, peak = LoudnessMeter(rate), 0, 0.0
@@ -123,19 +112,19 @@ class Decoding:
 
         size = self.path.stat().st_size
         if not size:
-            raise UnreadableAudio("empty_file", "0 bytes")
+            raise Rejected("empty_file", "0 bytes")
         with self.path.open("rb") as file:
             head = file.read(HEAD)
         try:
             container = av.open(str(self.path), metadata_errors="ignore")
         except (av.FFmpegError, ValueError) as error:
             reason = "truncated" if _signed(head) else "not_audio"
-            raise UnreadableAudio(reason, f"{size} bytes that do not open") from error
+            raise Rejected(reason, f"{size} bytes that do not open") from error
         with container:
             streams = [one for one in container.streams.audio if one.codec_context]
             if not streams:
                 kinds = sorted({stream.type for stream in container.streams})
-                raise UnreadableAudio("not_audio", f"{container.format.name}: {', '.join(kinds)}")
+                raise Rejected("not_audio", f"{container.format.name}: {', '.join(kinds)}")
             default = [one for one in streams if one.disposition & av.stream.Disposition.default]
             stream = [*default, *streams][0]
             self.other_tracks = [_named(one) for one in streams if one is not stream]
@@ -143,7 +132,7 @@ class Decoding:
             try:
                 yield from self._samples(container, stream, head, size)
             except av.FFmpegError as error:
-                raise UnreadableAudio("truncated", str(error.strerror)) from error
+                raise Rejected("truncated", str(error.strerror)) from error
 
     def _samples(
         self, container: "InputContainer", stream: "AudioStream", head: bytes, size: int
@@ -203,7 +192,7 @@ class Decoding:
                     waiting = []
         if resampler is None:
             reason = "truncated" if _signed(head) else "not_audio"
-            raise UnreadableAudio(reason, f"{self.container} without a frame that decodes")
+            raise Rejected(reason, f"{self.container} without a frame that decodes")
         yield resampler.resample_chunk(self._mono(waiting, read), last=True)
         declared = _declared_seconds(container, stream, head, size, read, self.source_rate)
         if self.container == MATROSKA:
@@ -213,9 +202,9 @@ class Decoding:
         else:
             reached = read
         if declared is not None and reached < declared - MISSING:
-            raise UnreadableAudio("truncated", f"{reached:.2f} of {declared:.2f} seconds")
+            raise Rejected("truncated", f"{reached:.2f} of {declared:.2f} seconds")
         if declared is None and broken:
-            raise UnreadableAudio("truncated", f"{read:.2f} seconds, then a broken frame")
+            raise Rejected("truncated", f"{read:.2f} seconds, then a broken frame")
 
     def _mono(self, parts: Sequence[Array], read: float) -> Array:
         """Mono samples (N,) of parts (C, N) that end at `read` seconds."""
@@ -224,7 +213,7 @@ class Decoding:
         channels = np.concatenate(parts, axis=1)
         if not np.isfinite(channels).all():
             value = channels[~np.isfinite(channels)][0]
-            raise UnreadableAudio("not_finite", f"a sample is {value} before {read:.2f} seconds")
+            raise Rejected("not_finite", f"a sample is {value} before {read:.2f} seconds")
         if len(self.powers) < len(channels):
             self.powers = np.pad(self.powers, (0, len(channels) - len(self.powers)))
         mono: Array = channels.mean(axis=0, dtype=np.float32)

@@ -22,8 +22,8 @@ from likeness.common.io import digest, link, read_json, write_json
 from likeness.common.manifest import (
     Rejection,
     check_rejected_share,
-    count_reasons,
     write_manifest,
+    write_rejected,
 )
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
@@ -120,13 +120,12 @@ def download(
             link(shelf.folder / name, out_dir / name)
     with figures.figure(plots_dir / "lengths.png", size=(8, 0.3 * len(rows) + 1.5)) as axis:
         figures.bars(axis, {row.title: row.seconds or 0 for row in rows.values()}, "Seconds")
-    write_manifest(out_dir / "rejected.jsonl", rejected)
+    counts = write_rejected(out_dir, rejected, REASONS)
     write_manifest(out_dir / "manifest.jsonl", rows.values())
-    reasons = count_reasons(rejected)
     return {
         "files": len(rows),
         "seconds": round(sum(row.seconds or 0 for row in rows.values()), 2),
-        **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
+        **counts,
     }
 
 

@@ -13,8 +13,8 @@ from likeness.common.items import Stored, map_all, map_items
 from likeness.common.manifest import (
     Rejection,
     check_rejected_share,
-    count_reasons,
     write_manifest,
+    write_rejected,
 )
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
@@ -99,19 +99,18 @@ def segment(
     if not kept:
         check_rejected_share(str(recordings), rejected, len(sources), 0)
     _draw(plots_dir, kept, regions)
-    write_manifest(out_dir / "rejected.jsonl", rejected)
+    counts = write_rejected(out_dir, rejected, REASONS)
     write_manifest(out_dir / "regions.jsonl", regions)
     write_manifest(out_dir / "manifest.jsonl", kept)
     seconds = sum(row.seconds for row in kept)
     speech = sum(row.end - row.start for row in regions)
-    reasons = count_reasons(rejected)
     return {
         "recordings": len(kept),
         "seconds": round(seconds, 2),
         "regions": len(regions),
         "speech_seconds": round(speech, 2),
         "speech_ratio": round(speech / seconds, 4),
-        **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
+        **counts,
     }
 
 

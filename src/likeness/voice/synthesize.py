@@ -13,13 +13,13 @@ from pydantic import Field
 from likeness.common import figures
 from likeness.common.errors import LikenessError
 from likeness.common.io import write_json
-from likeness.common.items import Stored, map_items
+from likeness.common.items import map_items
 from likeness.common.manifest import (
     Rejection,
     check_rejected_share,
-    count_reasons,
     read_manifest,
     write_manifest,
+    write_rejected,
 )
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
@@ -108,7 +108,19 @@ def synthesize(
         rejected.extend(row.model_copy(update={"id": f"{voice}/{row.id}"}) for row in failed)
         for name, item in stored.items():
             sentence, _, take = name.rpartition("-")
-            row = _row(voice, sentence, int(take), sentences[sentence], jobs[name], item)
+            text, source = sentences[sentence]
+            row = Speech(
+                id=f"{voice}/{name}",
+                file_name=f"{voice}/{name}.wav",
+                voice=voice,
+                speaker=jobs[name]["speaker"],
+                sentence=sentence,
+                source=source,
+                take=int(take),
+                text=text,
+                seed=jobs[name]["seed"],
+                seconds=item.record["seconds"],
+            )
             item.link("audio.wav", out_dir / row.file_name)
             spoken.append(row)
 
@@ -133,7 +145,7 @@ def synthesize(
     check_rejected_share("voice_synthesize", rejected, asked, cfg.max_rejected_share)
     pairs = make_pairs(spoken, {row.id: row.file_name for row in test}, rt)
     _draw(plots_dir, spoken)
-    write_manifest(out_dir / "rejected.jsonl", rejected)
+    counts = write_rejected(out_dir, rejected, REASONS)
     write_manifest(out_dir / "pairs.jsonl", pairs)
     write_manifest(out_dir / "manifest.jsonl", spoken)
     lengths = {
@@ -144,7 +156,6 @@ def synthesize(
     write_json(
         timings, {"seconds_per_second": round(seconds / max(heard, 1e-9), 4), "n": round(heard, 1)}
     )
-    reasons = count_reasons(rejected)
     return {
         "base_model": base.name,
         "sentences_test": len(test),
@@ -154,7 +165,7 @@ def synthesize(
         **{f"{voice}_n": sum(row.voice == voice for row in spoken) for voice in lengths},
         **{f"{voice}_seconds": round(value, 2) for voice, value in lengths.items()},
         **settings,
-        **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
+        **counts,
     }
 
 
@@ -227,29 +238,6 @@ def make_pairs(spoken: Sequence[Speech], real: Mapping[str, str], rt: Runtime) -
         for name, row in voices["base"].items()
         if name in voices["tuned"]
     ]
-
-
-def _row(
-    voice: str,
-    sentence: str,
-    take: int,
-    spoken: tuple[str, str],
-    job: Mapping[str, Any],
-    item: Stored,
-) -> Speech:
-    text, source = spoken
-    return Speech(
-        id=f"{voice}/{sentence}-{take}",
-        file_name=f"{voice}/{sentence}-{take}.wav",
-        voice=voice,
-        speaker=job["speaker"],
-        sentence=sentence,
-        source=source,
-        take=take,
-        text=text,
-        seed=job["seed"],
-        seconds=item.record["seconds"],
-    )
 
 
 def _draw(plots_dir: Path, spoken: Sequence[Speech]) -> None:

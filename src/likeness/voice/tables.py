@@ -4,14 +4,15 @@ Unicode's CLDR does not replace them: its names are formal ("Brazilian real", "d
 estadounidense"), and it has neither the hundredths of currencies nor abbreviations.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 Noun = tuple[str, str]  # singular and plural
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Language:
-    """How one language speaks symbols, numbers and abbreviations.
+    """How one language speaks symbols, numbers and abbreviations. What it lacks is left out.
 
     Attributes:
         numbers: the language's name in num2words.
@@ -43,7 +44,8 @@ class Language:
         streets: abbreviations of a title before a name and of a road after one.
         signs: single characters that are spoken.
         before_digit: signs that are spoken this way before a number.
-        currencies: sign to its noun and the noun of its hundredth.
+        currencies: sign to its noun and the noun of its hundredth; `|` divides signs of one currency,
+            and likewise words of one magnitude and of one unit.
         magnitudes: words and letters between a number and a currency that belong to the number.
         units: sign to noun, after a number.
         rates: further units, after a slash.
@@ -61,7 +63,7 @@ class Language:
     numbers: str
     decimal: str
     thousands: str
-    round_thousands: bool
+    round_thousands: bool = False
     point: str
     minus: str
     plus: str
@@ -75,23 +77,23 @@ class Language:
     version: str
     fraction_as_number: bool
     years: bool
-    of_millions: str
+    of_millions: str = ""
     o_clock: str
-    and_minutes: str
+    and_minutes: str = ""
     ordinal: str
     month_first: bool
     date: str
-    dated: str
+    dated: str = ""
     months: tuple[str, ...]
     halves: tuple[str, str, str]
     parts: dict[int, str]
-    fold: str
+    fold: str = ""
     times: str
     abbreviations: dict[str, str]
     titles: tuple[str, ...]
     before_number: dict[str, str]
     contexts: tuple[tuple[str, str], ...]
-    streets: dict[str, tuple[str, str]]
+    streets: dict[str, tuple[str, str]] = field(default_factory=dict)
     signs: dict[str, str]
     before_digit: dict[str, str]
     currencies: dict[str, tuple[Noun, Noun]]
@@ -101,11 +103,11 @@ class Language:
     powers: dict[str, Noun]
     raised: tuple[str, str, str]
     numbered: str
-    kings: str
+    kings: str = ""
     ordinals_to: int
-    centuries: str
-    masculine: str
-    feminine: str
+    centuries: str = ""
+    masculine: str = ""
+    feminine: str = ""
     particles: frozenset[str]
     www: str
 
@@ -118,7 +120,6 @@ ENGLISH = Language(
     numbers="en",
     decimal=".",
     thousands=",",
-    round_thousands=False,
     point="point",
     minus="minus",
     plus="plus",
@@ -132,20 +133,16 @@ ENGLISH = Language(
     version="point",
     fraction_as_number=False,
     years=True,
-    of_millions="",
     o_clock="o'clock",
-    and_minutes="",
     ordinal=r"(\d+(?:,\d{3})*)(?:st|nd|rd|th|ST|ND|RD|TH)\b",
     month_first=True,
     date="{month} {ordinal}, {year}",
-    dated="",
     months=(
         *("January", "February", "March", "April", "May", "June", "July", "August"),
         *("September", "October", "November", "December"),
     ),
     halves=("one half", "one half", "a half"),
     parts={4: "quarter"},
-    fold="",
     times="times",
     abbreviations={
         "Mr.": "Mister",
@@ -219,20 +216,14 @@ ENGLISH = Language(
     },
     before_digit={"<": "less than", ">": "greater than", "~": "about", "*": "times"},
     currencies={
-        "US$": (("dollar", "dollars"), ("cent", "cents")),
+        "US$|$": (("dollar", "dollars"), ("cent", "cents")),
         "USD": (("US dollar", "US dollars"), ("cent", "cents")),
-        "C$": (("Canadian dollar", "Canadian dollars"), ("cent", "cents")),
-        "A$": (("Australian dollar", "Australian dollars"), ("cent", "cents")),
-        "MX$": (("peso", "pesos"), ("centavo", "centavos")),
+        "C$|CAD": (("Canadian dollar", "Canadian dollars"), ("cent", "cents")),
+        "A$|AUD": (("Australian dollar", "Australian dollars"), ("cent", "cents")),
+        "MX$|MXN|₱": (("peso", "pesos"), ("centavo", "centavos")),
         "R$": (("real", "reais"), ("centavo", "centavos")),
-        "$": (("dollar", "dollars"), ("cent", "cents")),
-        "€": (("euro", "euros"), ("cent", "cents")),
-        "EUR": (("euro", "euros"), ("cent", "cents")),
-        "MXN": (("peso", "pesos"), ("centavo", "centavos")),
-        "CAD": (("Canadian dollar", "Canadian dollars"), ("cent", "cents")),
-        "AUD": (("Australian dollar", "Australian dollars"), ("cent", "cents")),
-        "£": (("pound", "pounds"), ("penny", "pence")),
-        "GBP": (("pound", "pounds"), ("penny", "pence")),
+        "€|EUR": (("euro", "euros"), ("cent", "cents")),
+        "£|GBP": (("pound", "pounds"), ("penny", "pence")),
         "¥": (("yen", "yen"), ("sen", "sen")),
         "₹": (("rupee", "rupees"), ("paisa", "paise")),
         "₩": (("won", "won"), ("jeon", "jeon")),
@@ -241,19 +232,17 @@ ENGLISH = Language(
         "₴": (("hryvnia", "hryvnias"), ("kopiyka", "kopiykas")),
         "₪": (("shekel", "shekels"), ("agora", "agorot")),
         "₫": (("dong", "dong"), ("xu", "xu")),
-        "₱": (("peso", "pesos"), ("centavo", "centavos")),
         "₦": (("naira", "naira"), ("kobo", "kobo")),
         "฿": (("baht", "baht"), ("satang", "satang")),
         "₿": (("bitcoin", "bitcoins"), ("cent", "cents")),
         "¢": (("cent", "cents"), ("hundredth", "hundredths")),
     },
     magnitudes={
-        **{word: (word, word) for word in ("hundred", "thousand", "million", "billion")},
-        "trillion": ("trillion", "trillion"),
-        **dict.fromkeys(("k", "K"), ("thousand", "thousand")),
-        **dict.fromkeys(("M", "m", "mn", "MM"), ("million", "million")),
-        **dict.fromkeys(("B", "b", "bn"), ("billion", "billion")),
-        **dict.fromkeys(("T", "tn"), ("trillion", "trillion")),
+        "hundred": ("hundred", "hundred"),
+        "thousand|k|K": ("thousand", "thousand"),
+        "million|M|m|mn|MM": ("million", "million"),
+        "billion|B|b|bn": ("billion", "billion"),
+        "trillion|T|tn": ("trillion", "trillion"),
     },
     units={
         "mph": ("mile per hour", "miles per hour"),
@@ -264,19 +253,15 @@ ENGLISH = Language(
         "mi": ("mile", "miles"),
         "yd": ("yard", "yards"),
         "ft": ("foot", "feet"),
-        "in.": ("inch", "inches"),
-        "″": ("inch", "inches"),
+        "in.|″": ("inch", "inches"),
         "sq ft": ("square foot", "square feet"),
         "kg": ("kilogram", "kilograms"),
         "mg": ("milligram", "milligrams"),
         "g": ("gram", "grams"),
-        "lbs": ("pound", "pounds"),
-        "lb": ("pound", "pounds"),
+        "lbs|lb": ("pound", "pounds"),
         "oz": ("ounce", "ounces"),
-        "ml": ("milliliter", "milliliters"),
-        "mL": ("milliliter", "milliliters"),
-        "l": ("liter", "liters"),
-        "L": ("liter", "liters"),
+        "ml|mL": ("milliliter", "milliliters"),
+        "l|L": ("liter", "liters"),
         "kHz": ("kilohertz", "kilohertz"),
         "Hz": ("hertz", "hertz"),
         "MHz": ("megahertz", "megahertz"),
@@ -291,11 +276,8 @@ ENGLISH = Language(
         "TB": ("terabyte", "terabytes"),
         "ms": ("millisecond", "milliseconds"),
         "sec": ("second", "seconds"),
-        "min": ("minute", "minutes"),
-        "mins": ("minute", "minutes"),
-        "h": ("hour", "hours"),
-        "hr": ("hour", "hours"),
-        "hrs": ("hour", "hours"),
+        "min|mins": ("minute", "minutes"),
+        "h|hr|hrs": ("hour", "hours"),
         "°C": ("degree Celsius", "degrees Celsius"),
         "°F": ("degree Fahrenheit", "degrees Fahrenheit"),
         "°": ("degree", "degrees"),
@@ -309,9 +291,6 @@ ENGLISH = Language(
     ),
     kings="the ",
     ordinals_to=100,
-    centuries="",
-    masculine="",
-    feminine="",
     particles=_words(
         "a about after all an and are as at because before but by each everyone for from have he "
         "her here his how i if in is it its many most my never next no not now of on one or our she "
@@ -325,7 +304,6 @@ PORTUGUESE = Language(
     numbers="pt_BR",
     decimal=",",
     thousands=".",
-    round_thousands=False,
     point="vírgula",
     minus="menos",
     plus="mais",
@@ -408,7 +386,6 @@ PORTUGUESE = Language(
         (r"(^|(?<!\w)[a-zà-ÿ]+\s|[,;:(]\s?)D\.(?=\s[A-ZÀ-Ý]\w)", r"\1Dom"),
         (r"(^|(?<!\w)[a-zà-ÿ]+\s|[,;:(]\s?)R\.(?=\s[A-ZÀ-Ý]\w)", r"\1Rua"),
     ),
-    streets={},
     signs={
         "%": "por cento",
         "‰": "por mil",
@@ -430,14 +407,10 @@ PORTUGUESE = Language(
     },
     before_digit={"<": "menor que", ">": "maior que", "~": "cerca de", "*": "vezes"},
     currencies={
-        "US$": (("dólar", "dólares"), ("centavo", "centavos")),
-        "USD": (("dólar", "dólares"), ("centavo", "centavos")),
-        "MX$": (("peso", "pesos"), ("centavo", "centavos")),
-        "R$": (("real", "reais"), ("centavo", "centavos")),
-        "BRL": (("real", "reais"), ("centavo", "centavos")),
-        "$": (("dólar", "dólares"), ("centavo", "centavos")),
-        "€": (("euro", "euros"), ("centavo", "centavos")),
-        "EUR": (("euro", "euros"), ("centavo", "centavos")),
+        "US$|USD|$": (("dólar", "dólares"), ("centavo", "centavos")),
+        "MX$|₱": (("peso", "pesos"), ("centavo", "centavos")),
+        "R$|BRL": (("real", "reais"), ("centavo", "centavos")),
+        "€|EUR": (("euro", "euros"), ("centavo", "centavos")),
         "£": (("libra", "libras"), ("centavo", "centavos")),
         "¥": (("iene", "ienes"), ("sen", "sen")),
         "₹": (("rupia", "rupias"), ("paisa", "paisas")),
@@ -446,18 +419,17 @@ PORTUGUESE = Language(
         "₺": (("lira", "liras"), ("kurus", "kurus")),
         "₴": (("grívnia", "grívnias"), ("copeque", "copeques")),
         "₪": (("shekel", "shekels"), ("agora", "agoras")),
-        "₱": (("peso", "pesos"), ("centavo", "centavos")),
         "₿": (("bitcoin", "bitcoins"), ("centavo", "centavos")),
         "¢": (("centavo", "centavos"), ("centésimo", "centésimos")),
     },
     magnitudes={
-        **dict.fromkeys(("mil", "k", "K"), ("mil", "mil")),
+        "mil|k|K": ("mil", "mil"),
         "milhão": ("milhão", "milhão"),
         "bilhão": ("bilhão", "bilhão"),
         "trilhão": ("trilhão", "trilhão"),
-        **dict.fromkeys(("milhões", "mi", "M"), ("milhão", "milhões")),
-        **dict.fromkeys(("bilhões", "bi", "B"), ("bilhão", "bilhões")),
-        **dict.fromkeys(("trilhões", "tri", "T"), ("trilhão", "trilhões")),
+        "milhões|mi|M": ("milhão", "milhões"),
+        "bilhões|bi|B": ("bilhão", "bilhões"),
+        "trilhões|tri|T": ("trilhão", "trilhões"),
     },
     units={
         "km": ("quilômetro", "quilômetros"),
@@ -470,10 +442,8 @@ PORTUGUESE = Language(
         "kg": ("quilo", "quilos"),
         "mg": ("miligrama", "miligramas"),
         "g": ("grama", "gramas"),
-        "ml": ("mililitro", "mililitros"),
-        "mL": ("mililitro", "mililitros"),
-        "l": ("litro", "litros"),
-        "L": ("litro", "litros"),
+        "ml|mL": ("mililitro", "mililitros"),
+        "l|L": ("litro", "litros"),
         "kHz": ("quilohertz", "quilohertz"),
         "Hz": ("hertz", "hertz"),
         "MHz": ("megahertz", "megahertz"),
@@ -485,13 +455,10 @@ PORTUGUESE = Language(
         "MB": ("megabyte", "megabytes"),
         "GB": ("gigabyte", "gigabytes"),
         "TB": ("terabyte", "terabytes"),
-        "h": ("hora", "horas"),
-        "hs": ("hora", "horas"),
-        "hrs": ("hora", "horas"),
+        "h|hs|hrs": ("hora", "horas"),
         "min": ("minuto", "minutos"),
         "seg": ("segundo", "segundos"),
-        "°C": ("grau Celsius", "graus Celsius"),
-        "ºC": ("grau Celsius", "graus Celsius"),
+        "°C|ºC": ("grau Celsius", "graus Celsius"),
         "°F": ("grau Fahrenheit", "graus Fahrenheit"),
         "°": ("grau", "graus"),
     },
@@ -502,7 +469,6 @@ PORTUGUESE = Language(
         "capítulo|volume|tomo|parte|livro|ato|cena|fase|classe|tipo|nível|seção|artigo|guerra|"
         "título|grupo|página|número|opção|item|canal|linha|sala|quarto|casa|questão|etapa|aula"
     ),
-    kings="",
     ordinals_to=10,
     centuries="século",
     masculine=(
@@ -625,7 +591,6 @@ SPANISH = Language(
         # After a small letter or a sign: after a name, it is an initial.
         (r"(^|(?<!\w)[a-zà-ÿ]+\s|[,;:(]\s?)D\.(?=\s[A-ZÁÉÍÓÚÑ]\w)", r"\1Don"),
     ),
-    streets={},
     signs={
         "%": "por ciento",
         "‰": "por mil",
@@ -647,14 +612,10 @@ SPANISH = Language(
     },
     before_digit={"<": "menor que", ">": "mayor que", "~": "unos", "*": "por"},
     currencies={
-        "US$": (("dólar", "dólares"), ("centavo", "centavos")),
-        "USD": (("dólar", "dólares"), ("centavo", "centavos")),
-        "MX$": (("peso", "pesos"), ("centavo", "centavos")),
-        "MXN": (("peso", "pesos"), ("centavo", "centavos")),
+        "US$|USD|$": (("dólar", "dólares"), ("centavo", "centavos")),
+        "MX$|MXN|₱": (("peso", "pesos"), ("centavo", "centavos")),
         "R$": (("real", "reales"), ("centavo", "centavos")),
-        "$": (("dólar", "dólares"), ("centavo", "centavos")),
-        "€": (("euro", "euros"), ("céntimo", "céntimos")),
-        "EUR": (("euro", "euros"), ("céntimo", "céntimos")),
+        "€|EUR": (("euro", "euros"), ("céntimo", "céntimos")),
         "£": (("libra", "libras"), ("penique", "peniques")),
         "¥": (("yen", "yenes"), ("sen", "sen")),
         "₹": (("rupia", "rupias"), ("paisa", "paisas")),
@@ -663,14 +624,13 @@ SPANISH = Language(
         "₺": (("lira", "liras"), ("kurus", "kurus")),
         "₴": (("grivna", "grivnas"), ("kopek", "kopeks")),
         "₪": (("séquel", "séqueles"), ("agora", "agoras")),
-        "₱": (("peso", "pesos"), ("centavo", "centavos")),
         "₿": (("bitcoin", "bitcoins"), ("centavo", "centavos")),
         "¢": (("centavo", "centavos"), ("centésimo", "centésimos")),
     },
     magnitudes={
-        **dict.fromkeys(("mil", "k", "K"), ("mil", "mil")),
-        **dict.fromkeys(("millón", "millones", "M"), ("millón", "millones")),
-        **dict.fromkeys(("billón", "billones"), ("billón", "billones")),
+        "mil|k|K": ("mil", "mil"),
+        "millón|millones|M": ("millón", "millones"),
+        "billón|billones": ("billón", "billones"),
     },
     units={
         "km": ("kilómetro", "kilómetros"),
@@ -680,12 +640,9 @@ SPANISH = Language(
         "ha": ("hectárea", "hectáreas"),
         "kg": ("kilo", "kilos"),
         "mg": ("miligramo", "miligramos"),
-        "g": ("gramo", "gramos"),
-        "gr": ("gramo", "gramos"),
-        "ml": ("mililitro", "mililitros"),
-        "mL": ("mililitro", "mililitros"),
-        "l": ("litro", "litros"),
-        "L": ("litro", "litros"),
+        "g|gr": ("gramo", "gramos"),
+        "ml|mL": ("mililitro", "mililitros"),
+        "l|L": ("litro", "litros"),
         "kHz": ("kilohercio", "kilohercios"),
         "Hz": ("hercio", "hercios"),
         "MHz": ("megahercio", "megahercios"),
@@ -697,13 +654,10 @@ SPANISH = Language(
         "MB": ("megabyte", "megabytes"),
         "GB": ("gigabyte", "gigabytes"),
         "TB": ("terabyte", "terabytes"),
-        "h": ("hora", "horas"),
-        "hs": ("hora", "horas"),
-        "hrs": ("hora", "horas"),
+        "h|hs|hrs": ("hora", "horas"),
         "min": ("minuto", "minutos"),
         "seg": ("segundo", "segundos"),
-        "°C": ("grado Celsius", "grados Celsius"),
-        "ºC": ("grado Celsius", "grados Celsius"),
+        "°C|ºC": ("grado Celsius", "grados Celsius"),
         "°F": ("grado Fahrenheit", "grados Fahrenheit"),
         "°": ("grado", "grados"),
     },
@@ -715,7 +669,6 @@ SPANISH = Language(
         "guerra|título|grupo|página|número|opción|canal|línea|sala|casa|cuestión|etapa|lección|"
         "el|del|al"
     ),
-    kings="",
     ordinals_to=10,
     centuries="siglo",
     masculine=(
@@ -741,7 +694,21 @@ SPANISH = Language(
     www="uve doble uve doble uve doble",
 )
 
-TABLES = {"en": ENGLISH, "es": SPANISH, "pt": PORTUGUESE}
+
+def _spelled_out(table: Language) -> Language:
+    """The table with an entry for each of the spellings in a key, which `|` divides."""
+    spelled: dict[str, Any] = {
+        name: {one: value for key, value in getattr(table, name).items() for one in key.split("|")}
+        for name in ("currencies", "magnitudes", "units")
+    }
+    return replace(table, **spelled)
+
+
+TABLES = {
+    "en": _spelled_out(ENGLISH),
+    "es": _spelled_out(SPANISH),
+    "pt": _spelled_out(PORTUGUESE),
+}
 # What ends in a point and yet ends no sentence, in any of the languages.
 ABBREVIATIONS = frozenset(
     {

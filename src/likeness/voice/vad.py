@@ -11,7 +11,7 @@ import numpy as np
 
 from likeness.common.result import Rejected, Result
 from likeness.voice.audio import read
-from likeness.voice.decode import Decoding, Source, UnreadableAudio, examine
+from likeness.voice.decode import Decoding, Source, examine
 from likeness.voice.streams import FlacWriter
 
 Array = np.ndarray
@@ -39,8 +39,8 @@ def segment_recordings(
     for payload in payloads:
         try:
             source = examine(payload["path"], sample_rate)
-        except UnreadableAudio as error:
-            outcomes.append(Rejected(error.reason, error.value))
+        except Rejected as rejected:
+            outcomes.append(rejected)
             continue
         if source.seconds < min_recording_seconds:
             outcomes.append(Rejected("too_short", round(source.seconds, 3), min_recording_seconds))
