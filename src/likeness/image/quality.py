@@ -23,7 +23,6 @@ class Measures:
         cut_off: share of border pixels that belong to the item, 0 to 1.
         coverage: share of all pixels that belong to the item, 0 to 1.
         aspect: width of the item's bounding box by its height; 0 without an item.
-        pieces: share of the item's pixels that are outside its largest connected part, 0 to 1.
         sharpness: mean absolute Laplacian of luminance over the item, in 8-bit levels.
         lab: the item's commonest CIELAB colour (L 0–100, a and b about ±100).
     """
@@ -32,7 +31,6 @@ class Measures:
     cut_off: float
     coverage: float
     aspect: float
-    pieces: float
     sharpness: float
     lab: tuple[float, float, float]
 
@@ -66,7 +64,6 @@ def measure(image: Image.Image) -> Measures:
         cut_off=float(largest[ring].mean()) if count else 0.0,
         coverage=float(mask.mean()),
         aspect=aspect,
-        pieces=1 - float(sizes.max() / sizes.sum()) if count else 0.0,
         # The outline is included because blur shows there first.
         sharpness=float(edges[ndimage.binary_dilation(mask)].mean()) if count else 0.0,
         lab=(float(lab[0]), float(lab[1]), float(lab[2])),

@@ -57,18 +57,19 @@ def read_config(root: Path) -> dict[str, Any]:
     return dict(Config(dvc_dir=str(root.resolve() / ".dvc")))
 
 
-def dvc_cache(root: Path) -> Path:
+def dvc_cache(root: Path, config: Mapping[str, Any] | None = None) -> Path:
     """The folder of DVC's cache that the repository at `root` uses.
 
     Experiments in temporary folders (`dvc exp run --temp`, `--queue`) are configured by DVC with the
-    main repository's cache, so they share it.
+    main repository's cache, so they share it. `config` is that of `root`, if it has been read.
     """
-    return Path(read_config(root)["cache"].get("dir") or root.resolve() / ".dvc" / "cache")
+    config = config or read_config(root)
+    return Path(config["cache"].get("dir") or root.resolve() / ".dvc" / "cache")
 
 
-def cache_folder(root: Path) -> Path:
+def cache_folder(root: Path, config: Mapping[str, Any] | None = None) -> Path:
     """`likeness/` beside DVC's cache: the item store, training scratch and leases of GPUs."""
-    return dvc_cache(root).parent / "likeness"
+    return dvc_cache(root, config).parent / "likeness"
 
 
 def open_cache_folder(root: Path) -> Path:
@@ -77,8 +78,9 @@ def open_cache_folder(root: Path) -> Path:
     Where the config says `cache.shared = group`, what this process writes from now on has the rights
     that DVC gives its own cache then: the group may write, and folders pass their group on.
     """
-    folder = cache_folder(root)
-    shared = read_config(root)["cache"].get("shared") == "group"
+    config = read_config(root)
+    folder = cache_folder(root, config)
+    shared = config["cache"].get("shared") == "group"
     if shared:
         os.umask(0o002)
     if not folder.is_dir():

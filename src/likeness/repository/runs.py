@@ -119,7 +119,7 @@ class Runner:
             code = self._attempt(run, keep)
             if code == 0:
                 return
-            reason = first_error(self.log_of(run.name), code)
+            reason = reason_of(self.log_of(run.name), code)
             if code > 0 and reason.startswith("error: "):
                 break  # an error that a stage found: another try would give the same
         log = self.log_of(run.name).relative_to(self.root)
@@ -205,7 +205,7 @@ def end_processes(clone: Path) -> None:
             continue
 
 
-def first_error(log: Path, code: int) -> str:
+def reason_of(log: Path, code: int) -> str:
     """The first line of a log that names an error; else how the process ended."""
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
         if ERROR_LINE.match(line.strip()):

@@ -56,7 +56,11 @@ def normalize(text: str, language: str) -> str:
 
 def unknown_symbols(spoken: str) -> str:
     """The symbols in a normalised text that no rule could put into words, each once."""
-    return "".join(dict.fromkeys(letter for letter in spoken if not _is_spoken(letter)))
+    return "".join(
+        letter
+        for letter in dict.fromkeys(spoken)
+        if letter not in KEPT and (unicodedata.category(letter)[0] not in "LM" or letter in "ªº")
+    )
 
 
 def unspoken_reason(spoken: str) -> str:
@@ -69,10 +73,6 @@ def unspoken_reason(spoken: str) -> str:
 def count_words(text: str, language: str) -> int:
     """How many words are spoken: `$19.99` is one word to write and five to say."""
     return len(re.findall(r"[^\W_]+(?:'[^\W_]+)*", normalize(text, language)))
-
-
-def _is_spoken(letter: str) -> bool:
-    return letter in KEPT or (unicodedata.category(letter)[0] in "LM" and letter not in "ªº")
 
 
 def _plain(text: str) -> str:
@@ -211,8 +211,13 @@ def _rules(table: Language) -> list[Rewrite]:
             r"\s?/\s?([^\W\d_]+)",
             speak.rate,
         ),
-        rule(rf"({money})\s?({number})(?:\s?({large}))?(?:\s?({coded}))?", speak.money_before),
-        rule(rf"({number})(?:\s?({large}))?\s?({money})", speak.money_after),
+        rule(
+            rf"({money})\s?({number})(?:\s?({large}))?(?:\s?({coded}))?",
+            lambda m: speak.money(m, m[4] or m[1], m[2], m[3]),
+        ),
+        rule(
+            rf"({number})(?:\s?({large}))?\s?({money})", lambda m: speak.money(m, m[3], m[1], m[2])
+        ),
         rule(rf"(\d/\d+)\s?({measured})", speak.part_of),
         rule(
             rf"(?:(?<![\d/.,])(\d+)\s+)?(?<![\d/.,])(\d+)/(\d+)(?![\d/])(?:(?=\s({word}))|)",
@@ -667,13 +672,7 @@ class _Speaker:
         per = self.table.units.get(match[2], (self.table.rates.get(match[2], match[2]), ""))[0]
         return f"{match[1]} {self.table.per} {per}"
 
-    def money_before(self, match: Match) -> str:
-        return self._money(match, match[4] or match[1], match[2], match[3])
-
-    def money_after(self, match: Match) -> str:
-        return self._money(match, match[3], match[1], match[2])
-
-    def _money(self, match: Match, sign: str, digits: str, large: str | None) -> str:
+    def money(self, match: Match, sign: str, digits: str, large: str | None) -> str:
         main, hundredth = self.table.currencies[sign]
         space = " " if match.string[match.end() :][:1].isalpha() else ""
         if large:

@@ -283,32 +283,24 @@ def place_words(
         if words and piece.region.end - words[-1][2] < NEAR:
             words[-1][2] = piece.region.end
     return [
-        _transcript(piece.region, words, record, language)
+        Transcript(
+            id=piece.region.id,
+            recording=piece.region.recording,
+            language=language[0],
+            language_probability=language[1],
+            text=" ".join(word[0] for word in words),
+            words=[
+                Word(
+                    word=word, start=round(start, 3), end=round(end, 3), probability=round(sure, 4)
+                )
+                for word, start, end, sure in words
+            ],
+            avg_logprob=record["avg_logprob"],
+            no_speech_prob=record["no_speech_prob"],
+            compression_ratio=record["compression_ratio"],
+        )
         for piece, words in zip(pieces, spoken, strict=True)
     ]
-
-
-def _transcript(
-    region: Region,
-    spoken: Sequence[Sequence[Any]],
-    record: Mapping[str, Any],
-    language: tuple[str, float],
-) -> Transcript:
-    words = [
-        Word(word=word, start=round(start, 3), end=round(end, 3), probability=round(sure, 4))
-        for word, start, end, sure in spoken
-    ]
-    return Transcript(
-        id=region.id,
-        recording=region.recording,
-        language=language[0],
-        language_probability=language[1],
-        text=" ".join(word.word for word in words),
-        words=words,
-        avg_logprob=record["avg_logprob"],
-        no_speech_prob=record["no_speech_prob"],
-        compression_ratio=record["compression_ratio"],
-    )
 
 
 def sentence_errors(

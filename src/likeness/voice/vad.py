@@ -48,7 +48,7 @@ def segment_recordings(
         if source.loudness == -np.inf:  # digital silence, or below the meter's gate
             outcomes.append(Rejected("no_speech", 0.0, min_speech_seconds))
             continue
-        gain_db = min(loudness - source.loudness, peak - decibels(source.peak))
+        gain_db = min(loudness - source.loudness, peak - 20 * float(np.log10(source.peak)))  # dB
         audio, spans = _write(
             payload["path"],
             sample_rate,
@@ -92,11 +92,6 @@ def _write(
         listener.add(heard.resample_chunk(samples))
     listener.add(heard.resample_chunk(np.empty(0, np.float32), last=True))
     return writer.close(), listener.close()
-
-
-def decibels(amplitude: float) -> float:
-    """Level of an amplitude above 0 in dB of full scale."""
-    return 20 * float(np.log10(amplitude))
 
 
 class SpeechDetector:

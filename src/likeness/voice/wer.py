@@ -67,26 +67,24 @@ def word_errors(reference: str, hypothesis: str, normalizer: Normalizer) -> Word
         normalizer: Whisper's own, from the package whisper-normalizer: `english` (numbers,
             contractions, British spelling) or `basic` (case and punctuation, any language).
     """
-    import jiwer
-
-    clean = _normalizer(normalizer)
-    wanted, found = clean(reference).strip(), clean(hypothesis).strip()
-    if not wanted:
-        return WordErrors(len(found.split()), 0)
-    counts = jiwer.process_words(wanted, found)
-    errors = counts.substitutions + counts.deletions + counts.insertions
-    return WordErrors(errors, counts.hits + counts.substitutions + counts.deletions)
+    return WordErrors(*_errors("words", reference, hypothesis, normalizer))
 
 
 def character_errors(reference: str, hypothesis: str, normalizer: Normalizer) -> tuple[int, int]:
     """Errors of a hypothesis in characters, and the characters of the reference, both normalized."""
+    return _errors("characters", reference, hypothesis, normalizer)
+
+
+def _errors(
+    unit: Literal["words", "characters"], reference: str, hypothesis: str, normalizer: Normalizer
+) -> tuple[int, int]:
     import jiwer
 
     clean = _normalizer(normalizer)
     wanted, found = clean(reference).strip(), clean(hypothesis).strip()
     if not wanted:
-        return len(found), 0
-    counts = jiwer.process_characters(wanted, found)
+        return len(found.split() if unit == "words" else found), 0
+    counts = getattr(jiwer, f"process_{unit}")(wanted, found)
     errors = counts.substitutions + counts.deletions + counts.insertions
     return errors, counts.hits + counts.substitutions + counts.deletions
 
