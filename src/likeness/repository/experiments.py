@@ -16,7 +16,7 @@ from typing import Any
 
 from likeness.common.errors import LikenessError, shortened
 from likeness.repository.dvc import flat, run_dvc
-from likeness.repository.metrics import Direction, depends_on_n
+from likeness.repository.metrics import Direction, find
 
 WORKSPACE = "workspace"
 UNFINISHED = ("queued", "running", "failed")
@@ -259,7 +259,8 @@ def measured_at_another_n(rows: Sequence[Experiment], metric: str) -> list[Exper
     A Fréchet distance falls as n grows (Chong and Forsyth 2020), so one of 300 images would always
     be better than one of 100.
     """
-    if not depends_on_n(metric):
+    known = find(metric)
+    if known is None or not known.of_sets:
         return []
     counted = [row for row in measured_by(rows, metric) if row.estimates[metric].n]
     counts = Counter(row.estimates[metric].n for row in counted)

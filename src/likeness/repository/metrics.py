@@ -97,12 +97,6 @@ def direction(name: str) -> Direction | None:
     return row.better if row else None
 
 
-def depends_on_n(name: str) -> bool:
-    """Whether the metric compares sets, and so is another one with other numbers of items."""
-    row = find(name)
-    return row is not None and row.of_sets
-
-
 def headlines(names: Iterable[str]) -> list[list[str]]:
     """For each lane, those of the names that are its headlines, in the order of the table."""
     order = {name: METRICS.index(row) for name in names if (row := find(name)) and row.headline}

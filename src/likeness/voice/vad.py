@@ -33,21 +33,19 @@ def segment_recordings(
     min_speech_seconds: float,
     min_silence_seconds: float,
     max_seconds: float,
-) -> list[Result | Rejected]:
-    """`audio.flac`, facts about the original, and the regions of speech, for each file."""
-    outcomes: list[Result | Rejected] = []
+) -> list[Result]:
+    """`audio.flac`, facts about the original, and the regions of speech, for each file.
+
+    Raises:
+        Rejected: a file cannot be used.
+    """
+    outcomes: list[Result] = []
     for payload in payloads:
-        try:
-            source = examine(payload["path"], sample_rate)
-        except Rejected as rejected:
-            outcomes.append(rejected)
-            continue
+        source = examine(payload["path"], sample_rate)
         if source.seconds < min_recording_seconds:
-            outcomes.append(Rejected("too_short", round(source.seconds, 3), min_recording_seconds))
-            continue
+            raise Rejected("too_short", round(source.seconds, 3), min_recording_seconds)
         if source.loudness == -np.inf:  # digital silence, or below the meter's gate
-            outcomes.append(Rejected("no_speech", 0.0, min_speech_seconds))
-            continue
+            raise Rejected("no_speech", 0.0, min_speech_seconds)
         gain_db = min(loudness - source.loudness, peak - 20 * float(np.log10(source.peak)))  # dB
         audio, spans = _write(
             payload["path"],
@@ -57,8 +55,7 @@ def segment_recordings(
             SpeechDetector(vad_threshold, min_speech_seconds, min_silence_seconds),
         )
         if not spans:
-            outcomes.append(Rejected("no_speech", 0.0, min_speech_seconds))
-            continue
+            raise Rejected("no_speech", 0.0, min_speech_seconds)
         record = {
             "container": source.container,
             "codec": source.codec,
