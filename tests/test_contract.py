@@ -501,8 +501,8 @@ def test_imports_point_one_way() -> None:
         ("image/a.py", "def f():\n    import likeness.voice.clips", ["likeness.voice.clips"]),
         (
             "image/a.py",
-            "from likeness.stage import begin",
-            ["likeness.stage", "likeness.stage.begin"],
+            "from likeness.stage import stage",
+            ["likeness.stage", "likeness.stage.stage"],
         ),
         ("report.py", "import likeness.image.rows", ["likeness.image.rows"]),
         ("image/a.py", "from . import rows", ["."]),

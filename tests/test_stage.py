@@ -86,12 +86,13 @@ def test_a_stage_stops_at_a_broken_model_before_it_works(
     broken = tmp_path / "base"
     shutil.copytree(tiny_base, broken)
     shutil.rmtree(broken / "vae")
-    monkeypatch.setattr(stage, "start", lambda *_: pytest.fail("the runtime was started"))
-    with (
-        pytest.raises(LikenessError, match="vae"),
-        stage.begin("What it does.", ["--base", str(broken)], ImageTrain, "base"),
-    ):
+
+    def work(cfg: ImageTrain, *, base: Path, rt: Runtime) -> None:
         pytest.fail("the stage ran")
+
+    monkeypatch.setattr(stage, "start", lambda *_: pytest.fail("the runtime was started"))
+    with pytest.raises(LikenessError, match="vae"):
+        stage.stage("What it does.", work)(["--base", str(broken)])
 
 
 def test_the_work_s_signature_says_what_a_stage_takes_and_writes(

@@ -7,19 +7,18 @@ written is what the stage's own code makes.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
 from likeness.common.cli import path_parser
 from likeness.common.io import write_json
 from likeness.common.params import Section, load_params
-from likeness.common.runtime import Base, Runtime, start
+from likeness.common.runtime import Base, start
 from likeness.image.analyze import ImageAnalyze
 from likeness.image.checks import check_base, check_clip, check_extractor
 from likeness.image.evaluate import ImageEvaluate
@@ -43,8 +42,6 @@ from likeness.voice.train import VoiceTrain
 from likeness.voice.transcribe import VoiceTranscribe
 from likeness.voice.whisper_files import check_asr
 from likeness.voice.xtts_files import check_xtts
-
-S = TypeVar("S", bound=Section)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -114,53 +111,43 @@ def stage(
     params.yaml, each parameter of the type `Path` is a required flag (`out_dir` is `--out-dir`), and
     what it returns is written to `--metrics`.
 
-    Args:
-        doc: the script's docstring, shown by `--help`.
-        work: the verb of a lane, or the report.
-    """
-    found = signature(work)
-    section = found.parameters["cfg"].annotation
-    paths = [name for name, one in found.parameters.items() if one.annotation is Path]
-    flags = paths if found.return_annotation is None else [*paths, "metrics"]
-
-    def main(argv: Sequence[str]) -> None:
-        with begin(doc, argv, section, *flags) as (args, cfg, rt):
-            metrics = work(cfg, **{name: getattr(args, name) for name in paths}, rt=rt)
-            if metrics is not None:
-                write_json(args.metrics, metrics)
-
-    return main
-
-
-@contextmanager
-def begin(
-    doc: str | None, argv: Sequence[str], section: type[S], *paths: str
-) -> Iterator[tuple[argparse.Namespace, S, Runtime]]:
-    """The stage's paths by name, its section of `params.yaml`, and the runtime.
-
     Its base models are checked first, so that a wrong one is not found after hours. No other stage uses
     the same GPU while this one runs. Under DVC, its dependencies must not change until it ends, as DVC
     hashes them only then and would write the hash of other code beside the outputs.
 
+    Args:
+        doc: the script's docstring, shown by `--help`.
+        work: the verb of a lane, or the report.
+
     Raises:
-        LikenessError: wrong params, a wrong or broken model, or a dependency that changed meanwhile.
+        LikenessError: by `main`: wrong params, a wrong or broken model, or a dependency that changed.
     """
-    parser = path_parser(doc, *paths)
-    if not {"-h", "--help"}.isdisjoint(argv):
-        parser.parse_args(argv)  # ends here, and needs no params
-    params = ROOT / "params.yaml"
-    cfg, base = load_params(params, SCHEMA, section), load_params(params, SCHEMA, Base)
-    # After the params, as the paths on the command line are built from their names.
-    args = parser.parse_args(argv)
-    address = os.environ.get("DVC_STAGE")
-    before = snapshot(ROOT, address) if address else None
-    check_models(section, args)
-    cache = open_cache_folder(ROOT)
-    if base.device in ("auto", "cuda"):
-        lease(cache, partial(print, file=sys.stderr))
-    yield args, cfg, start(base, cache)
-    if before:
-        before.check()
+    found = signature(work)
+    section = found.parameters["cfg"].annotation
+    paths = [name for name, one in found.parameters.items() if one.annotation is Path]
+    parser = path_parser(doc, *paths, *([] if found.return_annotation is None else ["metrics"]))
+
+    def main(argv: Sequence[str]) -> None:
+        if not {"-h", "--help"}.isdisjoint(argv):
+            parser.parse_args(argv)  # ends here, and needs no params
+        params = ROOT / "params.yaml"
+        cfg, base = load_params(params, SCHEMA, section), load_params(params, SCHEMA, Base)
+        # After the params, as the paths on the command line are built from their names.
+        args = parser.parse_args(argv)
+        address = os.environ.get("DVC_STAGE")
+        before = snapshot(ROOT, address) if address else None
+        check_models(section, args)
+        cache = open_cache_folder(ROOT)
+        if base.device in ("auto", "cuda"):
+            lease(cache, partial(print, file=sys.stderr))
+        given = {name: getattr(args, name) for name in paths}
+        metrics = work(cfg, **given, rt=start(base, cache))
+        if metrics is not None:
+            write_json(args.metrics, metrics)
+        if before:
+            before.check()
+
+    return main
 
 
 def check_models(section: type[Section], args: argparse.Namespace) -> None:

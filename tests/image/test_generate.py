@@ -307,7 +307,9 @@ def test_fewer_images_than_asked_for_is_an_error(
 def test_past_the_rejected_share_is_one_line_with_reasons(
     inputs: dict[str, Path], tmp_path: Path, rt: Runtime, changes: Any, reason: str
 ) -> None:
-    with pytest.raises(LikenessError, match=rf"8 of 8 items rejected.*\({reason} 8; first ") as caught:
+    with pytest.raises(
+        LikenessError, match=rf"8 of 8 items rejected.*\({reason} 8; first "
+    ) as caught:
         run(inputs, tmp_path, rt, max_attempts=1, **changes)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "data" / "manifest.jsonl").exists()
