@@ -22,7 +22,7 @@ def test_rows_come_back_with_further_columns_as_extra(tmp_path: Path) -> None:
     rows = [product("1", extra={"material": "Suède"}), product("2", extra={"material": ""})]
     found = read_catalog(write_catalog(tmp_path, rows))
     assert (found.products, found.rejected, found.mended) == (rows, [], 0)
-    assert find_images(tmp_path, ["1"]).by_id["1"].is_file()
+    assert find_images(tmp_path, ["1"])[0]["1"].is_file()
 
 
 def test_a_byte_order_mark_spaces_quotes_and_empty_lines_are_fine(tmp_path: Path) -> None:
@@ -197,8 +197,8 @@ def test_photos_are_found_by_their_stem(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
     ids = ["1", "2", "3", "4", "5", "6.0", "caf\u00e9", "7", "8"]
-    found = find_images(tmp_path, ids)
-    assert [path.name for path in found.by_id.values()] == [
+    found, others = find_images(tmp_path, ids)
+    assert [path.name for path in found.values()] == [
         *["1.JPG", "2.jpeg", "3.png", "4.webp", "5.jpg", "6.0.jpg", names[-1], "7.jpg", "8.jpg"]
     ]
-    assert [path.name for path in found.others] == ["9.Jpeg"]
+    assert [path.name for path in others] == ["9.Jpeg"]

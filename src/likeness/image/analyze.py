@@ -69,19 +69,19 @@ def analyze(
     own = [row for row in rejected if table.types[row.id] == cfg.article_type]
     selected = len(chosen) + len(own)
     # The photo of a rejected row is not a photo without a row.
-    images = find_images(catalog, [*(product.id for product in products), *table.types])
+    photos, others = find_images(catalog, [*(product.id for product in products), *table.types])
     kept: list[Product] = []
     for product in chosen:
-        if images.by_id[product.id].is_file():
+        if photos[product.id].is_file():
             kept.append(product)
         else:
-            name = images.by_id[product.id].relative_to(catalog)
+            name = photos[product.id].relative_to(catalog)
             identity = f"{product.id}@image" if product.id in table.types else product.id
             own.append(Rejection(id=identity, reason="missing_file", value=str(name)))
     if not kept:
         raise LikenessError(
             f"{catalog / 'images'}: none of the {len(chosen)} photos of {cfg.article_type!r} is there "
-            f"(first {images.by_id[chosen[0].id].name}); name each file by its row's id"
+            f"(first {photos[chosen[0].id].name}); name each file by its row's id"
         )
     check_rejected_share(f"{catalog}", own, selected, cfg.max_rejected_share)
     rejected += [row for row in own if row.reason == "missing_file"]
@@ -90,7 +90,7 @@ def analyze(
     sizes: list[tuple[int, int]] = []
     contents: Counter[str] = Counter()
     for product in rt.progress(kept, "image_analyze: images", len(kept)):
-        path = images.by_id[product.id]
+        path = photos[product.id]
         contents[digest(path)] += 1
         try:
             with Image.open(path) as image:
@@ -101,8 +101,8 @@ def analyze(
     copies = sum(contents.values()) - len(contents)
 
     counts = distributions(kept)
-    _draw(plots_dir, counts, sizes, [images.by_id[product.id] for product in kept])
-    reasons, without_row = count_reasons(rejected), len(images.others)
+    _draw(plots_dir, counts, sizes, [photos[product.id] for product in kept])
+    reasons, without_row = count_reasons(rejected), len(others)
     text = _report(cfg, counts, formats, sizes, reasons, copies, types, table, without_row)
     write_text(report, text)
     set_aside = write_rejected(out_dir, rejected, REASONS)

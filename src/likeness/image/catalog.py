@@ -20,14 +20,6 @@ ENDINGS = (
 OPEN_QUOTE = "a quote that is not closed, or not doubled"
 
 
-@dataclass(frozen=True)
-class Images:
-    """The photo of each id, and photos that are no id's."""
-
-    by_id: dict[str, Path]
-    others: list[Path]
-
-
 @dataclass
 class Catalog:
     """The rows of `styles.csv`.
@@ -147,10 +139,11 @@ def _row_problem(
     return None
 
 
-def find_images(folder: Path, ids: Iterable[str]) -> Images:
-    """The photo of each id: the file of `images/` with that stem, `.jpg` before other endings.
+def find_images(folder: Path, ids: Iterable[str]) -> tuple[dict[str, Path], list[Path]]:
+    """The photo of each id, and the photos that are no id's.
 
-    An id without a photo gets the `.jpg` that it should have.
+    It is the file of `images/` with that stem, `.jpg` before other endings. An id without a photo gets
+    the `.jpg` that it should have.
     """
     files: dict[str, list[Path]] = {}
     for path in sorted((folder / "images").glob("*")):
@@ -164,4 +157,4 @@ def find_images(folder: Path, ids: Iterable[str]) -> Images:
             key=lambda path: (ENDINGS.index(path.suffix.lower()), path.name),
             default=folder / "images" / f"{name}.jpg",
         )
-    return Images(by_id, [path for paths in files.values() for path in paths])
+    return by_id, [path for paths in files.values() for path in paths]

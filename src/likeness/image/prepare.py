@@ -90,7 +90,7 @@ def prepare(
     convert = partial(
         convert_photos, resolution=cfg.resolution, min_side=cfg.min_side, margin=cfg.margin
     )
-    paths = find_images(catalog, rows).by_id
+    paths, _ = find_images(catalog, rows)
     stored, rejected = map_items(
         convert, paths, what="image_prepare", rt=rt, batch=8, workers=rt.workers
     )

@@ -4,7 +4,6 @@ DVC hashes a stage's dependencies after its command has ended (treeverse/dvc#110
 name code and params that did not make the outputs.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 import yaml
 
 from likeness.common.errors import LikenessError, shortened
+from likeness.common.io import digest
 from likeness.repository.dvc import flat
 
 # Files of these folders are too big to be read twice, so they are compared by size and time. All others
@@ -80,7 +80,7 @@ def read_state(root: Path, deps: Sequence[str], params: Sequence[str]) -> State:
     ignored = _ignored(root)
     state: dict[str, object] = {}
     for dep in deps:
-        mark = _stamp if dep.split("/")[0] in DATA else _digest
+        mark = _stamp if dep.split("/")[0] in DATA else digest
         for path in _files(root / dep, ignored):
             state[path.relative_to(root).as_posix()] = mark(path)
     values = _read_yaml(root / PARAMS)
@@ -130,7 +130,3 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 def _stamp(path: Path) -> tuple[int, int]:
     found = path.stat()
     return found.st_size, found.st_mtime_ns
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
