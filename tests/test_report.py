@@ -23,6 +23,7 @@ STAGES = ("analyze", "prepare", "train", "generate", "evaluate", "failures")
 INTERVALS = {
     "tuned_frechet": {"value": 12.3456, "low": 11.0, "high": 13.5, "n": 40},
     "base_frechet": {"value": 120.0, "low": 110.0, "high": 130.0, "n": 40},
+    "autoencoder_frechet": {"value": 10.0, "low": 9.0, "high": 11.0, "n": 40},
     "floor_frechet": {"value": 8.0, "low": 7.0, "high": 9.0, "n": 40},
     "tuned_clip": {"value": 31.0, "low": 30.0, "high": 32.0, "n": 300},
     "real_clip": {"value": 33.0, "low": 32.0, "high": 34.0, "n": 90},
@@ -131,6 +132,7 @@ def test_a_figure_s_columns_stand_in_one_row() -> None:
     assert rows["frechet"] == {
         "tuned": "12.3 (11 to 13.5; n 40)",
         "base": "120 (110 to 130; n 40)",
+        "autoencoder": "10 (9 to 11; n 40)",
         "real": "8 (7 to 9; n 40)",
     }
     assert set(rows["shuffled clip"]) == {"real"}, "its images are real"
@@ -228,7 +230,8 @@ def test_the_model_card_has_a_header_and_the_figures(
     assert values["library_name"] == "diffusers"
     assert "lora" in values["tags"]
     assert "rank 2" in body
-    cells = ("frechet", "120 (110 to 130; n 40)", "12.3 (11 to 13.5; n 40)", "8 (7 to 9; n 40)")
+    values = ("120 (110 to 130; n 40)", "12.3 (11 to 13.5; n 40)", "10 (9 to 11; n 40)")
+    cells = ("frechet", *values, "8 (7 to 9; n 40)")
     assert f"| {' | '.join(cells)} |" in body
     assert "&" not in body, "a card is no HTML"
 

@@ -10,8 +10,8 @@ from likeness.common.pages import render
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 
-COLUMNS = ("base", "tuned", "real")
-VOICE_COLUMNS = (*COLUMNS, "difference")
+COLUMNS = ("base", "tuned", "autoencoder", "real")
+VOICE_COLUMNS = ("base", "tuned", "real", "difference")
 TEMPLATES = {
     "report.html": "index.html",
     "model_card.md": "model_card.md",

@@ -1,17 +1,19 @@
 """Every figure is measured on pairs of image and prompt, at equal n, with its interval."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
 from likeness.common.manifest import read_manifest, write_manifest
 from likeness.common.runtime import Runtime
-from likeness.image import fidelity
+from likeness.image import autoencoder, fidelity
 from likeness.image.evaluate import ImageEvaluate, ImageSet, Scores, evaluate
 from likeness.image.extract import Features
 from likeness.image.quality import measure
@@ -30,6 +32,8 @@ from tests.conftest import (
 
 SMALL: dict[str, Any] = {"rounds": 10, "neighbours": 2, "classify": "baseColour"}
 DISTANCES = ("frechet", "kernel", "precision", "recall", "density", "coverage", "diversity")
+POOLS = ("tuned", "base", "autoencoder", "floor")
+SETS = ("tuned", "base", "autoencoder", "real")
 PER_IMAGE = ("colour_agreement", "clean_background", "realism", "sharpness", "copy_share", "clip")
 
 
@@ -56,11 +60,17 @@ def write_generated(folder: Path, count: int = 14, baseline: int = 10) -> Path:
 
 @pytest.fixture
 def inputs(
-    dataset: Path, tiny_adapter: Path, tiny_extractor: Path, tiny_clip: Path, tmp_path: Path
+    dataset: Path,
+    tiny_base: Path,
+    tiny_adapter: Path,
+    tiny_extractor: Path,
+    tiny_clip: Path,
+    tmp_path: Path,
 ) -> dict[str, Path]:
     return {
         "dataset": dataset,
         "generated": write_generated(tmp_path / "generated"),
+        "base": tiny_base,
         "adapter": tiny_adapter,
         "extractor": tiny_extractor,
         "clip": tiny_clip,
@@ -85,19 +95,18 @@ def test_every_figure_has_an_interval_and_its_n(
     metrics = run(inputs, tmp_path / "out", rt)
     intervals = read_json(tmp_path / "out" / "intervals.json")
     wanted = {
-        *(f"{name}_{figure}" for name in ("tuned", "base", "floor") for figure in DISTANCES),
-        *(f"{name}_inception" for name in ("tuned", "base", "floor")),
-        *(f"{name}_{figure}" for name in ("tuned", "base", "real") for figure in PER_IMAGE),
+        *(f"{name}_{figure}" for name in POOLS for figure in (*DISTANCES, "inception")),
+        *(f"{name}_{figure}" for name in SETS for figure in PER_IMAGE),
         "shuffled_clip",
         "trained_on_real_accuracy",
         "trained_on_synthetic_accuracy",
     }
     assert set(intervals) == wanted
-    stated = {"extractor", "clip_model", "distance_n", "tuned_n", "base_n", "real_n"}
+    stated = {"extractor", "clip_model", "distance_n", *(f"{name}_n" for name in SETS)}
     assert set(metrics) == wanted | stated
     assert metrics["extractor"] == "efficientnet_lite0"
     assert metrics["clip_model"] == "tiny_clip"
-    assert [metrics[f"{name}_n"] for name in ("tuned", "base", "real")] == [14, 10, 12]
+    assert [metrics[f"{name}_n"] for name in SETS] == [14, 10, 12, 12]
     for name, estimate in intervals.items():
         assert set(estimate) == {"value", "low", "high", "n"}, name
         assert estimate["low"] <= estimate["value"] + 1e-9, name
@@ -109,7 +118,7 @@ def test_every_figure_has_an_interval_and_its_n(
 def test_sets_are_compared_at_one_n(inputs: dict[str, Path], tmp_path: Path, rt: Runtime) -> None:
     metrics = run(inputs, tmp_path / "out", rt)
     intervals = read_json(tmp_path / "out" / "intervals.json")
-    found = {intervals[f"{s}_{d}"]["n"] for s in ("tuned", "base", "floor") for d in DISTANCES}
+    found = {intervals[f"{s}_{d}"]["n"] for s in POOLS for d in DISTANCES}
     assert found == {10} == {metrics["distance_n"]}
     assert intervals["tuned_clip"]["n"] == 14
     assert intervals["real_clip"]["n"] == 12
@@ -149,7 +158,7 @@ def test_the_table_and_the_grids_are_written(
 ) -> None:
     run(inputs, tmp_path / "out", rt)
     rows = read_manifest(tmp_path / "out" / "data" / "manifest.jsonl", EvaluatedImage)
-    assert len(rows) == 14 + 10 + 12
+    assert len(rows) == 14 + 10 + 12 + 12
     assert all(row.id.startswith(f"{row.set}/") for row in rows)
     assert sorted(files_of(tmp_path / "out" / "plots")) == [
         "by_colour.png",
@@ -158,6 +167,40 @@ def test_the_table_and_the_grids_are_written(
         "real_and_synthetic.png",
         "training.png",
     ]
+
+
+# --- the autoencoder alone ------------------------------------------------------------------------
+
+
+def through(change: Any) -> Any:
+    """A pipeline whose autoencoder has pixels for latents, and decodes them changed."""
+    vae = SimpleNamespace(
+        config=SimpleNamespace(scaling_factor=2.0, shift_factor=0.5),
+        dtype=torch.float32,
+        encode=lambda pixels: SimpleNamespace(latent_dist=SimpleNamespace(mean=pixels)),
+        decode=lambda latents: SimpleNamespace(sample=change(latents)),
+    )
+    return lambda *_: SimpleNamespace(vae=vae)
+
+
+def blurred(pixels: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.avg_pool2d(pixels, 5, 1, 2, count_include_pad=False)
+
+
+def test_a_perfect_autoencoder_has_the_figures_of_the_photos_and_a_blurring_one_worse(
+    inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {}
+    for name, change in (("perfect", torch.clone), ("blurring", blurred)):
+        monkeypatch.setattr(autoencoder, "resident_pipeline", through(change))
+        found[name] = run(inputs, tmp_path / name, runtime(tmp_path / f"cache_{name}"))
+    perfect, blurring = found["perfect"], found["blurring"]
+    for figure in (*DISTANCES, "inception"):
+        assert perfect[f"autoencoder_{figure}"] == perfect[f"floor_{figure}"], figure
+    for figure in PER_IMAGE:
+        assert perfect[f"autoencoder_{figure}"] == perfect[f"real_{figure}"], figure
+    assert blurring["autoencoder_frechet"] > 1.05 * blurring["floor_frechet"]
+    assert blurring["autoencoder_sharpness"] < 0.8 * blurring["real_sharpness"]
 
 
 # --- pairs ----------------------------------------------------------------------------------------

@@ -1,4 +1,8 @@
-"""Compares tuned and base images with real test images, and real train images with them as a bound."""
+"""Compares tuned and base images with real test images.
+
+Two bounds stand beside them: real train images, and real images that went through the base's
+autoencoder alone, which no adapter of the denoiser can improve on.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +25,7 @@ from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.common.sampling import evenly
 from likeness.image import fidelity
+from likeness.image.autoencoder import reconstruct
 from likeness.image.clip import embed_images, embed_texts, load_clip
 from likeness.image.extract import Features, extract
 from likeness.image.features import extractor_kind
@@ -61,6 +66,7 @@ def evaluate(
     *,
     dataset: Path,
     generated: Path,
+    base: Path,
     adapter: Path,
     extractor: Path,
     clip: Path,
@@ -72,7 +78,9 @@ def evaluate(
     """Measure tuned, base and real images; every figure comes with its interval and its n.
 
     Distances between sets compare `n` images with `n` test images, where n is the same for `tuned`,
-    `base` and `floor` (train images against test images): such distances depend on n. Writes the
+    `base`, `floor` (train images against test images) and `autoencoder` (the same train images, but
+    encoded and decoded by the base): such distances depend on n. The figures of single images are
+    those of the test images, as they are (`real`) and encoded and decoded. Writes the
     per-image table (`manifest.jsonl`) to `out_dir`, grids to `plots_dir`, and each figure's value, 95 %
     interval and n to `intervals`; the values alone are the stage's metrics.
 
@@ -107,14 +115,13 @@ def evaluate(
         {row.id: row.prompt for row in tuned_rows},
         {row.id: row.attributes() for row in tuned_rows},
     )
-    base = gather(
+    untuned = gather(
         base_paths,
         {name: asked[name].prompt for name in base_paths},
         {name: asked[name].attributes() for name in base_paths},
     )
-    sets = {"tuned": tuned, "base": base, "real": real["test"]}
     check_needs(str(dataset), NEEDS, {split: len(images) for split, images in real.items()}, ADVICE)
-    n = min(len(images) for images in (*sets.values(), real["train"]))
+    n = min(len(images) for images in (tuned, untuned, *real.values()))
     if n < LEAST:
         raise LikenessError(
             f"{generated}: {n} images of the base or the tuned model, and {LEAST} can be compared; "
@@ -123,8 +130,23 @@ def evaluate(
     if n < 2 * cfg.neighbours:
         rt.log(f"image_evaluate: with {n} images neighbours is {n // 2}, not {cfg.neighbours}")
         cfg = cfg.model_copy(update={"neighbours": n // 2})
+    decoded = {}
+    for split, images in real.items():
+        stored = map_all(
+            partial(reconstruct, base=base, device=rt.device),
+            images.paths,
+            problem="cannot be encoded and decoded",
+            what="image_autoencoder",
+            rt=rt,
+            batch=8,
+        )
+        paths = {name: item.folder / "image.png" for name, item in stored.items()}
+        decoded[split] = gather(paths, images.prompts, images.products)
     scores = Scores(cfg, real["train"], real["test"], rt.seed)
-    found = _set_estimates(scores, extractor_kind(extractor), tuned, base, real["train"])
+    pools = {"tuned": tuned, "base": untuned, "autoencoder": decoded["train"]}
+    pools["floor"] = real["train"]
+    found = _set_estimates(scores, extractor_kind(extractor), pools)
+    sets = {"tuned": tuned, "base": untuned, "autoencoder": decoded["test"], "real": real["test"]}
     cosines = {}
     for name, images in sets.items():
         pictures, texts = clip_scores(images.paths, images.prompts, clip=clip, rt=rt)
@@ -140,7 +162,7 @@ def evaluate(
     found |= scores.trained_on(real["train"], tuned)
 
     evaluated = [row for table in tables.values() for row in table]
-    _grids(plots_dir, real["test"], tuned, base, adapter)
+    _grids(plots_dir, real["test"], tuned, untuned, adapter)
     _plot_estimates(plots_dir, found, tables)
     write_json(intervals, {name: asdict(estimate) for name, estimate in found.items()})
     write_manifest(out_dir / "manifest.jsonl", evaluated)
@@ -249,10 +271,10 @@ class Scores:
         )
 
     def table(self, name: str, images: ImageSet, clip: Array) -> list[EvaluatedImage]:
-        """Per-image rows. A real image is not its own neighbour."""
+        """Per-image rows. A real image is not its own neighbour, nor that of its decoded copy."""
         to_test = fidelity.distances(images.vectors, self.test.vectors)
-        if images is self.test:
-            np.fill_diagonal(to_test, np.inf)
+        own = np.array(list(images.paths))[:, None] == np.array(list(self.test.paths))
+        to_test[own] = np.inf
         realism = (self.radii[None] / np.maximum(to_test, 1e-9)).max(1)
         train_distances = fidelity.nearest(images.vectors, self.train.vectors)
         rows = []
@@ -328,9 +350,7 @@ class Scores:
         return found
 
 
-def _set_estimates(
-    scores: Scores, kind: str, tuned: ImageSet, base: ImageSet, train: ImageSet
-) -> dict[str, Estimate]:
+def _set_estimates(scores: Scores, kind: str, pools: Mapping[str, ImageSet]) -> dict[str, Estimate]:
     """Distances and neighbourhood figures of each set to the test split, at one n for all."""
     # FID and KID are defined with InceptionV3; with other features the distances have other names.
     inception = kind == "inception_v3"
@@ -338,7 +358,6 @@ def _set_estimates(
         "fid" if inception else "frechet": fidelity.frechet,
         "kid" if inception else "kernel": fidelity.kernel,
     }
-    pools = {"tuned": tuned, "base": base, "floor": train}
     n = min(len(scores.test), *map(len, pools.values()))
     k = scores.cfg.neighbours
     found: dict[str, Estimate] = {}
@@ -418,7 +437,7 @@ def _plot_estimates(
     shown = [distance, "precision", "recall", "coverage"]
     with figures.figure(plots_dir / "distances.png", 1, len(shown), (11, 2.6)) as axes:
         for axis, metric in zip(axes, shown, strict=True):
-            for name in ("base", "tuned", "floor"):
+            for name in ("base", "tuned", "autoencoder", "floor"):
                 estimate = found[f"{name}_{metric}"]
                 colour = figures.ACCENT if name == "tuned" else figures.QUIET
                 low, value, high = np.array([estimate.low, estimate.value, estimate.high], float)
@@ -426,6 +445,7 @@ def _plot_estimates(
                 error = [[max(0.0, value - low)], [max(0.0, high - value)]]
                 axis.bar(name, value, color=colour, yerr=error, capsize=4)
             axis.set_title(f"{metric} (n={found[f'tuned_{metric}'].n})")
+            axis.tick_params(axis="x", labelsize=7)
     with figures.figure(plots_dir / "per_image.png", 1, 3, (11, 2.8)) as axes:
         for axis, column in zip(axes, ("clip", "realism", "sharpness"), strict=True):
             for name, colour in (

@@ -60,7 +60,8 @@ class EvaluatedImage(Row):
     """One image of the per-image table.
 
     Attributes:
-        set: `tuned`, `base` or `real` (the test split).
+        set: `tuned`, `base`, `real` (the test split) or `autoencoder` (the same photos, encoded and
+            decoded by the base).
         clip: 100 times the cosine of image and prompt.
         realism: Kynkäänniemi et al.'s realism score against the test split; 1 and up is inside it.
         train_distance: feature distance to the nearest train image.

@@ -43,10 +43,10 @@ METRICS = (
     Metric(r"image_evaluate\.tuned_(realism|colour_agreement|clean_background)", "higher"),
     Metric(r"image_evaluate\.trained_on_synthetic_accuracy", "higher"),
     Metric(
-        r"image_evaluate\.(base|floor)_(fid|frechet|precision|recall|density|coverage|inception)",
+        r"image_evaluate\.(base|autoencoder|floor)_(fid|frechet|precision|recall|density|coverage|inception)",
         of_sets=True,
     ),
-    Metric(r"image_evaluate\.(base|floor|real|shuffled|trained_on_real)_\w+"),
+    Metric(r"image_evaluate\.(base|autoencoder|floor|real|shuffled|trained_on_real)_\w+"),
     Metric(r"image_evaluate\.(tuned_(diversity|sharpness|n)|distance_n|extractor|clip_model)"),
     Metric(r"image_train\.val_loss", "lower", share=0.3),
     Metric(r"image_train\.steps", tolerance=float("inf")),
