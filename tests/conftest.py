@@ -45,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--write", action="store_true", help="write the lists of code in dvc.yaml (test_contract)"
     )
     parser.addoption("--kills", type=int, default=4, help="how often test_kill kills (default 4)")
+    parser.addoption("--moments", type=int, default=7, help="the seed of its moments (default 7)")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,6 +1,7 @@
 """`kill -9` at random moments of the data stages of both lanes: the same dvc.lock as without.
 
-`pytest tests/test_kill.py --kills 100` kills a hundred times.
+`pytest tests/test_kill.py --kills 100` kills a hundred times; with another number after `--moments`, at
+other moments.
 """
 
 import os
@@ -106,7 +107,7 @@ def test_random_kills_of_data_stages_end_in_the_same_lock_file(
     wanted = lock_of(whole)
 
     folder = both_lanes(tmp_path / "killed" / "repository", tiny_base, tiny_extractor)
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(request.config.getoption("--moments"))
     kills = ends = 0
     while kills < request.config.getoption("--kills"):
         if killed_after(folder, rng.uniform(0.5, seconds / 2)):

@@ -34,6 +34,7 @@ SMALL: dict[str, Any] = {"rounds": 10, "neighbours": 2, "classify": "baseColour"
 DISTANCES = ("frechet", "kernel", "precision", "recall", "density", "coverage", "diversity")
 POOLS = ("tuned", "base", "autoencoder", "floor")
 SETS = ("tuned", "base", "autoencoder", "real")
+Measured = tuple[Path, dict[str, Any]]
 PER_IMAGE = ("colour_agreement", "clean_background", "realism", "sharpness", "copy_share", "clip")
 
 
@@ -88,12 +89,32 @@ def run(inputs: dict[str, Path], out: Path, rt: Runtime, **changes: Any) -> dict
     )
 
 
+@pytest.fixture(scope="module")
+def measured(
+    dataset: Path,
+    tiny_base: Path,
+    tiny_adapter: Path,
+    tiny_extractor: Path,
+    tiny_clip: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Measured:
+    """One evaluation: its folder, which has the item store in `cache`, and its metrics."""
+    root = tmp_path_factory.mktemp("measured")
+    inputs = {
+        "dataset": dataset,
+        "generated": write_generated(root / "generated"),
+        "base": tiny_base,
+        "adapter": tiny_adapter,
+        "extractor": tiny_extractor,
+        "clip": tiny_clip,
+    }
+    return root, run(inputs, root / "out", runtime(root / "cache"))
+
+
 @pytest.mark.slow
-def test_every_figure_has_an_interval_and_its_n(
-    inputs: dict[str, Path], tmp_path: Path, rt: Runtime
-) -> None:
-    metrics = run(inputs, tmp_path / "out", rt)
-    intervals = read_json(tmp_path / "out" / "intervals.json")
+def test_every_figure_has_an_interval_and_its_n(measured: Measured) -> None:
+    root, metrics = measured
+    intervals = read_json(root / "out" / "intervals.json")
     wanted = {
         *(f"{name}_{figure}" for name in POOLS for figure in (*DISTANCES, "inception")),
         *(f"{name}_{figure}" for name in SETS for figure in PER_IMAGE),
@@ -115,9 +136,9 @@ def test_every_figure_has_an_interval_and_its_n(
     assert not any("fid" in name for name in metrics), "fid is InceptionV3's name"
 
 
-def test_sets_are_compared_at_one_n(inputs: dict[str, Path], tmp_path: Path, rt: Runtime) -> None:
-    metrics = run(inputs, tmp_path / "out", rt)
-    intervals = read_json(tmp_path / "out" / "intervals.json")
+def test_sets_are_compared_at_one_n(measured: Measured) -> None:
+    root, metrics = measured
+    intervals = read_json(root / "out" / "intervals.json")
     found = {intervals[f"{s}_{d}"]["n"] for s in POOLS for d in DISTANCES}
     assert found == {10} == {metrics["distance_n"]}
     assert intervals["tuned_clip"]["n"] == 14
@@ -126,10 +147,8 @@ def test_sets_are_compared_at_one_n(inputs: dict[str, Path], tmp_path: Path, rt:
 
 
 @pytest.mark.slow
-def test_photos_like_the_real_ones_beat_noise(
-    inputs: dict[str, Path], tmp_path: Path, rt: Runtime
-) -> None:
-    metrics = run(inputs, tmp_path / "out", rt)
+def test_photos_like_the_real_ones_beat_noise(measured: Measured) -> None:
+    _, metrics = measured
     assert metrics["tuned_frechet"] < metrics["base_frechet"]
     assert metrics["tuned_precision"] > metrics["base_precision"] == 0
     assert metrics["tuned_realism"] > metrics["base_realism"]
@@ -138,8 +157,10 @@ def test_photos_like_the_real_ones_beat_noise(
 
 
 @pytest.mark.slow
-def test_keys_are_constant(inputs: dict[str, Path], tmp_path: Path, rt: Runtime) -> None:
-    first = run(inputs, tmp_path / "a", rt)
+def test_keys_are_constant(
+    inputs: dict[str, Path], measured: Measured, tmp_path: Path, rt: Runtime
+) -> None:
+    _, first = measured
     write_generated(tmp_path / "other", 9, 9)
     second = run({**inputs, "generated": tmp_path / "other"}, tmp_path / "b", rt)
     assert list(first) == list(second)
@@ -147,20 +168,19 @@ def test_keys_are_constant(inputs: dict[str, Path], tmp_path: Path, rt: Runtime)
 
 
 @pytest.mark.slow
-def test_outputs_are_a_function_of_the_input(inputs: dict[str, Path], tmp_path: Path) -> None:
-    for name, workers in (("a", 0), ("b", 2)):
-        run(inputs, tmp_path / name, runtime(tmp_path / f"cache_{name}", workers=workers))
-    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
-
-
-def test_the_table_and_the_grids_are_written(
-    inputs: dict[str, Path], tmp_path: Path, rt: Runtime
+def test_outputs_are_a_function_of_the_input(
+    inputs: dict[str, Path], measured: Measured, tmp_path: Path
 ) -> None:
-    run(inputs, tmp_path / "out", rt)
-    rows = read_manifest(tmp_path / "out" / "data" / "manifest.jsonl", EvaluatedImage)
+    run(inputs, tmp_path / "again", runtime(tmp_path / "cache", workers=2))
+    assert files_of(tmp_path / "again") == files_of(measured[0] / "out")
+
+
+def test_the_table_and_the_grids_are_written(measured: Measured) -> None:
+    out = measured[0] / "out"
+    rows = read_manifest(out / "data" / "manifest.jsonl", EvaluatedImage)
     assert len(rows) == 14 + 10 + 12 + 12
     assert all(row.id.startswith(f"{row.set}/") for row in rows)
-    assert sorted(files_of(tmp_path / "out" / "plots")) == [
+    assert sorted(files_of(out / "plots")) == [
         "by_colour.png",
         "distances.png",
         "per_image.png",
@@ -259,8 +279,12 @@ def test_what_cannot_be_measured_is_one_line(
 
 
 def test_few_images_have_few_neighbours_and_one_value_is_no_class(
-    inputs: dict[str, Path], tmp_path: Path, rt: Runtime, capsys: pytest.CaptureFixture[str]
+    inputs: dict[str, Path],
+    measured: Measured,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    rt = runtime(measured[0] / "cache")
     lowered = run(inputs, tmp_path / "a", rt, neighbours=50, classify="usage")
     assert "image_evaluate: with 10 images neighbours is 5, not 50" in capsys.readouterr().err
     assert lowered["trained_on_real_accuracy"] is None

@@ -93,6 +93,7 @@ def test_catalogue_has_the_kaggle_layout(catalogue):
     assert 35 <= sum(row[4] == "Casual Shoes" for row in rows[1:]) <= 45
 
 
+@pytest.mark.slow
 def test_every_flaw_is_there_and_is_what_it_says(catalogue):
     truth = [json.loads(line) for line in (catalogue / "flaws.jsonl").read_text().splitlines()]
     assert {row["flaw"] for row in truth} == set(FLAWS)

@@ -1,11 +1,17 @@
 """Models and recordings that tests use where they are there."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT, absent
-from tests.voice.tiny_xtts import build_speaker_folder, build_xtts_folder, write_voice_dataset
+from tests.voice.tiny_xtts import (
+    build_speaker_folder,
+    build_xtts_folder,
+    small_vocoder,
+    write_voice_dataset,
+)
 
 
 @pytest.fixture
@@ -36,9 +42,15 @@ def narration() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_xtts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base XTTS with random weights; nothing may write into it."""
+def xtts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_xtts_folder(tmp_path_factory.mktemp("models") / "tiny_xtts")
+
+
+@pytest.fixture(scope="module")
+def tiny_xtts(xtts_folder: Path) -> Iterator[Path]:
+    """A base XTTS with random weights; nothing may write into it."""
+    with small_vocoder():
+        yield xtts_folder
 
 
 @pytest.fixture(scope="session")

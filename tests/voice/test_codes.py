@@ -10,13 +10,13 @@ from likeness.voice.codes import CODE, FFT, HOP, RATE, griffin_lim, load_dvae, l
 from likeness.voice.xtts import Voice, load_xtts, say, voice_of
 from likeness.voice.xtts_files import read_settings
 from tests.voice.sounds import babble
-from tests.voice.tiny_xtts import build_xtts_folder
+from tests.voice.tiny_xtts import with_decoder
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tiny_xtts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base whose config names Griffin-Lim; its weights are those of `tiny_xtts`."""
-    return build_xtts_folder(tmp_path_factory.mktemp("griffin_lim") / "base", decoder="griffin_lim")
+    return with_decoder(tiny_xtts, tmp_path_factory.mktemp("griffin_lim") / "base", "griffin_lim")
 
 
 @pytest.fixture

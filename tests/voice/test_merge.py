@@ -16,16 +16,18 @@ from likeness.voice.speech import speak
 from likeness.voice.xtts import FILES, SPEAKERS, load_xtts, read_speakers, read_weights
 from likeness.voice.xtts_files import read_settings
 from tests.conftest import files_of
-from tests.voice.tiny_xtts import build_voice_folder, build_xtts_folder
+from tests.voice.tiny_xtts import build_voice_folder, with_decoder
 
 Folders = tuple[Path, Path, Path]
 
 
 @pytest.fixture(scope="module", params=["hifigan", "griffin_lim"])
-def folders(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Folders:
+def folders(
+    request: pytest.FixtureRequest, tiny_xtts: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Folders:
     """A base, what a training with fitted codes left, and both in one."""
     root = tmp_path_factory.mktemp("merge")
-    base = build_xtts_folder(root / "base", decoder=request.param)
+    base = with_decoder(tiny_xtts, root / "base", request.param)
     trained = build_voice_folder(base, root / "trained")
     codes = read_archive(base / "dvae.pth")
     codes["decoder.6.bias"] += 0.5

@@ -1,6 +1,7 @@
 """Recordings of any form become one form with regions of speech; what is broken is counted."""
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,10 @@ def talk(seed: int) -> np.ndarray:
     return np.concatenate(parts)
 
 
-@pytest.fixture
-def recordings(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def encoded_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three recordings in three forms, and one file for each thing that can be wrong."""
-    folder = tmp_path / "recordings"
+    folder = tmp_path_factory.mktemp("recordings")
     good = file_bytes(talk(20), RATE, "flac")
     write(folder / "one.wav", file_bytes(talk(0), RATE, "wav", channels=2))
     write(folder / "two.mp3", file_bytes(talk(10), RATE, "mp3"))
@@ -48,6 +49,12 @@ def recordings(tmp_path: Path) -> Path:
     write(folder / "zeros.wav", file_bytes(np.zeros(3 * RATE, np.float32), RATE, "wav"))
     write(folder / "script.jsonl", b"{}\n")
     return folder
+
+
+@pytest.fixture
+def recordings(encoded_once: Path, tmp_path: Path) -> Path:
+    """A copy to change."""
+    return Path(shutil.copytree(encoded_once, tmp_path / "recordings"))
 
 
 def no_downloads(tmp_path: Path) -> Path:

@@ -22,8 +22,8 @@ from tests.conftest import files_of, runtime, section
 from tests.voice.tiny_xtts import (
     TEXTS,
     build_voice_folder,
-    build_xtts_folder,
     utterance,
+    with_stop,
     write_voice_dataset,
 )
 
@@ -33,9 +33,9 @@ SPLITS = ("train", "train", "train", "val", "test", "test", "test", "train")
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def folders(tiny_xtts: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("tts")
-    base = build_xtts_folder(root / "tiny_base", **CHATTY)
+    base = with_stop(tiny_xtts, root / "tiny_base", **CHATTY)
     return {
         "dataset": write_voice_dataset(root / "dataset", SPLITS),
         "base": base,
@@ -211,7 +211,7 @@ def test_a_line_with_an_unknown_sign_is_set_aside_and_the_others_are_normalized(
 def test_a_model_that_does_not_stop_is_set_aside(
     folders: dict[str, Path], tmp_path: Path, rt: Runtime
 ) -> None:
-    endless = {**folders, "base": build_xtts_folder(tmp_path / "endless", stop=-100)}
+    endless = {**folders, "base": with_stop(folders["base"], tmp_path / "endless", stop=-100)}
     metrics = run(endless, tmp_path / "out", rt, max_rejected_share=1.0)
     assert (metrics["rejected_endless"], metrics["base_n"], metrics["tuned_n"]) == (6, 0, 0)
     assert metrics["pairs"] == 0

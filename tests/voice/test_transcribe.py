@@ -18,7 +18,6 @@ from likeness.voice import transcribe as module
 from likeness.voice import whisper as whisper_module
 from likeness.voice.audio import encode, read
 from likeness.voice.rows import Recording, Region, Transcript
-from likeness.voice.segment import VoiceSegment, segment
 from likeness.voice.transcribe import (
     Piece,
     VoiceTranscribe,
@@ -416,33 +415,6 @@ def test_a_language_without_text_rules_stops_before_any_work(
     with pytest.raises(LikenessError, match=r"'fr': no table of text rules.*en, es, pt"):
         run(segments, tmp_path / "nothing", tmp_path / "out", rt, language="fr")
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.slow
-def test_the_narration_is_understood(
-    narration: Path, whisper: Path, tmp_path: Path, rt: Runtime
-) -> None:
-    write_manifest(tmp_path / "downloads" / "manifest.jsonl", [])
-    segment(
-        section(VoiceSegment),
-        recordings=narration,
-        downloads=tmp_path / "downloads",
-        out_dir=tmp_path / "segments",
-        plots_dir=tmp_path / "plots",
-        rt=rt,
-    )
-    metrics = run(
-        tmp_path / "segments",
-        whisper,
-        tmp_path / "out",
-        rt,
-        recordings=narration,
-        window_seconds=28.0,
-        beam_size=5,
-    )
-    assert metrics["wer"] <= 0.06
-    assert metrics["wer_low"] <= metrics["wer"] <= metrics["wer_high"]
-    assert metrics["wer_n"] > 500
 
 
 @pytest.mark.parametrize(

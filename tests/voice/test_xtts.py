@@ -30,7 +30,7 @@ from likeness.voice.xtts import (
 from likeness.voice.xtts_files import check_speaks, check_xtts, read_settings
 from tests.conftest import bundled_model
 from tests.voice.sounds import babble
-from tests.voice.tiny_xtts import build_xtts_folder, utterance
+from tests.voice.tiny_xtts import utterance, with_stop
 
 GPT2 = ["c_attn", "c_proj", "c_fc"]
 
@@ -456,8 +456,8 @@ def test_a_seed_says_the_same_again(model: Any, tiny_xtts: Path) -> None:
     assert not np.array_equal(one, other)
 
 
-def test_speech_does_not_go_on_for_ever(tmp_path: Path) -> None:
-    base = build_xtts_folder(tmp_path / "endless", stop=-100)
+def test_speech_does_not_go_on_for_ever(tiny_xtts: Path, tmp_path: Path) -> None:
+    base = with_stop(tiny_xtts, tmp_path / "endless", stop=-100)
     endless = load_xtts(base, "cpu")
     wave = spoken(endless, base, "A hat.")
     assert len(wave) / endless.config.audio.output_sample_rate < 3

@@ -1,11 +1,14 @@
 """An XTTS of Coqui's classes with random weights, a speaker encoder likewise, and a dataset."""
 
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from likeness.common.io import read_json, write_json
 from likeness.common.manifest import write_manifest
@@ -20,6 +23,7 @@ from tests.voice.sounds import babble, write
 sys.path.insert(0, str(ROOT / "models"))  # the model scripts import each other by name
 
 RATE = 22050
+WIDTH = 64  # of the language model
 LONGEST = 60  # codes that the model says at most, about
 TEXTS = (
     "The red hat is warm.",
@@ -34,22 +38,28 @@ TEXTS = (
 SPLITS = ("train", "train", "train", "train", "train", "val", "val", "test")
 
 
-def build_xtts_folder(
-    folder: Path,
-    *,
-    stop: float = 2.0,
-    spread: float = 1.0,
-    seed: int = 0,
-    decoder: str = "hifigan",
-) -> Path:
-    """Write what `Xtts.load_checkpoint` loads.
+@contextmanager
+def small_vocoder() -> Iterator[None]:
+    """Coqui gives an XTTS of `WIDTH` a vocoder to match, which no config can ask of it.
 
-    Args:
-        stop: logit of the token that stops; the others' are below 2.
-        spread: factor of the other logits; at 0 each code is as likely, whatever the text.
-        seed: of the weights.
-        decoder: that the config names.
+    Its full size would be half of the time that these tests take.
     """
+    from TTS.tts.layers.xtts.hifigan_decoder import HifiDecoder
+
+    original = HifiDecoder.__init__
+
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        if options.get("decoder_input_dim") == WIDTH:
+            options["upsample_initial_channel_decoder"] = WIDTH // 2
+        original(self, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HifiDecoder, "__init__", init)
+        yield
+
+
+def build_xtts_folder(folder: Path) -> Path:
+    """Write what `Xtts.load_checkpoint` loads under `small_vocoder`."""
     import torch
 
     from models.settings import SCHEMA, XttsMini
@@ -67,32 +77,58 @@ def build_xtts_folder(
     real = load_params(ROOT / "models" / "params.yaml", SCHEMA, XttsMini)
     few = [voice.model_copy(update={"sentences": 200}) for voice in real.speech.voices[:2]]
     small: dict[str, dict[str, Any]] = {
-        "speech": {"voices": few, "test_sentences": 1, "test_others": 1, "seed": seed},
+        "speech": {"voices": few, "test_sentences": 1, "test_others": 1, "seed": 0},
         "dvae": {"hidden": 16, "codebook": 8},
         "speakers": {"filters": [8, 8, 8, 16]},
-        "gpt": {"layers": 2, "width": 64, "heads": 2},
-        "decoder": {"width": 32},
-        "inference": {"decoder": decoder},
+        "gpt": {"layers": 2, "width": WIDTH, "heads": 2},
+        "decoder": {"width": WIDTH // 2},
+        "inference": {"decoder": "hifigan"},
     }
     cfg = real.model_copy(
         update={name: getattr(real, name).model_copy(update=more) for name, more in small.items()}
     )
     tokenizer = build_tokenizer(cfg, folder / "vocab.json")
     gpt = build_xtts(cfg, tokenizer).gpt.eval().requires_grad_(False)
-    gpt.mel_head.weight.mul_(spread)
     gpt.mel_head.bias.zero_()
-    gpt.mel_head.bias[STOP_CODE] = stop
+    gpt.mel_head.bias[STOP_CODE] = 2.0  # more than any other code's logit
     hifigan = build_decoder(cfg).eval().requires_grad_(False)
     dvae = build_dvae(CODES, cfg.dvae.hidden, cfg.dvae.codebook).requires_grad_(False)
-    save_folder(cfg, folder, tokenizer, gpt, hifigan, dvae, torch.ones(80))
-    _shorten(folder)
-    model = load_xtts(folder)
+    with small_vocoder():
+        save_folder(cfg, folder, tokenizer, gpt, hifigan, dvae, torch.ones(80))
+        _shorten(folder)
+        model = load_xtts(folder)
     wave = torch.from_numpy(babble(4, RATE, seed=50))[None]
     speaker = {
         "gpt_cond_latent": model.get_gpt_cond_latents(wave, RATE).clone(),
         "speaker_embedding": model.get_speaker_embedding(wave, RATE).clone(),
     }
     save_tensors(folder / "speakers_xtts.pth", {"ann": speaker})
+    return folder
+
+
+def with_decoder(base: Path, folder: Path, decoder: str) -> Path:
+    """The same base with another decoder in its config."""
+    shutil.copytree(base, folder)
+    write_json(folder / "config.json", read_json(folder / "config.json") | {"decoder": decoder})
+    return folder
+
+
+def with_stop(base: Path, folder: Path, stop: float, spread: float = 1.0) -> Path:
+    """The same base with another logit of the code that stops.
+
+    Args:
+        stop: the logit; those of the other codes are below 2.
+        spread: factor of the other logits; at 0 each code is as likely, whatever the text.
+    """
+    import torch
+
+    from models.xtts_nets import STOP_CODE
+
+    shutil.copytree(base, folder)
+    state = read_weights(base)
+    state["gpt.mel_head.weight"] *= spread
+    state["gpt.mel_head.bias"][STOP_CODE] = stop
+    torch.save({"model": state}, folder / "model.pth")
     return folder
 
 
