@@ -1,5 +1,7 @@
 """Train a small Stable Diffusion on rendered products (autoencoder, denoiser, decoder), then measure it.
 
+Real photos are not trained on: they measure the autoencoder before the denoiser (`vae_gate.py`).
+
 `StableDiffusionPipeline.from_pretrained` loads the folder that this writes. Its text encoder is
 clip_mini's, unchanged.
 """
@@ -13,19 +15,26 @@ import numpy as np
 from likeness.common.cli import run
 from likeness.common.io import digest, write_json, write_text
 from likeness.common.runtime import Runtime
+from likeness.image.pixels import ITEM
 from likeness.image.quality import colour_prototypes, measure, nearest_colour
 from models.fitting import fit, to_pixels
+from models.perceptual import PerceptualLoss
 from models.render import sample_products
 from models.rendered import describe, full_caption, known_types, rendered
 from models.settings import SdMini, Vae, begin, code_key
+from models.vae_gate import pass_gate
 
 if TYPE_CHECKING:
     import torch
 
 
 def main(argv: Sequence[str]) -> None:
-    args, cfg, rt = begin(__doc__, argv, SdMini, "clip", "out_dir")
+    args, cfg, rt = begin(__doc__, argv, SdMini, "clip", "dataset", "extractor", "out_dir")
     vae, vae_seconds = train_vae(cfg, rt)
+    save_vae(vae, args.out_dir)
+    gate = pass_gate(
+        cfg.gate, base=args.out_dir, dataset=args.dataset, extractor=args.extractor, rt=rt
+    )
     unet, unet_seconds = train_unet(cfg, vae, args.clip, rt)
     decoder_seconds = train_decoder(cfg, vae, rt)
     save(cfg, vae, unet, args.clip, args.out_dir)
@@ -36,6 +45,7 @@ def main(argv: Sequence[str]) -> None:
         "decoder_seconds": round(decoder_seconds),
         "unet_steps": cfg.unet.steps,
         "unet_seconds": round(unet_seconds),
+        **gate,
         **measure_vae(cfg, vae, rt),
         **measure_prompts(cfg, args.out_dir, rt),
     }
@@ -69,21 +79,24 @@ def train_vae(cfg: SdMini, rt: Runtime) -> tuple[Any, float]:
     """Train the autoencoder. Returns it and the training time in seconds."""
     import torch
 
-    _, photos = rendered(cfg.renders, rt)
-    vae = build_vae(cfg)
+    renders = cfg.renders.model_copy(update={"count": cfg.vae.photos})
+    _, photos = rendered(renders, rt)
+    vae = build_vae(cfg).to(rt.device)
+    compare = ImageLoss(cfg.vae, rt)
 
     def loss(rng: np.random.Generator) -> "torch.Tensor":
-        pixels = to_pixels(photos[rng.integers(len(photos), size=cfg.vae.batch)])
-        noise = rng.normal(size=(cfg.vae.batch, cfg.vae.latent, *latent_size(cfg)))
-        with torch.autocast("cpu", torch.bfloat16):
+        pixels = to_pixels(views(photos, cfg.vae, rng)).to(rt.device)
+        with torch.autocast(rt.device, torch.bfloat16):
             posterior = vae.encode(pixels).latent_dist
-            latents = posterior.mean + posterior.std * torch.from_numpy(noise).float()
-            decoded = vae.decode(latents).sample
-        decoded, mean, logvar = decoded.float(), posterior.mean.float(), posterior.logvar.float()
+            noise = torch.from_numpy(rng.normal(size=posterior.mean.shape)).float().to(rt.device)
+            decoded = vae.decode(posterior.mean + posterior.std * noise).sample
+        mean, logvar = posterior.mean.float(), posterior.logvar.float()
         kl: torch.Tensor = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
-        return likeness_loss(decoded, pixels, cfg.vae) + cfg.vae.kl * kl
+        return compare(decoded.float(), pixels) + cfg.vae.kl * kl
 
-    key = code_key(train_vae, build_vae, likeness_loss, cfg.vae, cfg.renders)
+    key = code_key(
+        train_vae, build_vae, views, likeness_loss, ImageLoss, PerceptualLoss, cfg.vae, renders
+    )
     seconds = fit(
         "vae", {"vae": vae}, loss, steps=cfg.vae.steps, lr=cfg.vae.lr, decay=0.0,
         seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_vae", key),
@@ -94,6 +107,25 @@ def train_vae(cfg: SdMini, rt: Runtime) -> tuple[Any, float]:
     return vae, seconds
 
 
+def views(photos: np.ndarray, cfg: Vae, rng: np.random.Generator) -> np.ndarray:
+    """A batch of crops that show a part of the item, or of fewer whole photos with as many pixels."""
+    side = photos.shape[1]
+    if rng.random() < cfg.whole_share:
+        return np.asarray(photos[rng.integers(len(photos), size=whole_batch(cfg, side))])
+    crops: list[np.ndarray] = []
+    while len(crops) < cfg.batch:
+        at, (top, left) = rng.integers(len(photos)), rng.integers(side - cfg.crop + 1, size=2)
+        crop = photos[at, top : top + cfg.crop, left : left + cfg.crop]
+        if (crop.min(axis=2) < 255 - ITEM).mean() > 0.05:
+            crops.append(crop)
+    return np.stack(crops)
+
+
+def whole_batch(cfg: Vae, side: int) -> int:
+    """How many whole photos have as many pixels as a batch of crops."""
+    return max(1, cfg.batch * cfg.crop**2 // side**2)
+
+
 def train_decoder(cfg: SdMini, vae: Any, rt: Runtime) -> float:
     """Train the decoder further, with the encoder frozen. Returns the training time in seconds.
 
@@ -102,18 +134,22 @@ def train_decoder(cfg: SdMini, vae: Any, rt: Runtime) -> float:
     """
     import torch
 
-    _, photos = rendered(cfg.renders, rt)
+    renders = cfg.renders.model_copy(update={"count": cfg.vae.photos})
+    _, photos = rendered(renders, rt)
     latents = encode(vae, photos, rt)
     decoder = torch.nn.Sequential(vae.post_quant_conv, vae.decoder).train().requires_grad_(True)
+    compare = ImageLoss(cfg.vae, rt)
 
     def loss(rng: np.random.Generator) -> "torch.Tensor":
-        at = rng.integers(len(photos), size=cfg.vae.batch)
-        noise = torch.from_numpy(rng.normal(size=(cfg.vae.batch, *latents.shape[1:]))).float()
-        with torch.autocast("cpu", torch.bfloat16):
-            decoded = decoder(latents[at] + cfg.decoder.noise * noise)
-        return likeness_loss(decoded.float(), to_pixels(photos[at]), cfg.vae)
+        at = rng.integers(len(photos), size=whole_batch(cfg.vae, cfg.renders.size))
+        noise = torch.from_numpy(rng.normal(size=(len(at), *latents.shape[1:]))).float()
+        with torch.autocast(rt.device, torch.bfloat16):
+            decoded = decoder((latents[at] + cfg.decoder.noise * noise).to(rt.device))
+        return compare(decoded.float(), to_pixels(photos[at]).to(rt.device))
 
-    key = code_key(train_decoder, train_vae, likeness_loss, cfg.decoder, cfg.vae, cfg.renders)
+    key = code_key(
+        train_decoder, train_vae, likeness_loss, ImageLoss, cfg.decoder, cfg.vae, renders
+    )
     seconds = fit(
         "decoder", {"decoder": decoder}, loss, steps=cfg.decoder.steps, lr=cfg.vae.lr,
         decay=0.0, seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_decoder", key),
@@ -126,6 +162,20 @@ def train_decoder(cfg: SdMini, vae: Any, rt: Runtime) -> float:
 def latent_size(cfg: SdMini) -> tuple[int, int]:
     side = cfg.renders.size >> (len(cfg.vae.channels) - 1)
     return side, side
+
+
+class ImageLoss:
+    """The loss between images (N, 3, H, W) in -1..1: in pixels, and as an ImageNet network sees them."""
+
+    def __init__(self, cfg: Vae, rt: Runtime) -> None:
+        self.cfg = cfg
+        self.perceptual = PerceptualLoss(cfg.perceptual, rt.scratch("wheels", "lite2"), rt.device)
+
+    def __call__(self, made: "torch.Tensor", meant: "torch.Tensor") -> "torch.Tensor":
+        # Half of the images are enough for the second term, which costs as much as all else.
+        half = max(1, len(made) // 2)
+        seen = self.perceptual(made[:half], meant[:half])
+        return likeness_loss(made, meant, self.cfg) + self.cfg.perceptual.weight * seen
 
 
 def likeness_loss(made: "torch.Tensor", meant: "torch.Tensor", cfg: Vae) -> "torch.Tensor":
@@ -155,7 +205,10 @@ def encode(vae: Any, photos: np.ndarray, rt: Runtime) -> "torch.Tensor":
 
     with torch.inference_mode():
         parts = [photos[i : i + 100] for i in range(0, len(photos), 100)]
-        latents = [vae.encode(to_pixels(p)).latent_dist.mean for p in rt.progress(parts, "encode")]
+        latents = [
+            vae.encode(to_pixels(np.array(part)).to(rt.device)).latent_dist.mean.cpu()
+            for part in rt.progress(parts, "encode")
+        ]
     return torch.cat(latents).clone()
 
 
@@ -234,7 +287,8 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
     scheduler = build_scheduler()
     alphas = scheduler.alphas_cumprod
     snr = alphas / (1 - alphas)
-    unet = build_unet(cfg, encoder.config.hidden_size)
+    unet = build_unet(cfg, encoder.config.hidden_size).to(rt.device)
+    encoder.to(rt.device)
     average = copy.deepcopy(unet).eval().requires_grad_(False)
 
     def loss(rng: np.random.Generator) -> "torch.Tensor":
@@ -245,14 +299,15 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
         noise = torch.from_numpy(rng.normal(size=clean.shape)).float()
         times = torch.from_numpy(rng.integers(1000, size=cfg.unet.batch))
         tokens = tokenizer(texts, padding="max_length", max_length=77, return_tensors="pt")
-        with torch.autocast("cpu", torch.bfloat16):
-            with torch.no_grad():
-                states = encoder(tokens.input_ids).last_hidden_state
-            noisy = scheduler.add_noise(clean, noise, times)
-            predicted = unet(noisy, times, states).sample.float()
         # Min-SNR weighting: without it, nearly clean steps outweigh the noisy ones that decide shapes.
         weight = (snr[times].clamp(max=cfg.unet.snr_gamma) / snr[times]).view(-1, 1, 1, 1)
-        weighted: torch.Tensor = weight * (predicted - noise).square()
+        noisy = scheduler.add_noise(clean, noise, times)
+        with torch.autocast(rt.device, torch.bfloat16):
+            with torch.no_grad():
+                states = encoder(tokens.input_ids.to(rt.device)).last_hidden_state
+            predicted = unet(noisy.to(rt.device), times.to(rt.device), states).sample.float()
+        error = (predicted - noise.to(rt.device)).square()
+        weighted: torch.Tensor = weight.to(rt.device) * error
         return weighted.mean()
 
     def follow() -> None:
@@ -273,6 +328,13 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
     return average, seconds
 
 
+def save_vae(vae: Any, folder: Path) -> None:
+    """Write the autoencoder where the pipeline will have it, as the gate measures what is kept."""
+    import copy
+
+    copy.deepcopy(vae).half().save_pretrained(folder / "vae")
+
+
 def save(cfg: SdMini, vae: Any, unet: Any, clip: Path, folder: Path) -> None:
     """Write the pipeline to `folder`, with weights in half precision."""
     import copy
@@ -281,8 +343,8 @@ def save(cfg: SdMini, vae: Any, unet: Any, clip: Path, folder: Path) -> None:
 
     tokenizer, encoder = load_text(clip)
     pipeline = StableDiffusionPipeline(
-        vae=copy.deepcopy(vae).half(), text_encoder=encoder.half(), tokenizer=tokenizer,
-        unet=copy.deepcopy(unet).half(), scheduler=build_scheduler(), safety_checker=None,
+        vae=copy.deepcopy(vae).cpu().half(), text_encoder=encoder.half(), tokenizer=tokenizer,
+        unet=copy.deepcopy(unet).cpu().half(), scheduler=build_scheduler(), safety_checker=None,
         feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
     pipeline.save_pretrained(folder)
@@ -298,7 +360,8 @@ def measure_vae(cfg: SdMini, vae: Any, rt: Runtime) -> dict[str, float]:
 
     _, photos = rendered(cfg.renders.model_copy(update={"count": 200}), rt, part=1)
     with torch.inference_mode():
-        decoded = to_photos(vae.decode(encode(vae, photos, rt)).sample)
+        parts = encode(vae, photos, rt).to(rt.device).split(20)
+        decoded = np.concatenate([to_photos(vae.decode(part).sample.cpu()) for part in parts])
     item = np.abs(photos.astype(float) - 255).max(3) > 16
     error = (photos.astype(float) - decoded)[item]
     before, after = (

@@ -137,6 +137,7 @@ class Renders(Section):
     seed: Annotated[int, Field(ge=0)]
     count: Count
     size: Count
+    supersample: Annotated[int, Field(ge=1, le=4)]
     margin: Annotated[float, Field(ge=0, le=1)]
     without: list[str]
     captions: Captions
@@ -160,12 +161,23 @@ class ClipMini(Section):
     save_seconds: Count
 
 
+class Perceptual(Wheel):
+    """An ImageNet network by whose features the autoencoder's images are compared."""
+
+    blocks: Count
+    enlarge: Annotated[float, Field(ge=1, le=4)]
+    weight: Annotated[float, Field(ge=0)]
+
+
 class Vae(Section):
     """The autoencoder of sd_mini."""
 
     channels: list[int]
     layers: Count
     latent: Count
+    photos: Count
+    crop: Count
+    whole_share: Annotated[float, Field(ge=0, le=1)]
     batch: Count
     steps: Count
     lr: Rate
@@ -173,6 +185,23 @@ class Vae(Section):
     squares: Annotated[float, Field(ge=0)]
     chroma: Annotated[float, Field(ge=0)]
     edges: Annotated[float, Field(ge=0)]
+    perceptual: Perceptual
+
+
+class Gate(Section):
+    """What real photos through the autoencoder alone must reach before a denoiser is trained on it.
+
+    Attributes:
+        rounds: random subsets that each figure is a mean over.
+        neighbours: that make a photo's neighbourhood, as in image_evaluate.
+        frechet: the highest Fréchet distance to the test photos, in multiples of the train photos'.
+        precision: the lowest share of photos that stay in the test photos' neighbourhoods.
+    """
+
+    rounds: Count
+    neighbours: Count
+    frechet: Annotated[float, Field(ge=1)]
+    precision: Annotated[float, Field(ge=0, le=1)]
 
 
 class DecoderTraining(Section):
@@ -202,6 +231,7 @@ class SdMini(Section):
 
     renders: Renders
     vae: Vae
+    gate: Gate
     unet: Unet
     decoder: DecoderTraining
     test_prompts: Count
