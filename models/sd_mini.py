@@ -487,10 +487,14 @@ that draws rendered catalogue photos. It stands in for Stable Diffusion 1.5 wher
 be reached, so that the whole lane runs and learns on a CPU. It has never seen *Casual Shoes*, which
 the lane's adapter teaches it, and knows nothing outside this catalogue.
 
-- Data: {cfg.renders.count} photos drawn by `models.render` (seed {cfg.renders.seed}), nine
+- Data: {cfg.renders.count} photos drawn by `models.render` (seed {cfg.renders.seed}), fifteen
   article types, ten colours, each as often. Not the photos of the sample catalogue.
-- Autoencoder: {q[vae_steps]} steps of {cfg.vae.batch} in {q[vae_seconds]} s, then its decoder alone:
-  {q[decoder_steps]} steps in {q[decoder_seconds]} s. On {q[vae_n]} unseen photos: PSNR of the item
+- Autoencoder: {q[vae_steps]} steps of {cfg.vae.batch} crops in {q[vae_seconds]} s, compared in pixels
+  and by the features of EfficientNet-Lite2 (`{cfg.vae.perceptual.requirement}`). Train photos of
+  *Casual Shoes* of the sample catalogue, which it has not seen, then had Fréchet distance
+  {q[gate_frechet]} to the test photos and precision {q[gate_precision]}; untouched, they have
+  {q[gate_floor_frechet]} and {q[gate_floor_precision]} (n {q[gate_n]}). Then its decoder alone:
+  {q[decoder_steps]} steps in {q[decoder_seconds]} s. On {q[vae_n]} unseen renders: PSNR of the item
   {q[vae_item_psnr]} dB, median colour drift {q[vae_colour_drift]} (CIE76).
 - Denoiser: {q[unet_steps]} steps of {cfg.unet.batch} in {q[unet_seconds]} s, 10 % empty captions,
   moving average. Text encoder: clip_mini's, frozen. All on two CPU cores, from scratch.
