@@ -68,7 +68,7 @@ def build_vae(cfg: SdMini) -> Any:
         block_out_channels=tuple(cfg.vae.channels),
         layers_per_block=cfg.vae.layers,
         latent_channels=cfg.vae.latent,
-        norm_num_groups=16,
+        norm_num_groups=cfg.vae.groups,
         mid_block_add_attention=False,
         sample_size=cfg.renders.size,
         scaling_factor=1.0,

@@ -174,6 +174,7 @@ class Vae(Section):
 
     channels: list[int]
     layers: Count
+    groups: Count
     latent: Count
     photos: Count
     crop: Count
