@@ -34,8 +34,18 @@ VISION_FEATURES = ROOT / "models" / "vision_features"
 SIDE = 32  # pixels of the images that the tiny models work on
 COLOURS = {"Red": (190, 40, 40), "Blue": (40, 60, 190), "Black": (35, 35, 35)}
 
-# Fixtures of what `make repro` fetches or makes: a fresh clone has to wait for the tests that ask for it.
-MADE = {"dnsmos", "encoder", "narration", "sample", "vision_features", "whisper"}
+# Tests are slow that ask for one of these: what `make repro` fetches or makes, which a fresh clone has to
+# wait for, and what takes seconds to set up.
+SLOW = {
+    "dnsmos",
+    "encoder",
+    "narration",
+    "sample",
+    "vision_features",
+    "whisper",
+    "catalogue",
+    "measured",
+}
 
 S = TypeVar("S", bound=Section)
 
@@ -52,7 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests first: at the end, no core waits long for what another one runs."""
     for item in items:
-        if MADE & set(getattr(item, "fixturenames", ())):
+        if SLOW & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)

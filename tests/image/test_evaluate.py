@@ -207,6 +207,7 @@ def blurred(pixels: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.avg_pool2d(pixels, 5, 1, 2, count_include_pad=False)
 
 
+@pytest.mark.slow
 def test_a_perfect_autoencoder_has_the_figures_of_the_photos_and_a_blurring_one_worse(
     inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
