@@ -54,18 +54,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--write", action="store_true", help="write the lists of code in dvc.yaml (test_contract)"
     )
-    parser.addoption("--kills", type=int, default=4, help="how often test_kill kills (default 4)")
+    parser.addoption("--kills", type=int, default=2, help="how often test_kill kills (default 2)")
     parser.addoption("--moments", type=int, default=7, help="the seed of its moments (default 7)")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: at the end, no core waits long for what another one runs."""
+    """Slow files first, the kill tests before all: at the end, no core waits long for another."""
     for item in items:
         if SLOW & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (item.path not in slow, item.path.name != "test_kill.py"))
 
 
 def absent(what: str) -> NoReturn:
