@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from likeness.common import figures
-from likeness.common.estimates import Estimate, rounded
+from likeness.common.estimates import Estimate
 from likeness.common.io import write_json, write_text
 from likeness.common.items import map_all, map_items
 from likeness.common.manifest import (
@@ -151,7 +151,7 @@ def transcribe(
         cfg.normalizer,
     )
     every = [one for found in errors.values() for one in found]
-    rate = pooled_rate(every, cfg.rounds, rt.seed_for("wer"))
+    rate = pooled_rate(every, cfg.rounds, rt.seed_for("wer")).rounded()
     words = sum(one.words for one in every)
     _draw(plots_dir, transcripts, errors)
     write_text(report, _report(rows, transcripts, rate, words, errors))
@@ -167,9 +167,9 @@ def transcribe(
         "regions_without_words": sum(not row.words for row in transcripts),
         "rejected_error": len(rejected),
         "normalizer": f"whisper {cfg.normalizer}",
-        "wer": rounded(rate.value),
-        "wer_low": rounded(rate.low),
-        "wer_high": rounded(rate.high),
+        "wer": rate.value,
+        "wer_low": rate.low,
+        "wer_high": rate.high,
         "wer_n": words,
         "wer_sentences": len(every),
     }
