@@ -34,8 +34,18 @@ VISION_FEATURES = ROOT / "models" / "vision_features"
 SIDE = 32  # pixels of the images that the tiny models work on
 COLOURS = {"Red": (190, 40, 40), "Blue": (40, 60, 190), "Black": (35, 35, 35)}
 
-# Fixtures of what `make repro` fetches or makes: a fresh clone has to wait for the tests that ask for it.
-MADE = {"dnsmos", "encoder", "narration", "sample", "vision_features", "whisper"}
+# Tests are slow that ask for one of these: what `make repro` fetches or makes, which a fresh clone has to
+# wait for, and what takes seconds to set up.
+SLOW = {
+    "dnsmos",
+    "encoder",
+    "narration",
+    "sample",
+    "vision_features",
+    "whisper",
+    "catalogue",
+    "measured",
+}
 
 S = TypeVar("S", bound=Section)
 
@@ -44,18 +54,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--write", action="store_true", help="write the lists of code in dvc.yaml (test_contract)"
     )
-    parser.addoption("--kills", type=int, default=4, help="how often test_kill kills (default 4)")
+    parser.addoption("--kills", type=int, default=2, help="how often test_kill kills (default 2)")
     parser.addoption("--moments", type=int, default=7, help="the seed of its moments (default 7)")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: at the end, no core waits long for what another one runs."""
+    """Slow files first, the kill tests before all: at the end, no core waits long for another."""
     for item in items:
-        if MADE & set(getattr(item, "fixturenames", ())):
+        if SLOW & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (item.path not in slow, item.path.name != "test_kill.py"))
 
 
 def absent(what: str) -> NoReturn:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from likeness.common.estimates import Estimate, difference, mean, ratio, rounded
+from likeness.common.estimates import Estimate, difference, mean, ratio
 
 RNG = np.random.default_rng(3)
 LEFT = np.stack([RNG.integers(0, 4, 30), RNG.integers(5, 15, 30)], axis=1)
@@ -39,8 +39,8 @@ def test_an_interval_holds_the_truth_most_of_the_time() -> None:
 
 
 def test_a_figure_has_five_decimals_or_is_null() -> None:
-    assert rounded(1 / 3) == 0.33333
-    assert rounded(None) is None
+    assert Estimate(1 / 3, 0.1 + 0.2, 2 / 3, 9).rounded() == Estimate(0.33333, 0.3, 0.66667, 9)
+    assert (nothing := Estimate(None, None, None, 0)).rounded() == nothing
 
 
 def test_equal_items_have_no_width() -> None:

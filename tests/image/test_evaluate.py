@@ -59,23 +59,23 @@ def write_generated(folder: Path, count: int = 14, baseline: int = 10) -> Path:
     return folder
 
 
-@pytest.fixture
-def inputs(
-    dataset: Path,
-    tiny_base: Path,
-    tiny_adapter: Path,
-    tiny_extractor: Path,
-    tiny_clip: Path,
-    tmp_path: Path,
+@pytest.fixture(scope="module")
+def folders(
+    dataset: Path, tiny_base: Path, tiny_adapter: Path, tiny_extractor: Path, tiny_clip: Path
 ) -> dict[str, Path]:
+    """What an evaluation reads, but for the images that it measures."""
     return {
         "dataset": dataset,
-        "generated": write_generated(tmp_path / "generated"),
         "base": tiny_base,
         "adapter": tiny_adapter,
         "extractor": tiny_extractor,
         "clip": tiny_clip,
     }
+
+
+@pytest.fixture
+def inputs(folders: dict[str, Path], tmp_path: Path) -> dict[str, Path]:
+    return {**folders, "generated": write_generated(tmp_path / "generated")}
 
 
 def run(inputs: dict[str, Path], out: Path, rt: Runtime, **changes: Any) -> dict[str, Any]:
@@ -90,24 +90,10 @@ def run(inputs: dict[str, Path], out: Path, rt: Runtime, **changes: Any) -> dict
 
 
 @pytest.fixture(scope="module")
-def measured(
-    dataset: Path,
-    tiny_base: Path,
-    tiny_adapter: Path,
-    tiny_extractor: Path,
-    tiny_clip: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Measured:
+def measured(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Measured:
     """One evaluation: its folder, which has the item store in `cache`, and its metrics."""
     root = tmp_path_factory.mktemp("measured")
-    inputs = {
-        "dataset": dataset,
-        "generated": write_generated(root / "generated"),
-        "base": tiny_base,
-        "adapter": tiny_adapter,
-        "extractor": tiny_extractor,
-        "clip": tiny_clip,
-    }
+    inputs = {**folders, "generated": write_generated(root / "generated")}
     return root, run(inputs, root / "out", runtime(root / "cache"))
 
 
@@ -208,6 +194,7 @@ def blurred(pixels: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.avg_pool2d(pixels, 5, 1, 2, count_include_pad=False)
 
 
+@pytest.mark.slow
 def test_a_perfect_autoencoder_has_the_figures_of_the_photos_and_a_blurring_one_worse(
     inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,7 @@ def lane(tmp_path_factory: pytest.TempPathFactory, tiny_extractor: Path) -> Any:
             section(ImageEvaluate, **SMALL),
             dataset=dataset,
             generated=out / "generate",
+            base=base,
             adapter=out / "train",
             extractor=tiny_extractor,
             clip=clip,

@@ -404,6 +404,7 @@ def test_stock_xtts_loads_and_sounds_like_the_small_networks(folder, decoder):
     assert torch.equal(model.mel_stats, torch.full((80,), 2.0))
 
 
+@pytest.mark.slow
 def test_stock_xtts_speaks_and_leaves_every_file_as_it_was(cfg, folder):
     before = {path.name: digest(path) for path in folder.iterdir()}
     assert set(before) == {
@@ -420,6 +421,7 @@ def test_stock_xtts_speaks_and_leaves_every_file_as_it_was(cfg, folder):
     assert {path.name: digest(path) for path in folder.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_texts_are_spoken_in_the_voices_that_are_named(folder, rt):
     model = load_xtts(folder)
     model.gpt.max_gen_mel_tokens = 8
@@ -431,6 +433,7 @@ def test_texts_are_spoken_in_the_voices_that_are_named(folder, rt):
         speak(model, folder, ["A belt."], ["joe"], rt)
 
 
+@pytest.mark.slow
 def test_weights_are_rounded_by_less_than_a_hundredth(folder, dvae):
     stored = torch.load(folder / "dvae.pth", weights_only=True)["encoder.0.0.weight"]
     own = dvae.state_dict()["encoder.0.0.weight"]
@@ -448,6 +451,7 @@ def test_the_same_weights_are_the_same_bytes(cfg, folder, tokenizer, gpt, decode
         assert digest(path) == digest(folder / path.name)
 
 
+@pytest.mark.slow
 def test_coquis_trainer_takes_the_dvae(folder):
     """It loads with `strict=False`, as the published file too lacks what only a training would keep."""
     from TTS.tts.layers.xtts.dvae import DiscreteVAE

@@ -8,19 +8,15 @@ is downloaded: the values of the configs stand here, and vocabularies are made u
 import itertools
 import json
 import string
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from likeness.common.io import write_json, write_text
-from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     import torch
-
-sys.path.insert(0, str(ROOT / "models"))  # the model scripts import each other by name
 
 LANGUAGES = [  # of XTTS-v2
     "en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh-cn", "hu", "ko", "ja",

@@ -1,6 +1,11 @@
 """Recordings are fetched from a server that drops, limits and refuses; never from the network."""
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +17,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import psutil
 import pytest
 
 from likeness.common.errors import LikenessError
@@ -22,7 +28,7 @@ from likeness.voice import download as module
 from likeness.voice.audio import encode
 from likeness.voice.download import Failure, VoiceDownload, download, seconds_to_wait
 from likeness.voice.rows import Download
-from tests.conftest import files_of, section
+from tests.conftest import ROOT, absent, files_of, library_env, section
 from tests.voice.sounds import tone
 
 AUDIO = encode(tone(2.0, 16000), 16000, "WAV")
@@ -33,8 +39,9 @@ class Site(ThreadingHTTPServer):
 
     `/whole*` gives the audio; `/drop*` closes the connection in the middle, three times; `/limit*`
     says 429 with Retry-After twice; `/always*` says 429 each time; `/busy*` says 503 twice; `/feed`
-    lists two files; `/stream*` never ends; `/live.m3u8` has no end yet, and `/locked.m3u8` asks for
-    FFmpeg; `/private*` says 403 without a cookie; all else is 404.
+    lists two files; `/stream*` never ends, and `/mute*` neither, nor does it say a thing; `/live.m3u8`
+    has no end yet; `/locked.m3u8` asks for FFmpeg, and so does `/long.m3u8`, which is mute;
+    `/private*` says 403 without a cookie; all else is 404.
     """
 
     daemon_threads = True
@@ -69,6 +76,10 @@ class Answer(BaseHTTPRequestHandler):
             channel = f"<channel><title>t</title>{items}</channel>"
             text = f"<?xml version='1.0'?><rss version='2.0'>{channel}</rss>"
             self._send(200, text.encode(), {"Content-Type": "application/rss+xml"})
+        elif name.startswith("mute"):
+            self.send_response(200)
+            self.end_headers()
+            time.sleep(30)
         elif name.startswith("stream"):
             self.send_response(200)
             self.send_header("Content-Type", "audio/x-wav")
@@ -79,9 +90,12 @@ class Answer(BaseHTTPRequestHandler):
                     time.sleep(0.01)
         elif name.endswith(".m3u8"):
             key = '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="key"\n#EXT-X-ENDLIST\n'
-            head = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n" + key * (name == "locked.m3u8")
-            text = f"{head}#EXTINF:2,\nwhole.wav\n"
+            head = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n" + key * (name != "live.m3u8")
+            part = "mute.ts" if name == "long.m3u8" else "whole.wav"
+            text = f"{head}#EXTINF:2,\n{part}\n"
             self._send(200, text.encode(), {"Content-Type": "application/vnd.apple.mpegurl"})
+        elif name == "key":
+            self._send(200, bytes(16), {})
         elif name.startswith("private") and "session=ours" not in self.headers.get("Cookie", ""):
             self._send(403, b"", {})
         elif name.startswith("always") or (name.startswith("limit") and times <= 2):
@@ -266,6 +280,35 @@ def test_what_cannot_end_well_is_asked_for_once(
     assert says in rejections(tmp_path)[0].value
     assert time.monotonic() - started < 20
     assert not list((rt.cache / "scratch").rglob("*.part"))
+
+
+ENDLESS = """
+import sys
+from pathlib import Path
+from likeness.common.cli import run
+from likeness.voice.download import VoiceDownload, download
+from tests.voice.test_download import Runtime, params, run as fetch
+
+run(lambda _: fetch(params(sys.argv[1]), Path(sys.argv[2]), Runtime(7, "cpu", 1, Path(sys.argv[2]))))
+"""
+
+
+@pytest.mark.slow
+def test_ffmpeg_ends_with_the_stage(site: Site, tmp_path: Path) -> None:
+    if shutil.which("ffmpeg") is None:
+        absent("FFmpeg's program is not installed")
+    command = [sys.executable, "-c", ENDLESS, site.url("long.m3u8"), str(tmp_path)]
+    env = {**library_env(), "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 60
+        while not site.asked["mute.ts"] and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert any("ffmpeg" in child.name() for child in children)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 128 + signal.SIGTERM
+    assert not psutil.wait_procs(children, timeout=10)[1]
 
 
 def test_cookies_are_sent_and_their_file_is_left_alone(

@@ -18,6 +18,8 @@ from likeness.voice.xtts_files import read_settings
 from tests.conftest import files_of
 from tests.voice.tiny_xtts import build_voice_folder, with_decoder
 
+pytestmark = pytest.mark.slow  # the base and its merged copy take seconds to make
+
 Folders = tuple[Path, Path, Path]
 
 
@@ -47,7 +49,6 @@ def said(base: Path, adapter: Path | None, dvae: Path | None, clip: Path) -> lis
     return [one.files["audio.wav"] for one in found]  # type: ignore[union-attr]
 
 
-@pytest.mark.slow
 def test_it_says_the_same_bytes_as_the_base_with_the_adapter(
     folders: Folders, tiny_voice: Path
 ) -> None:
@@ -58,7 +59,6 @@ def test_it_says_the_same_bytes_as_the_base_with_the_adapter(
     assert not set(tuned) & set(said(base, None, None, clip))
 
 
-@pytest.mark.slow
 def test_its_weights_are_those_of_the_base_with_the_adapter(folders: Folders) -> None:
     import torch
 

@@ -401,6 +401,26 @@ def test_language_auto_is_told_by_the_model(
     assert {(row.language, row.language_probability) for row in rows} == {("en", 1.0)}
 
 
+def test_a_recording_in_a_language_without_rules_is_not_transcribed(
+    segments: Path, whisper: Path, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings = {row.id for row in read_manifest(segments / "manifest.jsonl", Recording)}
+    foreign = min(recordings)
+    told = {name: ("xx" if name == foreign else "en", 0.9) for name in recordings}
+    monkeypatch.setattr(module, "_languages", lambda *_: told)
+    metrics = run(segments, whisper, tmp_path / "out", rt, language="auto", max_rejected_share=1.0)
+    regions = {row.id: row.recording for row in read_manifest(segments / "regions.jsonl", Region)}
+    expected = {name for name, recording in regions.items() if recording == foreign}
+    rows = read_manifest(tmp_path / "out" / "data" / "rejected.jsonl", Rejection)
+    assert {(row.id, row.reason, row.value) for row in rows} == {
+        (name, "unknown_language", "xx") for name in expected
+    }
+    assert metrics["rejected_unknown_language"] == len(expected) > 0
+    assert metrics["regions"] == len(regions)
+    heard = read_manifest(tmp_path / "out" / "data" / "words.jsonl", Transcript)
+    assert {row.id for row in heard} == regions.keys() - expected
+
+
 def test_a_wrong_model_folder_stops_before_any_work(
     segments: Path, tmp_path: Path, rt: Runtime
 ) -> None:

@@ -1,7 +1,6 @@
 """An XTTS of Coqui's classes with random weights, a speaker encoder likewise, and a dataset."""
 
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +18,6 @@ from likeness.voice.rows import Utterance
 from likeness.voice.xtts import ADAPTER, EMBEDDING, LATENTS, VOICE, read_speakers, read_weights
 from tests.conftest import ROOT
 from tests.voice.sounds import babble, write
-
-sys.path.insert(0, str(ROOT / "models"))  # the model scripts import each other by name
 
 RATE = 22050
 WIDTH = 64  # of the language model

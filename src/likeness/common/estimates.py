@@ -21,6 +21,12 @@ class Estimate:
     high: float | None
     n: int
 
+    def rounded(self) -> "Estimate":
+        """The estimate as files have it: five decimals, as the last digits differ between processors."""
+        if self.value is None or self.low is None or self.high is None:
+            return self
+        return Estimate(round(self.value, 5), round(self.low, 5), round(self.high, 5), self.n)
+
 
 def mean(values: Array, rounds: int, seed: int) -> Estimate:
     """Mean of (N,) values with its bootstrap percentile interval; see `ratio`."""
@@ -56,8 +62,3 @@ def difference(left: Array, right: Array, rounds: int, seed: int) -> Estimate:
 
 def _divide(sums: Array) -> Array:
     return np.asarray(sums[..., 0] / np.maximum(sums[..., 1], 1e-12))
-
-
-def rounded(value: float | None) -> float | None:
-    """A figure as metrics files have it: five decimals, or null."""
-    return None if value is None else round(value, 5)

@@ -1,7 +1,7 @@
 """Compares tuned and base images with real test images.
 
 Two bounds stand beside them: real train images, and real images that went through the base's
-autoencoder alone, which no adapter of the denoiser can improve on.
+autoencoder alone, which an adapter of the denoiser cannot be expected to beat.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from pydantic import Field
 
 from likeness.common import figures
 from likeness.common.errors import LikenessError
-from likeness.common.estimates import Array, Estimate, mean, rounded
+from likeness.common.estimates import Array, Estimate, mean
 from likeness.common.io import write_json
 from likeness.common.items import Stored, map_all
 from likeness.common.manifest import read_manifest, write_manifest
@@ -160,6 +160,7 @@ def evaluate(
     for name, table in tables.items():
         found |= scores.image_estimates(name, table)
     found |= scores.trained_on(real["train"], tuned)
+    found = {name: estimate.rounded() for name, estimate in found.items()}
 
     evaluated = [row for table in tables.values() for row in table]
     _grids(plots_dir, real["test"], tuned, untuned, adapter)
@@ -171,7 +172,7 @@ def evaluate(
         "clip_model": clip.name,
         "distance_n": found["tuned_precision"].n,
         **{f"{name}_n": len(images) for name, images in sets.items()},
-        **{name: rounded(estimate.value) for name, estimate in found.items()},
+        **{name: estimate.value for name, estimate in found.items()},
     }
 
 

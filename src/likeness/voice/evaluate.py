@@ -10,7 +10,7 @@ from pydantic import Field
 
 from likeness.common import figures
 from likeness.common.errors import LikenessError
-from likeness.common.estimates import Estimate, difference, ratio, rounded
+from likeness.common.estimates import Estimate, difference, ratio
 from likeness.common.io import write_bytes, write_json, write_text
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
 from likeness.common.needs import check_needs
@@ -93,7 +93,8 @@ def evaluate(
             row.voice, row.sentence, row.source, row.take, path, row.text, row.seconds
         )
     table = measure(cfg, clips, asr=asr, speaker=speaker, mos=mos, rt=rt)
-    found = estimates(cfg, table, rt.seed_for("bootstrap"))
+    figures = estimates(cfg, table, rt.seed_for("bootstrap"))
+    found = {name: estimate.rounded() for name, estimate in figures.items()}
 
     _write_samples(out_dir / "samples", table, cfg.samples, rt)
     _draw(plots_dir, table, found)
@@ -119,7 +120,7 @@ def evaluate(
         "words": sum(row.words for row in table if row.voice == "real"),
         "with_problems_base": sum(bool(row.problems) for row in table if row.voice == "base"),
         "with_problems_tuned": sum(bool(row.problems) for row in table if row.voice == "tuned"),
-        **{name: rounded(estimate.value) for name, estimate in found.items()},
+        **{name: estimate.value for name, estimate in found.items()},
     }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from likeness.common import figures
-from likeness.common.estimates import Estimate, rounded
+from likeness.common.estimates import Estimate
 from likeness.common.io import write_json, write_text
 from likeness.common.items import map_all, map_items
 from likeness.common.manifest import (
@@ -21,7 +21,7 @@ from likeness.common.manifest import (
     write_manifest,
 )
 from likeness.common.runtime import Runtime
-from likeness.voice.languages import Language, check_language
+from likeness.voice.languages import LANGUAGES, Language, check_language, code
 from likeness.voice.rows import SCRIPT, Recording, Region, Transcript
 from likeness.voice.wer import (
     Hearing,
@@ -84,8 +84,9 @@ def transcribe(
 
     Neighbouring regions share a window of up to `window_seconds`, so that Whisper hears them in
     context; the silence between regions is left out. Writes `words.jsonl` (rows of `Transcript`) and
-    `rejected.jsonl` to `out_dir`, and the text to `report`. Where `recordings` has a `script.jsonl`,
-    its clean sentences give the word error rate.
+    `rejected.jsonl` to `out_dir`, and the text to `report`. With `language: auto`, recordings in a
+    language without text rules are set aside before they are transcribed. Where `recordings` has a
+    `script.jsonl`, its clean sentences give the word error rate.
 
     Raises:
         LikenessError: the language has no text rules, `asr` is not a faster-whisper model or does not
@@ -110,10 +111,23 @@ def transcribe(
     languages = _languages(cfg, asr, device, audio, rt)
     windows: dict[str, list[Piece]] = {}
     jobs: dict[str, dict[str, Any]] = {}
+    foreign: list[Rejection] = []
     for name, paths in audio.items():
         for path, window in zip(paths, by_recording[name], strict=True):
+            language, _ = languages[name]
+            if code(language) not in LANGUAGES:
+                foreign += [
+                    Rejection(
+                        id=piece.region.id,
+                        reason="unknown_language",
+                        value=language,
+                        threshold=LANGUAGES,
+                    )
+                    for piece in window
+                ]
+                continue
             windows[window[0].region.id] = window
-            jobs[window[0].region.id] = {"audio": path, "language": languages[name][0]}
+            jobs[window[0].region.id] = {"audio": path, "language": language}
     listen = partial(
         transcribe_clips,
         asr=asr,
@@ -136,12 +150,13 @@ def transcribe(
             windows[name], item.record, languages[windows[name][0].region.recording]
         )
     ]
-    rejected = [
+    errors_of = [
         Rejection(id=piece.region.id, reason=one.reason, value=one.value)
         for one in failed
         for piece in windows[one.id]
     ]
-    total = sum(map(len, windows.values()))
+    rejected = [*foreign, *errors_of]
+    total = len(foreign) + sum(map(len, windows.values()))
     check_rejected_share(str(segments), rejected, total, cfg.max_rejected_share)
     script = recordings / SCRIPT
     errors = sentence_errors(
@@ -151,25 +166,28 @@ def transcribe(
         cfg.normalizer,
     )
     every = [one for found in errors.values() for one in found]
-    rate = pooled_rate(every, cfg.rounds, rt.seed_for("wer"))
+    rate = pooled_rate(every, cfg.rounds, rt.seed_for("wer")).rounded()
     words = sum(one.words for one in every)
     _draw(plots_dir, transcripts, errors)
     write_text(report, _report(rows, transcripts, rate, words, errors))
     write_manifest(out_dir / "rejected.jsonl", rejected)
     write_manifest(out_dir / "words.jsonl", transcripts)
     seconds = sum(piece.end - piece.start for window in windows.values() for piece in window)
-    write_json(timings, {"seconds_per_second": round(wall / seconds, 4), "n": round(seconds, 1)})
+    write_json(
+        timings, {"seconds_per_second": round(wall / max(seconds, 1e-9), 4), "n": round(seconds, 1)}
+    )
     return {
         "asr": asr.name,
         "regions": total,
         "windows": len(windows),
         "words": sum(len(row.words) for row in transcripts),
         "regions_without_words": sum(not row.words for row in transcripts),
-        "rejected_error": len(rejected),
+        "rejected_unknown_language": len(foreign),
+        "rejected_error": len(errors_of),
         "normalizer": f"whisper {cfg.normalizer}",
-        "wer": rounded(rate.value),
-        "wer_low": rounded(rate.low),
-        "wer_high": rounded(rate.high),
+        "wer": rate.value,
+        "wer_low": rate.low,
+        "wer_high": rate.high,
         "wer_n": words,
         "wer_sentences": len(every),
     }
