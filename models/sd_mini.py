@@ -7,6 +7,7 @@ clip_mini's, unchanged.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def main(argv: Sequence[str]) -> None:
     decoder_seconds = train_decoder(cfg, vae, rt)
     save(cfg, vae, unet, args.clip, args.out_dir)
     quality = {
-        "vae_steps": cfg.vae.steps,
+        "vae_steps": cfg.vae.steps + cfg.finish.steps,
         "vae_seconds": round(vae_seconds),
         "decoder_steps": cfg.decoder.steps,
         "decoder_seconds": round(decoder_seconds),
@@ -76,7 +77,11 @@ def build_vae(cfg: SdMini) -> Any:
 
 
 def train_vae(cfg: SdMini, rt: Runtime) -> tuple[Any, float]:
-    """Train the autoencoder. Returns it and the training time in seconds."""
+    """Train the autoencoder. Returns it and the training time in seconds.
+
+    Pixels come first, as colours and places are learnt sooner from them. What a network sees counts for
+    more at the end, because that is what is judged later.
+    """
     import torch
 
     renders = cfg.renders.model_copy(update={"count": cfg.vae.photos})
@@ -97,10 +102,17 @@ def train_vae(cfg: SdMini, rt: Runtime) -> tuple[Any, float]:
     key = code_key(
         train_vae, build_vae, views, likeness_loss, ImageLoss, PerceptualLoss, cfg.vae, renders
     )
-    seconds = fit(
-        "vae", {"vae": vae}, loss, steps=cfg.vae.steps, lr=cfg.vae.lr, decay=0.0,
-        seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_vae", key),
+    learn = partial(
+        fit, models={"vae": vae}, loss=loss, decay=0.0, seed=cfg.renders.seed,
         save_seconds=cfg.save_seconds, rt=rt,
+    )  # fmt: skip
+    seconds = learn(
+        "vae", steps=cfg.vae.steps, lr=cfg.vae.lr, scratch=rt.scratch("sd_mini_vae", key)
+    )
+    compare.weight = cfg.finish.weight
+    seconds += learn(
+        "vae, finish", steps=cfg.finish.steps, lr=cfg.finish.lr,
+        scratch=rt.scratch("sd_mini_finish", code_key(key, cfg.finish)),
     )  # fmt: skip
     vae.eval().requires_grad_(False)
     normalize_latents(vae, encode(vae, photos[:2000], rt))
@@ -139,6 +151,7 @@ def train_decoder(cfg: SdMini, vae: Any, rt: Runtime) -> float:
     latents = encode(vae, photos, rt)
     decoder = torch.nn.Sequential(vae.post_quant_conv, vae.decoder).train().requires_grad_(True)
     compare = ImageLoss(cfg.vae, rt)
+    compare.weight = cfg.finish.weight
 
     def loss(rng: np.random.Generator) -> "torch.Tensor":
         at = rng.integers(len(photos), size=whole_batch(cfg.vae, cfg.renders.size))
@@ -148,7 +161,14 @@ def train_decoder(cfg: SdMini, vae: Any, rt: Runtime) -> float:
         return compare(decoded.float(), to_pixels(photos[at]).to(rt.device))
 
     key = code_key(
-        train_decoder, train_vae, likeness_loss, ImageLoss, cfg.decoder, cfg.vae, renders
+        train_decoder,
+        train_vae,
+        likeness_loss,
+        ImageLoss,
+        cfg.decoder,
+        cfg.vae,
+        cfg.finish,
+        renders,
     )
     seconds = fit(
         "decoder", {"decoder": decoder}, loss, steps=cfg.decoder.steps, lr=cfg.vae.lr,
@@ -169,13 +189,14 @@ class ImageLoss:
 
     def __init__(self, cfg: Vae, rt: Runtime) -> None:
         self.cfg = cfg
+        self.weight = cfg.perceptual.weight
         self.perceptual = PerceptualLoss(cfg.perceptual, rt.scratch("wheels", "lite2"), rt.device)
 
     def __call__(self, made: "torch.Tensor", meant: "torch.Tensor") -> "torch.Tensor":
         # Half of the images are enough for the second term, which costs as much as all else.
         half = max(1, len(made) // 2)
         seen = self.perceptual(made[:half], meant[:half])
-        return likeness_loss(made, meant, self.cfg) + self.cfg.perceptual.weight * seen
+        return likeness_loss(made, meant, self.cfg) + self.weight * seen
 
 
 def likeness_loss(made: "torch.Tensor", meant: "torch.Tensor", cfg: Vae) -> "torch.Tensor":
@@ -317,7 +338,7 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
                 slow.lerp_(fast, 1 - cfg.unet.ema)
 
     key = code_key(
-        train_unet, build_unet, build_scheduler, cfg.unet, cfg.vae, cfg.renders,
+        train_unet, build_unet, build_scheduler, cfg.unet, cfg.vae, cfg.finish, cfg.renders,
         digest(clip / "model.safetensors"),
     )  # fmt: skip
     seconds = fit(

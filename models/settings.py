@@ -189,6 +189,14 @@ class Vae(Section):
     perceptual: Perceptual
 
 
+class Finish(Section):
+    """Further training of the autoencoder, with another weight of the perceptual loss."""
+
+    steps: Count
+    lr: Rate
+    weight: Annotated[float, Field(ge=0)]
+
+
 class Gate(Section):
     """What real photos through the autoencoder alone must reach before a denoiser is trained on it.
 
@@ -232,6 +240,7 @@ class SdMini(Section):
 
     renders: Renders
     vae: Vae
+    finish: Finish
     gate: Gate
     unet: Unet
     decoder: DecoderTraining
