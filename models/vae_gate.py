@@ -13,7 +13,7 @@ from typing import Any
 
 from likeness.common.cli import run
 from likeness.common.errors import LikenessError
-from likeness.common.estimates import Array, rounded
+from likeness.common.estimates import Array
 from likeness.common.manifest import read_manifest
 from likeness.common.runtime import Runtime
 from likeness.image import fidelity
@@ -57,7 +57,7 @@ def pass_gate(
         estimate = fidelity.subset_estimate(
             lambda chosen: measure(pool[chosen]), len(pool), n, cfg.rounds, rt.seed
         )
-        return rounded(estimate.value)
+        return estimate.rounded().value
 
     found: dict[str, Any] = {"gate_n": n}
     for name, pool in pools.items():
