@@ -7,7 +7,6 @@ clip_mini's, unchanged.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +39,7 @@ def main(argv: Sequence[str]) -> None:
     decoder_seconds = train_decoder(cfg, vae, rt)
     save(cfg, vae, unet, args.clip, args.out_dir)
     quality = {
-        "vae_steps": cfg.vae.steps + cfg.finish.steps,
+        "vae_steps": sum(phase.steps for phase in cfg.vae.phases),
         "vae_seconds": round(vae_seconds),
         "decoder_steps": cfg.decoder.steps,
         "decoder_seconds": round(decoder_seconds),
@@ -80,7 +79,7 @@ def train_vae(cfg: SdMini, rt: Runtime) -> tuple[Any, float]:
     """Train the autoencoder. Returns it and the training time in seconds.
 
     Pixels come first, as colours and places are learnt sooner from them. What a network sees counts for
-    more at the end, because that is what is judged later.
+    more in later phases, because that is what is judged.
     """
     import torch
 
@@ -99,21 +98,19 @@ def train_vae(cfg: SdMini, rt: Runtime) -> tuple[Any, float]:
         kl: torch.Tensor = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
         return compare(decoded.float(), pixels) + cfg.vae.kl * kl
 
+    plain = cfg.vae.model_dump(exclude={"phases"})
     key = code_key(
-        train_vae, build_vae, views, likeness_loss, ImageLoss, PerceptualLoss, cfg.vae, renders
+        train_vae, build_vae, views, likeness_loss, ImageLoss, PerceptualLoss, plain, renders
     )
-    learn = partial(
-        fit, models={"vae": vae}, loss=loss, decay=0.0, seed=cfg.renders.seed,
-        save_seconds=cfg.save_seconds, rt=rt,
-    )  # fmt: skip
-    seconds = learn(
-        "vae", steps=cfg.vae.steps, lr=cfg.vae.lr, scratch=rt.scratch("sd_mini_vae", key)
-    )
-    compare.weight = cfg.finish.weight
-    seconds += learn(
-        "vae, finish", steps=cfg.finish.steps, lr=cfg.finish.lr,
-        scratch=rt.scratch("sd_mini_finish", code_key(key, cfg.finish)),
-    )  # fmt: skip
+    seconds = 0.0
+    for number, phase in enumerate(cfg.vae.phases, start=1):
+        compare.weight = phase.perceptual
+        key = code_key(key, phase)
+        seconds += fit(
+            f"vae {number}", {"vae": vae}, loss, steps=phase.steps, lr=phase.lr, decay=0.0,
+            seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_vae", key),
+            save_seconds=cfg.save_seconds, rt=rt,
+        )  # fmt: skip
     vae.eval().requires_grad_(False)
     normalize_latents(vae, encode(vae, photos[:2000], rt))
     return vae, seconds
@@ -151,7 +148,6 @@ def train_decoder(cfg: SdMini, vae: Any, rt: Runtime) -> float:
     latents = encode(vae, photos, rt)
     decoder = torch.nn.Sequential(vae.post_quant_conv, vae.decoder).train().requires_grad_(True)
     compare = ImageLoss(cfg.vae, rt)
-    compare.weight = cfg.finish.weight
 
     def loss(rng: np.random.Generator) -> "torch.Tensor":
         at = rng.integers(len(photos), size=whole_batch(cfg.vae, cfg.renders.size))
@@ -167,11 +163,10 @@ def train_decoder(cfg: SdMini, vae: Any, rt: Runtime) -> float:
         ImageLoss,
         cfg.decoder,
         cfg.vae,
-        cfg.finish,
         renders,
     )
     seconds = fit(
-        "decoder", {"decoder": decoder}, loss, steps=cfg.decoder.steps, lr=cfg.vae.lr,
+        "decoder", {"decoder": decoder}, loss, steps=cfg.decoder.steps, lr=cfg.vae.phases[0].lr,
         decay=0.0, seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_decoder", key),
         save_seconds=cfg.save_seconds, rt=rt,
     )  # fmt: skip
@@ -189,7 +184,7 @@ class ImageLoss:
 
     def __init__(self, cfg: Vae, rt: Runtime) -> None:
         self.cfg = cfg
-        self.weight = cfg.perceptual.weight
+        self.weight = cfg.phases[-1].perceptual
         self.perceptual = PerceptualLoss(cfg.perceptual, rt.scratch("wheels", "lite2"), rt.device)
 
     def __call__(self, made: "torch.Tensor", meant: "torch.Tensor") -> "torch.Tensor":
@@ -338,7 +333,7 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
                 slow.lerp_(fast, 1 - cfg.unet.ema)
 
     key = code_key(
-        train_unet, build_unet, build_scheduler, cfg.unet, cfg.vae, cfg.finish, cfg.renders,
+        train_unet, build_unet, build_scheduler, cfg.unet, cfg.vae, cfg.renders,
         digest(clip / "model.safetensors"),
     )  # fmt: skip
     seconds = fit(

@@ -166,7 +166,14 @@ class Perceptual(Wheel):
 
     blocks: Count
     enlarge: Annotated[float, Field(ge=1, le=4)]
-    weight: Annotated[float, Field(ge=0)]
+
+
+class Phase(Section):
+    """A part of the autoencoder's training; `perceptual` is the weight of the perceptual loss."""
+
+    steps: Count
+    lr: Rate
+    perceptual: Annotated[float, Field(ge=0)]
 
 
 class Vae(Section):
@@ -180,21 +187,12 @@ class Vae(Section):
     crop: Count
     whole_share: Annotated[float, Field(ge=0, le=1)]
     batch: Count
-    steps: Count
-    lr: Rate
+    phases: Annotated[list[Phase], Field(min_length=1)]
     kl: Annotated[float, Field(ge=0, le=1)]
     squares: Annotated[float, Field(ge=0)]
     chroma: Annotated[float, Field(ge=0)]
     edges: Annotated[float, Field(ge=0)]
     perceptual: Perceptual
-
-
-class Finish(Section):
-    """Further training of the autoencoder, with another weight of the perceptual loss."""
-
-    steps: Count
-    lr: Rate
-    weight: Annotated[float, Field(ge=0)]
 
 
 class Gate(Section):
@@ -240,7 +238,6 @@ class SdMini(Section):
 
     renders: Renders
     vae: Vae
-    finish: Finish
     gate: Gate
     unet: Unet
     decoder: DecoderTraining
