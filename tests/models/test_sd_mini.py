@@ -93,16 +93,23 @@ def test_the_autoencoder_s_loss_falls_and_a_killed_training_goes_on(cfg, rt, mon
     small = cfg.model_copy(
         update={
             "vae": cfg.vae.model_copy(
-                update={"channels": [16, 16], "crop": 16, "batch": 4, "steps": 30}
+                update={
+                    "channels": [16, 16],
+                    "crop": 16,
+                    "batch": 4,
+                    "phases": [
+                        phase.model_copy(update={"steps": steps})
+                        for phase, steps in zip(cfg.vae.phases, (30, 10), strict=False)
+                    ],
+                }
             ),
-            "finish": cfg.finish.model_copy(update={"steps": 10}),
         }
     )
     trained = []
     for folder, breaks in (("whole", False), ("killed", True)):
         again = replace(rt, cache=rt.cache / folder)
         if breaks:
-            # All steps before the finish and four of it are done and saved; the fifth is interrupted.
+            # The first phase and four steps of the second are done and saved; the fifth is interrupted.
             with monkeypatch.context() as stop:
                 stop.setattr("models.sd_mini.to_pixels", Interrupted(35))
                 with pytest.raises(KeyboardInterrupt):
