@@ -103,6 +103,8 @@ PT = {
     "A & B": "A e B",
 }
 ES = {
+    "En 2024 ha pagado 5 ha de tierra.": "En dos mil veinticuatro ha pagado cinco hectáreas de tierra.",
+    "1 ha de maíz, 200 ha.": "una hectárea de maíz, doscientas hectáreas.",
     "¿Qué tal?": "¿Qué tal?",
     "El Sr. Ruiz y la Dra. Gil": "El Señor Ruiz y la Doctora Gil",
     "n.º 5": "número cinco",
@@ -197,6 +199,8 @@ FR = {
     "1:05:30": "une heure cinq minutes et trente secondes",
 }
 DE = {
+    "1 neue Nachricht, 1 neues Haus": "eine neue Nachricht, ein neues Haus",
+    "1 neuen Hinweis; 1 oder Zwei": "einen neuen Hinweis; eins oder Zwei",
     "Ich weiß es nicht.": "Ich weiß es nicht.",
     "Hr. Müller und Fr. Dr. Klein": "Herr Müller und Frau Doktor Klein",
     "J. R. R. Tolkien": "J. R. R. Tolkien",
@@ -274,6 +278,8 @@ DE = {
     "18-jährig, 1-Euro-Job, 50%ig": "achtzehn-jährig, ein-Euro-Job, fünfzigprozentig",
 }
 IT = {
+    "Nel 2024 ha pagato 5 ha di terra.": "Nel duemilaventiquattro ha pagato cinque ettari di terra.",
+    "1 ha, 5 €/ha": "un ettaro, cinque euro all'ettaro",
     "Non lo so.": "Non lo so.",
     "il Sig. Rossi e la Sig.ra Bianchi": "il Signor Rossi e la Signora Bianchi",
     "il Dott. Verdi e la Dott.ssa Neri": "il Dottor Verdi e la Dottoressa Neri",

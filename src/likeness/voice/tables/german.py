@@ -136,6 +136,10 @@ GERMAN = Language(
         r"§": "Paragraf",
     },
     contexts=(
+        # A number agrees with the adjective between it and its noun.
+        (r"(?<![\w.,/:-])1 (?=[a-zäöüß]{2,}e [A-ZÄÖÜ])", "eine "),
+        (r"(?<![\w.,/:-])1 (?!(?:oder|aber|über|unter) )(?=[a-zäöüß]{2,}e[rs] [A-ZÄÖÜ])", "ein "),
+        (r"(?<![\w.,/:-])1 (?=[a-zäöüß]{2,}en [A-ZÄÖÜ])", "einen "),
         (r"\b([Zz])\.\s?B\.", r"\1um Beispiel"),
         (r"\b([Dd])\.\s?h\.", r"\1as heißt"),
         (r"\b([Uu])\.\s?v\.\s?m\.", r"\1nd vieles mehr"),

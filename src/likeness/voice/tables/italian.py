@@ -93,6 +93,9 @@ ITALIAN = Language(
         r"p\.": "pagina",
     },
     contexts=(
+        # Before anything else it is a verb: "2024 ha".
+        (r"(?<![\d.,])(1) ?ha(?= di\b|[.,;:)]|$)", r"\1 ettaro"),
+        (r"(\d) ?ha(?= di\b|[.,;:)]|$)", r"\1 ettari"),
         (r"\b([Pp])\.\s?es\.", r"\1er esempio"),
         (r"\b([Aa])d\ses\.", r"\1d esempio"),
         (r"\ba\.\s?C\.", "avanti Cristo"),
@@ -187,7 +190,6 @@ ITALIAN = Language(
         "mq": ("metro quadrato", "metri quadrati"),
         "m": ("metro", "metri"),
         "″": ("pollice", "pollici"),
-        "ha": ("ettaro", "ettari"),
         "t": ("tonnellata", "tonnellate"),
         "kg": ("chilo", "chili"),
         "hg": ("etto", "etti"),
@@ -214,7 +216,7 @@ ITALIAN = Language(
         "°F|° F": ("grado Fahrenheit", "gradi Fahrenheit"),
         "°": ("grado", "gradi"),
     },
-    rates={},
+    rates={"ha": "ettaro"},
     powers={"2": ("{} quadrato", "{} quadrati"), "3": ("{} cubo", "{} cubi")},
     raised=("al quadrato", "al cubo", "alla"),
     numbered=(

@@ -96,6 +96,9 @@ SPANISH = Language(
         r"p\.": "página",
     },
     contexts=(
+        # Before anything else it is a verb: "2024 ha".
+        (r"(?<![\d.,])(1) ?ha(?= de\b|[.,;:)]|$)", r"\1 hectárea"),
+        (r"(\d) ?ha(?= de\b|[.,;:)]|$)", r"\1 hectáreas"),
         (r"\bM\.?ª(?!\w)", "María"),
         (r"\bD\.ª(?!\w)", "Doña"),
         (r"\bFco\.", "Francisco"),
@@ -155,7 +158,6 @@ SPANISH = Language(
         "cm": ("centímetro", "centímetros"),
         "mm": ("milímetro", "milímetros"),
         "m": ("metro", "metros"),
-        "ha": ("hectárea", "hectáreas"),
         "kg": ("kilo", "kilos"),
         "mg": ("miligramo", "miligramos"),
         "g|gr": ("gramo", "gramos"),
@@ -179,7 +181,7 @@ SPANISH = Language(
         "°F": ("grado Fahrenheit", "grados Fahrenheit"),
         "°": ("grado", "grados"),
     },
-    rates={"s": "segundo"},
+    rates={"s": "segundo", "ha": "hectárea"},
     powers={"2": ("{} cuadrado", "{} cuadrados"), "3": ("{} cúbico", "{} cúbicos")},
     raised=("al cuadrado", "al cubo", "elevado a"),
     numbered=(
