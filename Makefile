@@ -4,10 +4,8 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 BUNDLED := data/raw/sample_catalog data/raw/sample_voice data/voice_download models/sd_mini models/clip_mini models/xtts_mini
 READY := $(VENV)/.ready
-# Half as many again as cores: tests of DVC wait for programs and the disk, while those of torch compute on
-# one core. The order stays as it is, since tests/conftest.py puts slow files first.
-TEST_WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
-TESTS := python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations 20 -rs
+# The order stays as it is, since tests/conftest.py puts slow files first.
+TESTS := python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 20 -rs
 export PATH := $(BIN):$(PATH)
 .DEFAULT_GOAL := help
 
