@@ -59,7 +59,7 @@ def test_every_item_function_is_looked_at(before: dict[str, str]) -> None:
         ("image/prepare.py", "Images by gender and colour", "Gender and colour"),
         ("report.html", "<h1>", "<h1 class='large'>"),
         ("voice/text.py", "LONGEST = 8", "LONGEST = 9"),
-        ("voice/tables.py", "ABBREVIATIONS = frozenset", "ABBREVIATIONS = set"),
+        ("voice/tables/all.py", "ABBREVIATIONS = frozenset", "ABBREVIATIONS = set"),
         ("voice/rules.py", '"too_short", "seconds"', '"short", "seconds"'),
         ("common/figures.py", "dpi=110", "dpi=120"),
         ("common/items.py", "to do", "to be done"),

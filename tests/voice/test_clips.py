@@ -365,7 +365,7 @@ def test_a_recording_that_cannot_be_cut_is_one_rejection(tmp_path: Path, rt: Run
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"language": "de"}, "language 'de': no table"),
+        ({"language": "nl"}, "language 'nl': no table"),
         ({"min_snr_db": 200.0, "max_rejected_share": 1.0}, "none of 1 clips is kept"),
         ({"min_snr_db": 200.0, "max_rejected_share": 0.5}, "1 of 1 items rejected"),
     ],

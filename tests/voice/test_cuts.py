@@ -15,7 +15,7 @@ from likeness.voice.cuts import (
     refine,
 )
 from likeness.voice.levels import find_pauses, frame_levels
-from likeness.voice.tables import ABBREVIATIONS
+from likeness.voice.tables.all import ABBREVIATIONS
 from likeness.voice.words import Word, ends_clause, ends_sentence
 from tests.conftest import section
 from tests.voice.spoken import RATE, Spoken, joined, sentences, speak

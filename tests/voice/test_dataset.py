@@ -282,7 +282,7 @@ def test_what_is_said_in_train_too_is_counted(tmp_path: Path, rt: Runtime) -> No
             {},
             "4 clips in 2 recordings or blocks: 0 in the val split, and voice_train needs 1",
         ),
-        ([clip("a", 1, language="de")], {}, "language 'de': no table"),
+        ([clip("a", 1, language="nl")], {}, "language 'nl': no table"),
         ([clip("a", 1, text="...")], {}, "1 of 1 items rejected"),
     ],
 )

@@ -1,7 +1,6 @@
 """Recordings are fetched from a server that drops, limits and refuses; never from the network."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -282,11 +281,10 @@ def test_what_cannot_end_well_is_asked_for_once(
     assert not list((rt.cache / "scratch").rglob("*.part"))
 
 
-ENDLESS = """
+FETCH = """
 import sys
 from pathlib import Path
 from likeness.common.cli import run
-from likeness.voice.download import VoiceDownload, download
 from tests.voice.test_download import Runtime, params, run as fetch
 
 run(lambda _: fetch(params(sys.argv[1]), Path(sys.argv[2]), Runtime(7, "cpu", 1, Path(sys.argv[2]))))
@@ -297,9 +295,8 @@ run(lambda _: fetch(params(sys.argv[1]), Path(sys.argv[2]), Runtime(7, "cpu", 1,
 def test_ffmpeg_ends_with_the_stage(site: Site, tmp_path: Path) -> None:
     if shutil.which("ffmpeg") is None:
         absent("FFmpeg's program is not installed")
-    command = [sys.executable, "-c", ENDLESS, site.url("long.m3u8"), str(tmp_path)]
-    env = {**library_env(), "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
-    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE) as process:
+    command = [sys.executable, "-c", FETCH, site.url("long.m3u8"), str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, env=library_env(), stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 60
         while not site.asked["mute.ts"] and process.poll() is None:
             assert time.monotonic() < deadline

@@ -103,6 +103,8 @@ PT = {
     "A & B": "A e B",
 }
 ES = {
+    "En 2024 ha pagado 5 ha de tierra.": "En dos mil veinticuatro ha pagado cinco hectáreas de tierra.",
+    "1 ha de maíz, 200 ha.": "una hectárea de maíz, doscientas hectáreas.",
     "¿Qué tal?": "¿Qué tal?",
     "El Sr. Ruiz y la Dra. Gil": "El Señor Ruiz y la Doctora Gil",
     "n.º 5": "número cinco",
@@ -126,6 +128,218 @@ ES = {
     "en 1984": "en mil novecientos ochenta y cuatro",
     "-2 °C": "menos dos grados Celsius",
     "10x20": "diez por veinte",
+}
+FR = {
+    "Je ne sais pas.": "Je ne sais pas.",
+    "M. Dupont et Mme Durand": "Monsieur Dupont et Madame Durand",
+    "le Dr Petit et MM. Roux et Blanc": "le Docteur Petit et Messieurs Roux et Blanc",
+    "J. M. Coetzee et J. R. R. Tolkien": "J. M. Coetzee et J. R. R. Tolkien",
+    "p. ex. ici, c.-à-d. là, etc. Il vint.": (
+        "par exemple ici, c'est-à-dire là, et cetera. Il vint."
+    ),
+    "St-Denis, 12, av. de la République": "Saint-Denis, douze, avenue de la République",
+    "100 av. J.-C.": "cent avant Jésus-Christ.",
+    "21 personnes, 31 jours, 1 heure": "vingt et une personnes, trente et un jours, une heure",
+    "81 femmes, 1 fois, la page 21": "quatre-vingt-une femmes, une fois, la page vingt et un",
+    "80, 200, 280, 201 et 80 000": (
+        "quatre-vingts, deux cents, deux cent quatre-vingts, deux cent un et quatre-vingt mille"
+    ),
+    "71 et 91": "soixante et onze et quatre-vingt-onze",
+    "1 250 personnes, 12\u202f345\u00a0678": (
+        "mille deux cent cinquante personnes, "
+        "douze millions trois cent quarante-cinq mille six cent soixante-dix-huit"
+    ),
+    "2.500 km": "deux mille cinq cents kilomètres",
+    "1 000 000 habitants": "un million d'habitants",
+    "2 000 000 personnes": "deux millions de personnes",
+    "2 millions €, 1,5 M€, 3 k€": (
+        "deux millions d'euros, un virgule cinq million d'euros, trois mille euros"
+    ),
+    "1 234,56 €": "mille deux cent trente-quatre euros et cinquante-six centimes",
+    "0,50 €, 1 €, 5 € 50": "cinquante centimes, un euro, cinq euros et cinquante centimes",
+    "$5, £1": "cinq dollars, une livre sterling",
+    "5 €/kg à 90 km/h": "cinq euros par kilo à quatre-vingt-dix kilomètres par heure",
+    "14h30, 14 h 30, 14:30": (
+        "quatorze heures trente, quatorze heures trente, quatorze heures trente"
+    ),
+    "1h, 21h, 18h00, 0h15": "une heure, vingt et une heures, dix-huit heures, zéro heure quinze",
+    "24h/24 et 7j/7": "vingt-quatre heures sur vingt-quatre et sept jours sur sept",
+    "1er étage, 1re fois, 2e, 3ème": "premier étage, première fois, deuxième, troisième",
+    "la 80e et la 21e": "la quatre-vingtième et la vingt et unième",
+    "1ᵉʳ mai, le 1 mai, 1/1/2024": "premier mai, le premier mai, premier janvier deux mille vingt-quatre",
+    "le 24/12, le 11.09.2001": "le vingt-quatre décembre, le onze septembre deux mille un",
+    "XXe siècle, IIIe République": "vingtième siècle, troisième République",
+    "Louis XIV, François Ier, Charles X": "Louis quatorze, François premier, Charles dix",
+    "chapitre IV, n° 5, p. 12": "chapitre quatre, numéro cinq, page douze",
+    "25° à Lyon, -3 °C, 25° C": (
+        "vingt-cinq degrés à Lyon, moins trois degrés Celsius, vingt-cinq degrés Celsius"
+    ),
+    "10x, 30 cm x 40 cm": "dix fois, trente centimètres sur quarante centimètres",
+    "20-30 %, 3,5 %": "vingt à trente pour cent, trois virgule cinq pour cent",
+    "3,14 et 3,05": "trois virgule quatorze et trois virgule zéro cinq",
+    "1,80 m": "un mètre quatre-vingts",
+    "06 12 34 56 78": "zéro six douze trente-quatre cinquante-six soixante-dix-huit",
+    "+33 6 12 34 56 78": "plus trente-trois six douze trente-quatre cinquante-six soixante-dix-huit",
+    "2½ heures, 1 ½ h, 3/4, 2/3, 1/5": (
+        "deux heures et demie, une heure et demie, trois quarts, deux tiers, un cinquième"
+    ),
+    "les années '90, en 1984": "les années quatre-vingt-dix, en mille neuf cent quatre-vingt-quatre",
+    "<5, >100, ~50, 99¢": (
+        "inférieur à cinq, supérieur à cent, environ cinquante, quatre-vingt-dix-neuf centimes"
+    ),
+    "10 m², x², CO₂": "dix mètres carrés, x au carré, CO deux",
+    "2.0.1, www.exemple.fr": (
+        "deux point zéro point un, double vé double vé double vé point exemple point fr"
+    ),
+    "«\u00a0Oui\u202f!\u00a0» co\xadopérer": '"Oui!" coopérer',
+    "d'1 km, l'an 2000": "d'un kilomètre, l'an deux mille",
+    "24 k€/an, au XIXe s., les 1ers": (
+        "vingt-quatre mille euros par an, au dix-neuvième siècle, les premiers"
+    ),
+    "1:05:30": "une heure cinq minutes et trente secondes",
+}
+DE = {
+    "1 neue Nachricht, 1 neues Haus": "eine neue Nachricht, ein neues Haus",
+    "1 neuen Hinweis; 1 oder Zwei": "einen neuen Hinweis; eins oder Zwei",
+    "Ich weiß es nicht.": "Ich weiß es nicht.",
+    "Hr. Müller und Fr. Dr. Klein": "Herr Müller und Frau Doktor Klein",
+    "J. R. R. Tolkien": "J. R. R. Tolkien",
+    "z. B. hier, d. h. dort, usw. Dann": "zum Beispiel hier, das heißt dort, und so weiter. Dann",
+    "Nr. 7, S. 12, § 5, #3": "Nummer sieben, Seite zwölf, Paragraf fünf, Nummer drei",
+    "Hauptstr. 5, St. Gallen": "Hauptstraße fünf, Sankt Gallen",
+    "100 v. Chr. war": "einhundert vor Christus war",
+    "21 Männer, 101 Tage": "einundzwanzig Männer, einhunderteins Tage",
+    "1 Mann, 1 Frau, 1 Kind, 1": "ein Mann, eine Frau, ein Kind, eins",
+    "seit 1 Jahr, vor 1 Woche": "seit einem Jahr, vor einer Woche",
+    "Das kostet 1 Euro.": "Das kostet einen Euro.",
+    "1 oder 2 Tage": "ein oder zwei Tage",
+    "am 5. Mai, der 5. Mai": "am fünften Mai, der fünfte Mai",
+    "5. Mai 2024": "fünfter Mai zweitausendvierundzwanzig",
+    "vom 3. bis 5. Mai, am 5. und 6. Mai": (
+        "vom dritten bis fünften Mai, am fünften und sechsten Mai"
+    ),
+    "am 24.12., am 3.5.2024": (
+        "am vierundzwanzigsten Dezember, am dritten Mai zweitausendvierundzwanzig"
+    ),
+    "1. Platz, 2. Liga, 3. Kapitel": "erster Platz, zweite Liga, drittes Kapitel",
+    "zum 3. Mal, die 3. Auflage, in der 2. Runde": (
+        "zum dritten Mal, die dritte Auflage, in der zweiten Runde"
+    ),
+    "Ich habe 5. Dann kam er.": "Ich habe fünf. Dann kam er.",
+    "Es geschah am 5. Die Leute kamen.": "Es geschah am fünften. Die Leute kamen.",
+    "1. Öffnen Sie die Tür.": "erstens Öffnen Sie die Tür.",
+    "im 19. Jahrhundert, im XX. Jahrhundert": (
+        "im neunzehnten Jahrhundert, im zwanzigsten Jahrhundert"
+    ),
+    "Ludwig XIV. war König.": "Ludwig der Vierzehnte war König.",
+    "Elisabeth II. und Karl V. kamen, Kapitel IV": (
+        "Elisabeth die Zweite und Karl der Fünfte kamen, Kapitel vier"
+    ),
+    "der II. Weltkrieg": "der zweite Weltkrieg",
+    "14:30 Uhr, 14.30 Uhr, 1:15 Uhr": (
+        "vierzehn Uhr dreißig, vierzehn Uhr dreißig, ein Uhr fünfzehn"
+    ),
+    "10:00 Uhr, 1 Uhr, 8.30-10.30 Uhr": (
+        "zehn Uhr, ein Uhr, acht Uhr dreißig bis zehn Uhr dreißig"
+    ),
+    "1 h, 1 kg, 1 %": "eine Stunde, ein Kilogramm, ein Prozent",
+    "1.254 Menschen, 12\u202f345 Menschen": (
+        "eintausendzweihundertvierundfünfzig Menschen, zwölftausenddreihundertfünfundvierzig Menschen"
+    ),
+    "201.000": "zweihunderteintausend",
+    "1984, 2024, die 90er Jahre": (
+        "neunzehnhundertvierundachtzig, zweitausendvierundzwanzig, die neunziger Jahre"
+    ),
+    "19,99 €, 0,50 €, 2,50 Euro": (
+        "neunzehn Euro und neunundneunzig Cent, fünfzig Cent, zwei Euro und fünfzig Cent"
+    ),
+    "1 Mio. €, 2,5 Mrd. Euro, 5 Mio. Menschen": (
+        "eine Million Euro, zwei Komma fünf Milliarden Euro, fünf Millionen Menschen"
+    ),
+    "€ 5, 5 €/Tag, 90 km/h": "fünf Euro, fünf Euro pro Tag, neunzig Kilometer pro Stunde",
+    "25 °C, 5° C, -3 °C, 25° in Rom": (
+        "fünfundzwanzig Grad Celsius, fünf Grad Celsius, minus drei Grad Celsius, "
+        "fünfundzwanzig Grad in Rom"
+    ),
+    "10x, 1x, 10x20, 3:2": "zehn Mal, ein Mal, zehn mal zwanzig, drei zu zwei",
+    "20-30 %, 3,5 %": "zwanzig bis dreißig Prozent, drei Komma fünf Prozent",
+    "3,14": "drei Komma eins vier",
+    "0171 1234567": "null eins sieben eins eins zwei drei vier fünf sechs sieben",
+    "½ Tasse, ½ Liter, ½ kg": "eine halbe Tasse, ein halber Liter, ein halbes Kilogramm",
+    "2½ Stunden, 1½ Liter, 3/4, 1/5": "zweieinhalb Stunden, eineinhalb Liter, drei Viertel, ein Fünftel",
+    "<5, >100, ~50, 99¢": "kleiner als fünf, größer als einhundert, circa fünfzig, neunundneunzig Cent",
+    "10 m², x², 10⁶": "zehn Quadratmeter, x hoch zwei, zehn hoch sechs",
+    "2.0.1, www.beispiel.de": "zwei Punkt null Punkt eins, we we we Punkt beispiel Punkt de",
+    "„Hallo“ und »Welt«": '"Hallo" und "Welt"',
+    "5 Min. Pause. Er wiegt 5 kg. Menschen": "fünf Minuten Pause. Er wiegt fünf Kilogramm. Menschen",
+    "1,80 m groß, 3 x täglich, als 1. im Ziel": (
+        "ein Meter achtzig groß, drei Mal täglich, als erster im Ziel"
+    ),
+    "18-jährig, 1-Euro-Job, 50%ig": "achtzehn-jährig, ein-Euro-Job, fünfzigprozentig",
+}
+IT = {
+    "Nel 2024 ha pagato 5 ha di terra.": "Nel duemilaventiquattro ha pagato cinque ettari di terra.",
+    "1 ha, 5 €/ha": "un ettaro, cinque euro all'ettaro",
+    "Non lo so.": "Non lo so.",
+    "il Sig. Rossi e la Sig.ra Bianchi": "il Signor Rossi e la Signora Bianchi",
+    "il Dott. Verdi e la Dott.ssa Neri": "il Dottor Verdi e la Dottoressa Neri",
+    "J. R. R. Tolkien a S. Maria": "J. R. R. Tolkien a Santa Maria",
+    "pere, mele, ecc. Poi, ad es. qui": "pere, mele, eccetera. Poi, ad esempio qui",
+    "1 ora, 1 anno, 1 studente, 1 zaino": "un'ora, un anno, uno studente, uno zaino",
+    "1 amica, 1 persona, 1 problema, 1": "un'amica, una persona, un problema, uno",
+    "21 giorni, 28, 23, 101": "ventuno giorni, ventotto, ventitré, centouno",
+    "1 o 2 ore": "una o due ore",
+    "1.254 persone, 21.000": "milleduecentocinquantaquattro persone, ventunomila",
+    "1.000.000 abitanti, 2.500.000 persone": (
+        "un milione di abitanti, due milioni e cinquecentomila persone"
+    ),
+    "19,99 €, 1 €, 0,50 €": "diciannove euro e novantanove centesimi, un euro, cinquanta centesimi",
+    "1,01 €, € 5, 2,50 euro": (
+        "un euro e un centesimo, cinque euro, due euro e cinquanta centesimi"
+    ),
+    "5 milioni €, 1 mln €, 2 mld di euro": (
+        "cinque milioni di euro, un milione di euro, due miliardi di euro"
+    ),
+    "5 mila euro, £1": "cinquemila euro, una sterlina",
+    "5 €/kg, 90 km/h, 3 €/settimana": (
+        "cinque euro al chilo, novanta chilometri all'ora, tre euro alla settimana"
+    ),
+    "alle 14:30, alle 14.30, ore 9:05": (
+        "alle quattordici e trenta, alle quattordici e trenta, ore nove e cinque"
+    ),
+    "all'1:00, alle 10:00, alle 21:00": "all'una, alle dieci, alle ventuno",
+    "1º piano, 2ª fila, 3° posto, la 3° fila": "primo piano, seconda fila, terzo posto, la terza fila",
+    "1° maggio, 1 maggio, 1/1/2024": "primo maggio, primo maggio, primo gennaio duemilaventiquattro",
+    "il 24/12, dal 3/5 al 10/5": "il ventiquattro dicembre, dal tre maggio al dieci maggio",
+    "24/12/2024": "ventiquattro dicembre duemilaventiquattro",
+    "nel XX secolo, secolo XIX": "nel ventesimo secolo, secolo diciannovesimo",
+    "V secolo a.C. e dopo": "quinto secolo avanti Cristo e dopo",
+    "Luigi XIV, Vittorio Emanuele II, Carlo V": (
+        "Luigi quattordicesimo, Vittorio Emanuele secondo, Carlo quinto"
+    ),
+    "Elisabetta II, Giovanni XXIII": "Elisabetta seconda, Giovanni ventitreesimo",
+    "la II guerra mondiale, capitolo IV": "la seconda guerra mondiale, capitolo quattro",
+    "n. 5, n° 5, pag. 12, #3": "numero cinque, numero cinque, pagina dodici, numero tre",
+    "25° a Roma, 25 °C, -3 °C, 30° oggi": (
+        "venticinque gradi a Roma, venticinque gradi Celsius, meno tre gradi Celsius, trenta gradi oggi"
+    ),
+    "10x, 1x, 30 cm x 40 cm": "dieci volte, una volta, trenta centimetri per quaranta centimetri",
+    "20-30 %, 3,5 %": "venti a trenta per cento, tre virgola cinque per cento",
+    "3,14 e 3,05": "tre virgola quattordici e tre virgola zero cinque",
+    "347 123 4567": "tre quattro sette uno due tre quattro cinque sei sette",
+    "½ tazza, ½ litro, 3/4, 2/3, 1/5": "mezza tazza, mezzo litro, tre quarti, due terzi, un quinto",
+    "2½ ore, 1 ½ h": "due ore e mezza, un'ora e mezza",
+    "gli anni '90, nel 1984": "gli anni novanta, nel millenovecentottantaquattro",
+    "<5, >100, ~50, 99¢": "minore di cinque, maggiore di cento, circa cinquanta, novantanove centesimi",
+    "10 m², x², 10⁶": "dieci metri quadrati, x al quadrato, dieci alla sei",
+    "2.0.1, www.esempio.it": "due punto zero punto uno, vu vu vu punto esempio punto it",
+    "«Ciao» l'8%, l'11": "\"Ciao\" l'otto per cento, l'undici",
+    "1:05:30": "un'ora cinque minuti e trenta secondi",
+    "1,80 m, un 18enne, nel '68, l'11/11": (
+        "un metro e ottanta, un diciottenne, nel sessantotto, l'undici novembre"
+    ),
+    "24 mila euro/anno, 30° all'ombra": "ventiquattromila euro all'anno, trenta gradi all'ombra",
+    "Pesa 5 kg. Poi 4x4": "Pesa cinque chili. Poi quattro per quattro",
 }
 # By kind, so that a reader finds what a rule is for: (language, as written, as spoken).
 KINDS = {
@@ -381,7 +595,7 @@ KINDS = {
 }
 TABLE = [
     (language, written, spoken)
-    for language, rows in (("en", EN), ("pt", PT), ("es", ES))
+    for language, rows in (("en", EN), ("pt", PT), ("es", ES), ("fr", FR), ("de", DE), ("it", IT))
     for written, spoken in rows.items()
 ] + [row for rows in KINDS.values() for row in rows]
 
@@ -424,8 +638,8 @@ def test_a_region_may_follow_the_language(language: str) -> None:
 
 
 def test_an_unknown_language_is_one_error_that_names_those_known() -> None:
-    for call in (lambda: check_language("de"), lambda: normalize("Hallo", "de")):
-        with pytest.raises(LikenessError, match=r"'de'.*en, es, pt") as caught:
+    for call in (lambda: check_language("nl"), lambda: normalize("Hallo", "nl")):
+        with pytest.raises(LikenessError, match=r"'nl'.*en, es, pt, fr, de, it") as caught:
             call()
         assert "\n" not in str(caught.value)
 

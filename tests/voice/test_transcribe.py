@@ -432,8 +432,8 @@ def test_a_wrong_model_folder_stops_before_any_work(
 def test_a_language_without_text_rules_stops_before_any_work(
     segments: Path, tmp_path: Path, rt: Runtime
 ) -> None:
-    with pytest.raises(LikenessError, match=r"'fr': no table of text rules.*en, es, pt"):
-        run(segments, tmp_path / "nothing", tmp_path / "out", rt, language="fr")
+    with pytest.raises(LikenessError, match=r"'nl': no table of text rules.*en, es, pt"):
+        run(segments, tmp_path / "nothing", tmp_path / "out", rt, language="nl")
     assert not (tmp_path / "out").exists()
 
 

@@ -11,7 +11,7 @@ from likeness.common.runtime import Runtime
 from likeness.voice.cuts import ClipLimits, cut_recordings
 from likeness.voice.repetition import compression_ratio
 from likeness.voice.rows import Recording, Region, RejectedClip, Transcript
-from likeness.voice.tables import ABBREVIATIONS
+from likeness.voice.tables.all import ABBREVIATIONS
 from likeness.voice.words import Word, ends_sentence
 
 

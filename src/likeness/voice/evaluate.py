@@ -93,8 +93,10 @@ def evaluate(
             row.voice, row.sentence, row.source, row.take, path, row.text, row.seconds
         )
     table = measure(cfg, clips, asr=asr, speaker=speaker, mos=mos, rt=rt)
-    figures = estimates(cfg, table, rt.seed_for("bootstrap"))
-    found = {name: estimate.rounded() for name, estimate in figures.items()}
+    found = {
+        name: estimate.rounded()
+        for name, estimate in estimates(cfg, table, rt.seed_for("bootstrap")).items()
+    }
 
     _write_samples(out_dir / "samples", table, cfg.samples, rt)
     _draw(plots_dir, table, found)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 
 from likeness.common.errors import LikenessError
 
-LANGUAGES = ("en", "es", "pt")
+LANGUAGES = ("en", "es", "pt", "fr", "de", "it")
 
 
 def check_language(language: str) -> None:

@@ -11,7 +11,8 @@ import unicodedata
 from collections.abc import Callable, Iterable
 
 from likeness.voice.languages import check_language, code
-from likeness.voice.tables import TABLES, Language, Noun
+from likeness.voice.tables.all import TABLES
+from likeness.voice.tables.language import Agreement, Language, Noun
 
 Match = re.Match[str]
 Rewrite = tuple[re.Pattern[str], Callable[[Match], str]]
@@ -32,11 +33,12 @@ KEPT = ".,;:!?¿¡'\"()- "
 SILENT = "[]{}/*_•·♪♫♬®™©"
 LONGEST = 8  # digits; a longer number without thousands separators is read digit by digit
 LARGEST = 10**18  # numbers from here on are read digit by digit
+NEAR = 40  # characters before a number, in which the words that it agrees with may stand
 LARGEST_ORDINAL = 10**6  # ordinals from here on are read as numbers
+ROMAN = r"(X{0,3}(?:IX|IV|V?I{0,3}))"
 CAPITAL = "A-ZÀ-ÖØ-Þ"
 SMALL = "a-zß-öø-ÿ"
 ENDS = r"(?![^\W\d_²³])"  # no letter follows, but ² or ³ may
-MILLION = r"\b\w*ill(?:ón|ones)\b|\b\w+lh(?:ão|ões)\b"  # and larger ones, in Spanish and Portuguese
 
 
 def normalize(text: str, language: str) -> str:
@@ -46,7 +48,7 @@ def normalize(text: str, language: str) -> str:
         LikenessError: there is no table for the language.
     """
     check_language(language)
-    plain = _plain(text)
+    plain = _plain(text, TABLES[code(language)])
     for pattern, speak in _RULES[code(language)]:
         plain = pattern.sub(speak, plain)
     spoken = "".join(" " if letter in SILENT else letter for letter in plain)
@@ -75,11 +77,14 @@ def count_words(text: str, language: str) -> int:
     return len(re.findall(r"[^\W_]+(?:'[^\W_]+)*", normalize(text, language)))
 
 
-def _plain(text: str) -> str:
+def _plain(text: str, table: Language) -> str:
     """The text with one spelling for each symbol, and without invisible characters."""
     text = unicodedata.normalize("NFC", text)
     # Printed numbers group their digits with narrow or non-breaking spaces.
-    text = re.sub(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))", "", text)
+    if not table.thousands.isspace():
+        text = re.sub(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))", "", text)
+    # French sets them inside its quotation marks as well; German ones point the other way.
+    text = re.sub(r"«[\u00a0\u2009\u202f]|[\u00a0\u2009\u202f]»", '"', text)
     return "".join(map(_spell, text.translate(PLAIN)))
 
 
@@ -91,7 +96,9 @@ def _spell(letter: str) -> str:
         return ""
     if kind == "<fraction":
         return " " + unicodedata.normalize("NFKC", letter).replace("⁄", "/")
-    if kind in ("", "<super") or letter in "№″":
+    # A raised letter is one (1ᵉʳ), a raised digit is a power.
+    raised = kind == "<super" and unicodedata.category(letter) != "Lm"
+    if not kind or raised or letter in "№″":
         return " " if letter.isspace() else letter
     # Compatibility characters: VIII, a full-width 5, degrees Celsius, the subscript 2 of CO2.
     return unicodedata.normalize("NFKC", letter) if kind[0] == "<" else letter
@@ -106,11 +113,12 @@ def _either(options: Iterable[str]) -> str:
 def _rules(table: Language) -> list[Rewrite]:
     """Patterns and their replacements, in the order in which they are applied."""
     speak = _Speaker(table)
-    mark, group = re.escape(table.decimal), re.escape(table.thousands)
+    mark, point = re.escape(table.decimal), re.escape(_point(table))
+    grouped = rf"(?:(?:{re.escape(table.thousands)}\d{{3}})+|(?:{point}\d{{3}})+)"
     # Numbers in the other language's style are read too, where they are not ambiguous.
     number = (
-        rf"(?:\d{{1,3}}(?:{group}\d{{3}})+(?![\d])(?:{mark}\d+)?"
-        rf"|\d{{1,3}}(?:{mark}\d{{3}})+{group}\d+"
+        rf"(?:\d{{1,3}}{grouped}(?![\d])(?:{mark}\d+)?"
+        rf"|\d{{1,3}}(?:{mark}\d{{3}})+{point}\d+"
         rf"|\d{{1,3}}(?:{mark}\d{{3}}){{2,}}(?!\d)"
         rf"|\d{{1,2}}(?:,\d\d)+,\d{{3}}(?!\d)"
         rf"|\d+(?:{mark}\d+|\.\d{{1,2}}(?!\d))?"
@@ -118,12 +126,15 @@ def _rules(table: Language) -> list[Rewrite]:
     )
     money = _either(table.currencies)
     coded = _either([sign for sign in table.currencies if sign.isalpha()])
+    ahead = _either([sign for sign in table.currencies if not sign[-1].islower()])
     large = _either(table.magnitudes)
     units = _either(table.units)
     measured = rf"(?:{units})[²³23]?(?![\w²³])"
+    with_point = [re.escape(unit) for unit in table.units if unit.endswith(".")]
+    dotted = "|".join([rf"{measured}\.", *with_point])
     titled = "|".join(re.escape(short[:-1]) for short in table.titles)
-    roman = r"(?=[IVX])(X{0,3}(?:IX|IV|V?I{0,3}))(?![\w']|\.\w)"
-    word = rf"[{SMALL}]+"
+    roman = rf"(?=[IVX]){ROMAN}(?![\w']|\.\w)"
+    word = rf"[{CAPITAL}]?[{SMALL}]+" if table.capital_nouns else rf"[{SMALL}]+"
 
     def rule(pattern: str, become: Callable[[Match], str] | str) -> Rewrite:
         if isinstance(become, str):
@@ -134,7 +145,8 @@ def _rules(table: Language) -> list[Rewrite]:
     rules = [
         rule(
             r"(?:https?://)?((?:[A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+@)?"
-            r"((?:[A-Za-z0-9_-]+\.)+(?:com|org|net|edu|gov|info|io|dev|ai|tv|uk|br|es|pt|mx|ar|eu)"
+            r"((?:[A-Za-z0-9_-]+\.)+(?:com|org|net|edu|gov|info|io|dev|ai|tv|uk|br|es|pt|mx|ar|eu"
+            rf"{table.domains})"
             r"(?:/[A-Za-z0-9_/-]*)?)(?![\w@])",
             speak.address,
         ),
@@ -145,7 +157,7 @@ def _rules(table: Language) -> list[Rewrite]:
             for short, full in {**table.before_number, "[№#]": _first(table)}.items()
         ],
         *[rule(pattern, speak.shortened(full)) for pattern, full in table.contexts],
-        rule(rf"({number})\s?({measured}\.|in\.)", speak.measure),
+        rule(rf"({number})\s?({dotted})", speak.measure),
         *[
             rule(
                 rf"((?:\d\w*|[{CAPITAL}]\w+)\s)?\b{re.escape(short)}(?!\w)",
@@ -172,13 +184,16 @@ def _rules(table: Language) -> list[Rewrite]:
             speak.short_date,
         ),
         rule(
-            rf"(?i:\b({table.dated}) )(\d\d?)/(\d\d?)(?![\d/])",
+            rf"(?i:\b({table.dated}) ){table.day_and_month}",
             speak.day_and_month,
         )
         if table.dated
         else None,
         *speak.month_names(rule),
-        *[rule(rf"(?<![\w.,/-]){pattern}(?![\w/]|[.,-]\d)", speak.digits) for pattern in DIALLED],
+        *[
+            rule(rf"(?<![\w.,/-]){pattern}(?![\w/]|[.,-]\d)", speak.digits)
+            for pattern in (*DIALLED, *table.dialled)
+        ],
         rule(r"(?<=\d)\s-\s(?=\d[^.!?]*=)", f" {table.minus} "),
         rule(
             rf"({money})(\s?{number})\s?-\s?({number})(?!\s?(?:{money}|{large}))",
@@ -190,11 +205,11 @@ def _rules(table: Language) -> list[Rewrite]:
         ),
         rule(r"(?<![\d.,])\d+(?:\.\d+){2,}(?![\w]|,\d)", speak.version),
         rule(
-            r"(?<![\w.,:/])(\d{1,2})(?::|h(?=\d\d))(\d\d)(?::(\d\d))?(?![\d:])"
-            r"(?:\s?(min|hs|hrs|h|horas|hours)\b)?",
+            rf"(?<![\w.,:/])(\d{{1,2}})(?:{table.clock})(\d\d)(?::(\d\d))?(?![\d:])"
+            rf"(?:\s?(min|hs|hrs|h|horas|hours|{table.hour[1]})\b)?",
             speak.time,
         ),
-        rule(r"(\d+):(?=\d)", rf"\1 {table.to} "),
+        rule(r"(\d+):(?=\d)", rf"\1 {table.ratio or table.to} "),
         # Signs between and before numbers.
         rule(rf"(?<![\w.,)-])-(?=(?:{money})?\s?\.?\d)", f"{table.minus} "),
         rule(r"(?<=\d)\s?[xX]\s?(?=\d)", f" {table.by} "),
@@ -212,30 +227,37 @@ def _rules(table: Language) -> list[Rewrite]:
             speak.rate,
         ),
         rule(
-            rf"({money})\s?({number})(?:\s?({large}))?(?:\s?({coded}))?",
+            rf"({ahead})\s?({number})(?:\s?({large}))?(?:\s?({coded}))?",
             lambda m: speak.money(m, m[4] or m[1], m[2], m[3]),
         ),
         rule(
             rf"({number})(?:\s?({large}))?\s?({money})", lambda m: speak.money(m, m[3], m[1], m[2])
         ),
         rule(rf"(\d/\d+)\s?({measured})", speak.part_of),
+        rule(rf"(?<![\d/.,])(\d+)\s+1/2\s({word})", speak.half_last)
+        if any(table.half_last)
+        else None,
         rule(
             rf"(?:(?<![\d/.,])(\d+)\s+)?(?<![\d/.,])(\d+)/(\d+)(?![\d/])(?:(?=\s({word}))|)",
             speak.fraction,
         ),
-        rule(r"'?\b((?:1[1-9]|20)?\d0)'?s\b", speak.decade) if table.years else None,
+        rule(r"'?\b((?:1[1-9]|20)?\d0)'?s\b", speak.decade) if table.english else None,
+        *[
+            rule(rf"\b(?=[IVX]){ROMAN}{mark}", speak.arabic(to))
+            for mark, to in table.roman_ordinals.items()
+        ],
         rule(table.ordinal, speak.ordinal),
         rule(rf"({number})\s?({measured})", speak.measure),
         # Roman numbers.
         *speak.roman_rules(rule, roman),
         # Numbers.
-        rule(r"(?<![\d.,])(1[1-9]\d\d|20[1-9]\d)(?![\d%]|[.,]\d)", speak.year)
-        if table.years
-        else None,
+        rule(rf"(?<![\d.,])({table.years})(?![\d%]|[.,]\d)", speak.year) if table.years else None,
         rule(rf"({number})", speak.number),
         rule(r"\s?([⁺⁻]?[⁰¹²³⁴-⁹]+)", speak.power),
         rule(r"\b(?:[A-Z]\.){2,}", speak.letters),
         rule(rf"\s?([{re.escape(''.join(table.signs))}])\s?", lambda m: f" {table.signs[m[1]]} "),
+        rule(r" {2,}", " "),
+        *[rule(pattern, become) for pattern, become in table.contracted],
     ]
     return [one for one in rules if one]
 
@@ -255,6 +277,11 @@ DIALLED = (
     r"(?:\d\d|\(\d\d\)) \d{3} \d\d \d\d",
     r"0\d{2,3} \d{3,4} \d{3,4}",
 )
+
+
+def _point(table: Language) -> str:
+    """The mark that groups digits where the other one is the decimal mark."""
+    return "," if table.decimal == "." else "."
 
 
 def _first(table: Language) -> str:
@@ -326,22 +353,29 @@ class _Speaker:
 
     # --- numbers ----------------------------------------------------------------------------------
 
-    def cardinal(self, value: int, noun: str = "") -> str:
-        """A whole number in words, agreeing with the noun that it counts."""
+    def cardinal(self, value: int, noun: str = "", before: str = "") -> str:
+        """A whole number in words, agreeing with the noun that it counts and the words before."""
         from num2words import num2words
 
         if value >= LARGEST:
             return " ".join(self.cardinal(int(digit)) for digit in str(value))
         words = str(num2words(value, lang=self.table.numbers)).replace(",", "")
-        return _agree(words, self._is_feminine(noun), bool(noun), self.table.numbers)
+        # A number before millions agrees with them, not with the noun.
+        found = re.findall(self.table.millions, words) if self.table.millions else []
+        millions, sep, rest = words.rpartition(found[-1] if found else "\0")
+        return millions + sep + _agree(rest, self._context(before, noun), self.table.agreement)
 
-    def amount(self, digits: str, noun: str = "") -> str:
+    def _context(self, before: str, noun: str) -> str:
+        gender = "f" if self._is_feminine(noun) else "m" if noun else ""
+        return f"{before[-NEAR:]}|{gender}|{noun}"
+
+    def amount(self, digits: str, noun: str = "", before: str = "") -> str:
         """A number with its thousands and decimal separators, in words."""
         whole, fraction = self._parts(digits)
         bare = whole == digits
         if bare and ((whole.startswith("0") and len(whole) > 1) or len(whole) > LONGEST):
             return " ".join(self.cardinal(int(digit)) for digit in whole)
-        spoken = self.cardinal(int(whole), "" if fraction else noun) if whole else ""
+        spoken = self.cardinal(int(whole), "" if fraction else noun, before) if whole else ""
         if not fraction:
             return spoken
         zeros = len(fraction) - len(fraction.lstrip("0"))
@@ -355,12 +389,12 @@ class _Speaker:
         """The digits before and after the decimal mark."""
         marks = re.findall(r"[.,]", digits)
         if not marks:
-            return digits, ""
+            return re.sub(r"\s", "", digits), ""
         whole, _, last = digits.rpartition(marks[-1])
         three = len(last) == 3 and whole not in ("", "0")
         round_ = self.table.round_thousands and last.endswith("0")
         if len(set(marks)) == 1 and (
-            len(marks) > 1 or (three and (marks[0] == self.table.thousands or round_))
+            len(marks) > 1 or (three and (marks[0] != self.table.decimal or round_))
         ):
             return re.sub(r"\D", "", digits), ""
         return re.sub(r"\D", "", whole), last
@@ -382,15 +416,15 @@ class _Speaker:
         before = match.string[: match.start()]
         if re.search(rf"(?i)\b(?:{self.table.numbered})s?\s$", before):
             return ""
-        joined = rf"((?:\s(?:{self.table.to}|{self.table.joined}|ou?|u)\s\d+)*)"
+        joined = rf"((?:\s(?:{self.table.to}|{self.table.joined}|{self.table.or_})\s\d+)*)"
         following = re.match(rf"{joined}(\smil)?(?:\s([^\W\d_]+))?", match.string[match.end() :])
         if following is None:
             return ""
         noun = following[3] or ""
-        if noun.lower() in self.table.particles or noun[:1].isupper():
+        if noun.lower() in self.table.particles or noun[:1].isupper() != self.table.capital_nouns:
             noun = ""
         one = self._parts(digits)[0] in ("1", "01") and not following[1] and not following[2]
-        if len(noun) < 2 or not (one or noun.endswith("s")):
+        if len(noun) < 2 or not (one or re.search(self.table.plurals, noun)):
             noun = ""
         return noun or ("mil" if following[2] else "")
 
@@ -401,22 +435,28 @@ class _Speaker:
         after = text[match.end()] if match.end() < len(text) else " "
         left = " " if before.isalpha() else ""
         noun = self._noun_after(match, match[1])
-        spoken = self.amount(match[1], noun)
-        of = f" {self.table.of_millions}" if noun and re.search(rf"(?:{MILLION})$", spoken) else ""
-        return left + spoken + of + (" " if after.isalpha() else "")
+        spoken = self.amount(match[1], noun, text[: match.start()])
+        millions = self.table.of_millions and re.search(rf"(?:{self.table.millions})$", spoken)
+        of = f" {self.table.of_millions}" if noun and millions else ""
+        joined = self.table.suffixes and re.match(self.table.suffixes, text[match.end() :])
+        return left + spoken + of + (" " if after.isalpha() and not joined else "")
 
     def digits(self, match: Match) -> str:
-        """Digit by digit, but for the hundreds of toll-free numbers."""
+        """Digit by digit, but for short groups and for the hundreds of toll-free numbers."""
         spoken = [self.table.plus] if match[0].startswith("+") else []
         for group in re.findall(r"\d+", match[0]):
-            if re.fullmatch(r"0?[89]00", group):
+            if len(group) <= self.table.dialled_groups:
+                number = group.lstrip("0")
+                spoken += [self.cardinal(0)] * (len(group) - len(number))
+                spoken += [self.cardinal(int(number))] if number else []
+            elif re.fullmatch(r"0?[89]00", group):
                 spoken += [self.cardinal(0)] * group.startswith("0") + [self.cardinal(int(group))]
             else:
                 spoken += [self.cardinal(int(digit)) for digit in group]
         return " ".join(spoken)
 
     def version(self, match: Match) -> str:
-        if self.table.thousands == "." and re.fullmatch(r"\d{1,3}(\.\d{3})+", match[0]):
+        if _point(self.table) == "." and re.fullmatch(r"\d{1,3}(\.\d{3})+", match[0]):
             return match[0]
         before = " " if match.string[: match.start()][-1:].isalpha() else ""
         point = f" {self.table.version} "
@@ -433,14 +473,17 @@ class _Speaker:
 
     def ordinal(self, match: Match) -> str:
         value = int(match[1].replace(self.table.thousands, ""))
+        if self.table.endings:
+            return self._inflected(match, self._ordinal(value))
         rest = match.string[match.end() :]
         following = re.match(rf"\s([{SMALL}]{{3,}})", rest)
         noun = following[1] if following else ""
         if noun in self.table.particles or (noun.endswith("s") and not noun.endswith("ês")):
             noun = ""
-        first_of_month = value == 1 and re.match(rf"\sde\s(?:{'|'.join(self.table.months)})", rest)
+        first_of_month = value == 1 and re.match(self._month_after(), rest)
         degrees = match[0].endswith("°") and not noun and not first_of_month
-        if "°" in self.table.units and (degrees or re.match(r"\s?[CF]\b", rest) or not value):
+        marked = re.search("[º°]", match[0]) and re.match(r"\s?[CF]\b", rest)
+        if "°" in self.table.units and (degrees or marked or not value):
             return f"{match[1]}°"
         feminine = bool(match.groupdict().get("feminine"))
         spoken = self._ordinal(value, feminine)
@@ -454,21 +497,34 @@ class _Speaker:
         if value >= LARGEST_ORDINAL:
             return self.cardinal(value)
         spoken = str(num2words(value, lang=self.table.numbers, to="ordinal")).replace(",", "")
-        spoken = re.sub(r"décimo(?=\w)", "decimo", spoken)
-        return re.sub(r"o\b", "a", spoken) if feminine else spoken
+        return _agree(spoken, f"|{'f' if feminine else ''}|", self.table.ordinal_agreement)
+
+    def _inflected(self, match: Match, spoken: str) -> str:
+        """An ordinal with the ending that its place asks for; a number where none is."""
+        link = rf"(?:{self.table.to}|{self.table.joined}|{self.table.or_})"
+        before = re.sub(rf"(?:\d+\.,? {link} )+$", "", match.string[: match.start()])
+        after = re.sub(rf"^(?:,? {link} \d+\.)+", "", match.string[match.end() :])
+        following = re.match(rf"\s([{CAPITAL}][\w-]+)", after)
+        noun = following[1] if following else ""
+        if noun.lower() in self.table.particles:
+            noun = ""
+        for pattern, ending in self.table.endings:
+            if re.search(pattern, self._context(before, noun), re.IGNORECASE):
+                return spoken + ending + self._stop(match)
+        return match[0]
 
     def fraction(self, match: Match) -> str:
         whole, above, below = match[1], int(match[2]), int(match[3])
         lone, with_feminine, after = self.table.halves
         # A fraction above 1 is a date, except 24/7.
-        dated = not self.table.years and not whole and 1 <= below <= 12 < above <= 31
+        dated = not self.table.english and not whole and 1 <= below <= 12 < above <= 31
         if dated and (above, below) != (24, 7):
-            return f"{above} de {self.table.months[below - 1]}"
+            return self.table.day_month.format(day=above, month=self.table.months[below - 1])
         if (above, below) == (1, 2):
             feminine = self._is_feminine(match[4] or "")
             part = after if whole and not feminine else with_feminine if feminine else lone
         elif not 0 < above < below:
-            between = f" {self.table.over} " if not self.table.years else " "
+            between = f" {self.table.over} " if self.table.over else " "
             part = between.join(self.amount(digits) for digits in (match[2], match[3]))
         else:
             part = self._part(above, below)
@@ -477,6 +533,11 @@ class _Speaker:
         noun = match[4] or ""
         return f"{self.amount(whole, noun)} {self.table.joined} {part}"
 
+    def half_last(self, match: Match) -> str:
+        """Two and a half litres, as `two litres and a half`."""
+        half = self.table.half_last[self._is_feminine(match[2])]
+        return f"{match[1]} {match[2]} {self.table.joined} {half}"
+
     def _part(self, above: int, below: int) -> str:
         many = above > 1
         if below in self.table.parts:
@@ -484,8 +545,10 @@ class _Speaker:
         elif self.table.fold and below > 10 and below not in (100, 1000):
             return f"{self.cardinal(above, self.table.fold)} {self._fold(below, many)}"
         else:
-            name = self._ordinal(below)
-        return f"{self.cardinal(above, name)} {name}{'s' if many else ''}"
+            name = self.table.part.format(self._ordinal(below))
+            name = name.capitalize() if self.table.capital_nouns else name
+        number = self.cardinal(above, name)
+        return f"{number} {re.sub(*self.table.part_plural, name) if many else name}"
 
     def _fold(self, below: int, many: bool) -> str:
         words = self.cardinal(below)
@@ -495,8 +558,10 @@ class _Speaker:
         return f"{words} {self.table.fold}"
 
     def part_of(self, match: Match) -> str:
-        mixed = re.search(r"\d\s+$", match.string[: match.start()])
-        return f"{match[1]} {self._forms(match[2])[bool(mixed)]}"
+        mixed = re.search(r"(\d+)\s+$", match.string[: match.start()])
+        # Where the half comes last, `1 1/2` has its noun after the one.
+        many = mixed and not (any(self.table.half_last) and mixed[1] == "1")
+        return f"{match[1]} {self._forms(match[2])[bool(many)]}"
 
     def power(self, match: Match) -> str:
         digits = unicodedata.normalize("NFKC", match[1]).replace("−", "-")
@@ -508,7 +573,11 @@ class _Speaker:
     # --- Roman numbers ----------------------------------------------------------------------------
 
     def roman_rules(self, rule: Callable[..., Rewrite], roman: str) -> list[Rewrite]:
-        named = rf"(?<!\w)([{CAPITAL}][{SMALL}]+) (?=\w\w|I(?:\s[{SMALL}]|[,.]|$)){roman}"
+        lone, point = (r"|[VX]\.", r"\.?") if self.table.roman_point else ("", "")
+        named = (
+            rf"(?<!\w)([{CAPITAL}][{SMALL}]+) "
+            rf"(?=\w\w|I(?:\s[{SMALL}]|[,.]|$){lone}){roman}{point}"
+        )
         rules = [
             rule(
                 rf"(?i:\b({self.table.numbered})s?) {roman}"
@@ -519,7 +588,7 @@ class _Speaker:
         ]
         if self.table.centuries:
             century = rf"(?i:\b({self.table.centuries})) {roman}"
-            centuries = rf"(?i:\b{self.table.centuries}s) [IVX]+(?:,? \w+ [IVX]+)*\b"
+            centuries = rf"(?i:\b(?:{self.table.centuries})s) [IVX]+(?:,? \w+ [IVX]+)*\b"
             rules.insert(0, rule(century, self.king))
             rules.insert(1, rule(centuries, self.roman_numbers))
             # An ordinal before its noun, as in the second world war.
@@ -529,9 +598,13 @@ class _Speaker:
 
     def roman_numbers(self, match: Match) -> str:
         """A Roman number after its noun; in English, `I` after a lower-case word is a pronoun."""
-        if self.table.years and re.search(r"[a-z]\w* I$", match[0]) and match[0][0].islower():
+        if self.table.english and re.search(r"[a-z]\w* I$", match[0]) and match[0][0].islower():
             return match[0]
         return re.sub(r"\b[IVX]+\b", lambda numeral: str(_roman(numeral[0])), match[0])
+
+    def arabic(self, mark: str) -> Callable[[Match], str]:
+        """A Roman ordinal in the digits and with the mark that the rule for ordinals knows."""
+        return lambda match: f"{_roman(match[1])}{mark}" if match[1] else match[0]
 
     def roman_ordinal(self, match: Match) -> str:
         if match[2] in self.table.particles:
@@ -540,15 +613,19 @@ class _Speaker:
         return f"{spoken.capitalize() if match[2][0].isupper() else spoken} {match[2]}"
 
     def king(self, match: Match) -> str:
-        """An ordinal; a large one is read as a number in Portuguese and Spanish."""
-        if match[1] == "I" or (self.table.years and match[2] == "I"):
+        """An ordinal after a name; a large one is read as a number, in French all but the first."""
+        if match[1] == "I" or (self.table.english and match[2] == "I"):
+            return match[0]
+        if self.table.roman_point and match[1].lower() in self.table.particles:
             return match[0]
         value = _roman(match[2])
         if value > self.table.ordinals_to:
-            return f"{match[1]} {self.cardinal(value)}"
-        spoken = self._ordinal(value, self._is_feminine(match[1]))
-        kings = self.table.kings
-        return f"{match[1]} {kings}{spoken.capitalize() if kings else spoken}"
+            return f"{match[1]} {self.cardinal(value)}{self._stop(match)}"
+        feminine = self._is_feminine(match[1])
+        spoken = self._ordinal(value, feminine)
+        kings = self.table.kings[feminine]
+        name = f"{match[1]} {kings}{spoken.capitalize() if kings else spoken}"
+        return name + self._stop(match)
 
     # --- dates and times --------------------------------------------------------------------------
 
@@ -556,7 +633,7 @@ class _Speaker:
         months, at = self.table.months, int(match[month])
         if not (1 <= at <= 12 and 1 <= int(match[day]) <= 31):
             return self.digits(match)
-        first = int(match[day]) == 1 and self.table.numbers == "pt_BR"
+        first = int(match[day]) == 1 and self.table.first_of_month
         return self.table.date.format(
             month=months[at - 1],
             day=self._ordinal(1) if first else int(match[day]),
@@ -572,10 +649,17 @@ class _Speaker:
         day, month = int(match[2]), int(match[3])
         if not (1 <= day <= 31 and 1 <= month <= 12):
             return match[0]
-        return f"{match[1]} {day} de {self.table.months[month - 1]}"
+        date = self.table.day_month.format(day=day, month=self.table.months[month - 1])
+        return f"{match[1]} {date}{self._stop(match)}"
+
+    def _month_after(self) -> str:
+        """The pattern of what follows the number of a day: its month."""
+        return self.table.day_month.removeprefix("{day}").format(
+            month=f"(?:{'|'.join(self.table.months)})"
+        )
 
     def month_names(self, rule: Callable[..., Rewrite]) -> list[Rewrite]:
-        """English says `May 5` and `5 May` with an ordinal, Portuguese only the first of a month."""
+        """English says `May 5` and `5 May` with an ordinal; others only the first of a month."""
         months = "|".join(self.table.months)
         if self.table.month_first:
             short = "|".join(f"{month[:3]}\\.|{month[:4]}\\." for month in self.table.months)
@@ -586,8 +670,8 @@ class _Speaker:
                     lambda m: f"the {self._ordinal(int(m[2]))} of {m[3]}",
                 ),
             ]
-        if self.table.numbers == "pt_BR":
-            return [rule(rf"\b1(?= de (?:{months})\b)", self._ordinal(1))]
+        if self.table.first_of_month:
+            return [rule(rf"\b1(?={self._month_after()}\b)", self._ordinal(1))]
         return []
 
     def day(self, match: Match) -> str:
@@ -597,27 +681,39 @@ class _Speaker:
 
     def time(self, match: Match) -> str:
         hours, minutes, seconds = int(match[1]), int(match[2]), match[3]
-        hour = self.table.units["h"]
+        hour = self.table.hour
         if hours > 24 or minutes > 59:
-            return f"{match[1]} {self.table.to} {match[2]}"
+            return f"{match[1]} {self.table.ratio or self.table.to} {match[2]}"
         rest = match.string[match.end() :]
+        minute = self.table.units["min"]
         if seconds:
-            minute = self.table.units["min"]
-            second = self.table.rates["s"]
-            return (
-                f"{hours} {hour[hours != 1]} {minutes} {minute[minutes != 1]} {self.table.joined} "
-                f"{int(seconds)} {second}{'s' if int(seconds) != 1 else ''}"
-            )
+            counted = [
+                f"{number} {forms[self._is_many(number)]}"
+                for number, forms in (
+                    (hours, self.table.units["h"]),
+                    (minutes, minute),
+                    (int(seconds), self.table.second),
+                )
+            ]
+            return f"{counted[0]} {counted[1]} {self.table.joined} {counted[2]}"
         spoken = self.cardinal(hours, hour[1] if self.table.feminine else "")
         space = " " if rest[:1].isalpha() else ""
         if not minutes:
             half_day = re.match(r"\s?[ap]\.? ?m\b", rest, re.I)
-            full = hour[hours != 1] if match[4] else self.table.o_clock
+            full = hour[1] if match[4] else self.table.o_clock
             if full == hour[1]:
-                full = hour[hours != 1]
-            return spoken + (space if half_day else f" {full}{space}")
+                full = hour[self._is_many(hours)]
+            return " ".join(filter(None, [spoken, "" if half_day else full])) + space
         between = self.table.and_minutes or ("oh" if minutes < 10 else "")
-        return " ".join(filter(None, [spoken, between, self.cardinal(minutes)])) + space
+        # Minutes that follow `heures` are counted; those that follow `and` or `Uhr` are not.
+        noun = minute[1] if between == hour[1] != hour[0] else ""
+        if noun:
+            between = hour[self._is_many(hours)]
+        return " ".join(filter(None, [spoken, between, self.cardinal(minutes, noun)])) + space
+
+    def _is_many(self, number: int) -> bool:
+        """Whether a number has its noun in the plural."""
+        return number > 1 or (number == 0 and not self.table.plural_from_two)
 
     # --- measures and money -----------------------------------------------------------------------
 
@@ -642,6 +738,8 @@ class _Speaker:
         forms = self._forms(match[2])
         stop = "." if re.match(rf"$|\s+[{CAPITAL}]", match.string[match.end() :]) else ""
         stop = stop if match[0].endswith(".") else ""
+        if self.table.capital_nouns and match[2] in self.table.units:
+            stop = self._stop(match)
         number = self._written(match[1])
         return f"{number} {self._noun(match, match[1], forms)}{stop}"
 
@@ -664,9 +762,12 @@ class _Speaker:
         as_adjective = re.search(r"\b[Aa]n? $", match.string[: match.start()])
         following = re.match(rf"\s([{SMALL}]+)", match.string[match.end() :])
         noun = following[1] if following else ""
-        if self.table.years and as_adjective and noun and noun not in self.table.particles:
+        if self.table.english and as_adjective and noun and noun not in self.table.particles:
             return forms[0]
-        return forms[0] if self._parts(digits) == ("1", "") else forms[1]
+        whole, fraction = self._parts(digits)
+        if self.table.plural_from_two:
+            return forms[int(whole or 0) > 1]
+        return forms[0] if (whole, fraction) == ("1", "") else forms[1]
 
     def rate(self, match: Match) -> str:
         per = self.table.units.get(match[2], (self.table.rates.get(match[2], match[2]), ""))[0]
@@ -677,7 +778,8 @@ class _Speaker:
         space = " " if match.string[match.end() :][:1].isalpha() else ""
         if large:
             name = self._noun(match, digits, self.table.magnitudes[large])
-            of = f"{self.table.of_millions} " if self.table.of_millions and name != "mil" else ""
+            millions = self.table.of_millions and re.fullmatch(self.table.millions, name)
+            of = f"{self.table.of_millions} " if millions else ""
             plural = self._noun(match, "2", main)
             return f"{self._written(digits)} {name} {of}{plural}{self._stop(match)}{space}"
         whole, fraction = self._parts(digits)
@@ -705,26 +807,12 @@ def _without_accents(word: str) -> str:
     )
 
 
-def _agree(words: str, feminine: bool, counts: bool, language: str) -> str:
-    """A Portuguese or Spanish number in the form that it has before its noun.
-
-    A number before millions agrees with them, and they are masculine.
-    """
-    millions, sep, rest = words.rpartition(next(iter(re.findall(MILLION, words)[::-1]), "\0"))
-    if language == "pt_BR" and feminine:
-        rest = re.sub(r"\bum$", "uma", rest)
-        rest = re.sub(r"\bdois\b", "duas", rest)
-        rest = re.sub(r"entos\b", "entas", rest)
-    elif language == "es":
-        rest = re.sub(r"veintiuno(?= mil)", "veintiún", rest)
-        rest = re.sub(r"\buno(?= mil)", "un", rest)
-        if feminine:
-            rest = re.sub(r"uno$", "una", rest)
-            rest = re.sub(r"(cient|quinient)os\b", r"\1as", rest)
-        elif counts:
-            rest = re.sub(r"veintiuno$", "veintiún", rest)
-            rest = re.sub(r"\buno$", "un", rest)
-    return millions + sep + rest
+def _agree(words: str, context: str, agreement: Agreement) -> str:
+    """A number in the form that it has in its context."""
+    for pattern, form, become in agreement:
+        if re.search(pattern, context, re.IGNORECASE):
+            words = re.sub(form, become, words)
+    return words
 
 
 _RULES = {language: _rules(table) for language, table in TABLES.items()}

@@ -111,23 +111,19 @@ def transcribe(
     languages = _languages(cfg, asr, device, audio, rt)
     windows: dict[str, list[Piece]] = {}
     jobs: dict[str, dict[str, Any]] = {}
-    foreign: list[Rejection] = []
+    unknown: list[Rejection] = []
     for name, paths in audio.items():
         for path, window in zip(paths, by_recording[name], strict=True):
-            language, _ = languages[name]
-            if code(language) not in LANGUAGES:
-                foreign += [
+            first, language = window[0].region.id, languages[name][0]
+            windows[first] = window
+            if code(language) in LANGUAGES:
+                jobs[first] = {"audio": path, "language": language}
+            else:
+                unknown.append(
                     Rejection(
-                        id=piece.region.id,
-                        reason="unknown_language",
-                        value=language,
-                        threshold=LANGUAGES,
+                        id=first, reason="unknown_language", value=language, threshold=LANGUAGES
                     )
-                    for piece in window
-                ]
-                continue
-            windows[window[0].region.id] = window
-            jobs[window[0].region.id] = {"audio": path, "language": language}
+                )
     listen = partial(
         transcribe_clips,
         asr=asr,
@@ -150,13 +146,12 @@ def transcribe(
             windows[name], item.record, languages[windows[name][0].region.recording]
         )
     ]
-    errors_of = [
-        Rejection(id=piece.region.id, reason=one.reason, value=one.value)
-        for one in failed
+    rejected = [
+        one.model_copy(update={"id": piece.region.id})
+        for one in (*unknown, *failed)
         for piece in windows[one.id]
     ]
-    rejected = [*foreign, *errors_of]
-    total = len(foreign) + sum(map(len, windows.values()))
+    total = sum(map(len, windows.values()))
     check_rejected_share(str(segments), rejected, total, cfg.max_rejected_share)
     script = recordings / SCRIPT
     errors = sentence_errors(
@@ -172,18 +167,20 @@ def transcribe(
     write_text(report, _report(rows, transcripts, rate, words, errors))
     write_manifest(out_dir / "rejected.jsonl", rejected)
     write_manifest(out_dir / "words.jsonl", transcripts)
-    seconds = sum(piece.end - piece.start for window in windows.values() for piece in window)
+    seconds = sum(piece.end - piece.start for name in jobs for piece in windows[name])
     write_json(
         timings, {"seconds_per_second": round(wall / max(seconds, 1e-9), 4), "n": round(seconds, 1)}
     )
     return {
         "asr": asr.name,
         "regions": total,
-        "windows": len(windows),
+        "windows": len(jobs),
         "words": sum(len(row.words) for row in transcripts),
         "regions_without_words": sum(not row.words for row in transcripts),
-        "rejected_unknown_language": len(foreign),
-        "rejected_error": len(errors_of),
+        **{
+            f"rejected_{reason}": sum(row.reason == reason for row in rejected)
+            for reason in ("unknown_language", "error")
+        },
         "normalizer": f"whisper {cfg.normalizer}",
         "wer": rate.value,
         "wer_low": rate.low,
