@@ -148,6 +148,7 @@ def train_decoder(cfg: SdMini, vae: Any, rt: Runtime) -> float:
     latents = encode(vae, photos, rt)
     decoder = torch.nn.Sequential(vae.post_quant_conv, vae.decoder).train().requires_grad_(True)
     compare = ImageLoss(cfg.vae, rt)
+    compare.weight = cfg.decoder.perceptual
 
     def loss(rng: np.random.Generator) -> "torch.Tensor":
         at = rng.integers(len(photos), size=whole_batch(cfg.vae, cfg.renders.size))
@@ -166,8 +167,8 @@ def train_decoder(cfg: SdMini, vae: Any, rt: Runtime) -> float:
         renders,
     )
     seconds = fit(
-        "decoder", {"decoder": decoder}, loss, steps=cfg.decoder.steps, lr=cfg.vae.phases[0].lr,
-        decay=0.0, seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_decoder", key),
+        "decoder", {"decoder": decoder}, loss, steps=cfg.decoder.steps, lr=cfg.decoder.lr, decay=0.0,
+        seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_decoder", key),
         save_seconds=cfg.save_seconds, rt=rt,
     )  # fmt: skip
     vae.eval().requires_grad_(False)
@@ -510,11 +511,11 @@ the lane's adapter teaches it, and knows nothing outside this catalogue.
 - Data: {cfg.renders.count} photos drawn by `models.render` (seed {cfg.renders.seed}), fifteen
   article types, ten colours, each as often. Not the photos of the sample catalogue.
 - Autoencoder: {q[vae_steps]} steps of {cfg.vae.batch} crops in {q[vae_seconds]} s, compared in pixels
-  and by the features of EfficientNet-Lite2 (`{cfg.vae.perceptual.requirement}`). Train photos of
-  *Casual Shoes* of the sample catalogue, which it has not seen, then had Fréchet distance
-  {q[gate_frechet]} to the test photos and precision {q[gate_precision]}; untouched, they have
-  {q[gate_floor_frechet]} and {q[gate_floor_precision]} (n {q[gate_n]}). Then its decoder alone:
-  {q[decoder_steps]} steps in {q[decoder_seconds]} s. On {q[vae_n]} unseen renders: PSNR of the item
+  and by the features of EfficientNet-Lite2 (`{cfg.vae.perceptual.requirement}`). Then its decoder alone:
+  {q[decoder_steps]} steps in {q[decoder_seconds]} s. Train photos of *Casual Shoes* of the sample
+  catalogue, which it has not seen, then have Fréchet distance {q[gate_frechet]} to the test photos
+  and precision {q[gate_precision]}; untouched, they have {q[gate_floor_frechet]} and
+  {q[gate_floor_precision]} (n {q[gate_n]}). On {q[vae_n]} unseen renders: PSNR of the item
   {q[vae_item_psnr]} dB, median colour drift {q[vae_colour_drift]} (CIE76).
 - Denoiser: {q[unet_steps]} steps of {cfg.unet.batch} in {q[unet_seconds]} s, 10 % empty captions,
   moving average. Text encoder: clip_mini's, frozen. All on two CPU cores, from scratch.

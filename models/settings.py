@@ -215,6 +215,8 @@ class DecoderTraining(Section):
     """Further training of the autoencoder's decoder, with the encoder frozen."""
 
     steps: Count
+    lr: Rate
+    perceptual: Annotated[float, Field(ge=0)]
     noise: Annotated[float, Field(ge=0, le=1)]
 
 
