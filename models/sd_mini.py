@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
         "vae_seconds": round(vae_seconds),
         "decoder_steps": cfg.decoder.steps,
         "decoder_seconds": round(decoder_seconds),
-        "unet_steps": cfg.unet.steps,
+        "unet_steps": sum(phase.steps for phase in cfg.unet.phases),
         "unet_seconds": round(unet_seconds),
         **gate,
         **measure_vae(cfg, vae, rt),
@@ -277,7 +277,7 @@ def build_scheduler() -> Any:
 
     return DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
-        set_alpha_to_one=False, steps_offset=1,
+        set_alpha_to_one=False, steps_offset=1, prediction_type="v_prediction",
     )  # fmt: skip
 
 
@@ -305,10 +305,14 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
     scheduler = build_scheduler()
     alphas = scheduler.alphas_cumprod
     snr = alphas / (1 - alphas)
+    # Min-SNR weighting for velocities (https://arxiv.org/abs/2303.09556), but of snr + 1: without it,
+    # nearly clean steps outweigh those that decide shapes; with snr alone, the noisiest steps, in
+    # which colours are decided, hardly count.
+    weights = (snr + 1).clamp(max=cfg.unet.snr_gamma) / (snr + 1)
     unet = build_unet(cfg, encoder.config.hidden_size).to(rt.device)
     encoder.to(rt.device)
     average = copy.deepcopy(unet).eval().requires_grad_(False)
-    denoise = torch.compile(unet)
+    denoise: Any = torch.compile(unet)
 
     def loss(rng: np.random.Generator) -> "torch.Tensor":
         at = rng.integers(len(products), size=cfg.unet.batch)
@@ -318,8 +322,6 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
         noise = torch.from_numpy(rng.normal(size=clean.shape)).float()
         times = torch.from_numpy(rng.integers(1000, size=cfg.unet.batch))
         tokens = tokenizer(texts, padding="max_length", max_length=77, return_tensors="pt")
-        # Min-SNR weighting: without it, nearly clean steps outweigh the noisy ones that decide shapes.
-        weight = (snr[times].clamp(max=cfg.unet.snr_gamma) / snr[times]).view(-1, 1, 1, 1)
         noisy = scheduler.add_noise(clean, noise, times)
         with torch.autocast(rt.device, torch.bfloat16):
             with torch.no_grad():
@@ -327,8 +329,9 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
             # Images are small here: the plain product is quicker to go back through than flash attention.
             with sdpa_kernel(SDPBackend.MATH):
                 predicted = denoise(noisy.to(rt.device), times.to(rt.device), states).sample.float()
-        error = (predicted - noise.to(rt.device)).square()
-        weighted: torch.Tensor = weight.to(rt.device) * error
+        velocity = scheduler.get_velocity(clean, noise, times)
+        error = (predicted - velocity.to(rt.device)).square().mean(dim=(1, 2, 3))
+        weighted: torch.Tensor = weights[times].to(rt.device) * error
         return weighted.mean()
 
     def follow() -> None:
@@ -337,15 +340,19 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
             for slow, fast in pairs:
                 slow.lerp_(fast, 1 - cfg.unet.ema)
 
+    plain = cfg.unet.model_dump(exclude={"phases"})
     key = code_key(
-        train_unet, build_unet, build_scheduler, cfg.unet, cfg.vae, cfg.renders,
+        train_unet, build_unet, build_scheduler, plain, cfg.vae, cfg.renders,
         digest(clip / "model.safetensors"),
     )  # fmt: skip
-    seconds = fit(
-        "unet", {"unet": unet, "average": average}, loss, steps=cfg.unet.steps, lr=cfg.unet.lr,
-        decay=0.01, seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_unet", key),
-        save_seconds=cfg.save_seconds, rt=rt, after=follow,
-    )  # fmt: skip
+    seconds = 0.0
+    for number, phase in enumerate(cfg.unet.phases):
+        key = code_key(key, phase)
+        seconds += fit(
+            f"unet {number + 1}", {"unet": unet, "average": average}, loss, steps=phase.steps,
+            lr=phase.lr, decay=0.01, seed=cfg.renders.seed + number,  # other batches in each phase
+            scratch=rt.scratch("sd_mini_unet", key), save_seconds=cfg.save_seconds, rt=rt, after=follow,
+        )  # fmt: skip
     return average, seconds
 
 
@@ -517,8 +524,9 @@ the lane's adapter teaches it, and knows nothing outside this catalogue.
   and precision {q[gate_precision]}; untouched, they have {q[gate_floor_frechet]} and
   {q[gate_floor_precision]} (n {q[gate_n]}). On {q[vae_n]} unseen renders: PSNR of the item
   {q[vae_item_psnr]} dB, median colour drift {q[vae_colour_drift]} (CIE76).
-- Denoiser: {q[unet_steps]} steps of {cfg.unet.batch} in {q[unet_seconds]} s, 10 % empty captions,
-  moving average. Text encoder: clip_mini's, frozen. All on two CPU cores, from scratch.
+- Denoiser, which predicts velocities as Stable Diffusion 2's does: {q[unet_steps]} steps of
+  {cfg.unet.batch} in {q[unet_seconds]} s, {cfg.unet.empty_share:.0%} empty captions, moving average. Text
+  encoder: clip_mini's, frozen. All on two CPU cores, from scratch.
 - {q[prompts_n]} prompts, {cfg.test_steps} DDIM steps, guidance {cfg.test_guidance}:
   {q[prompts_type_accuracy]:.1%} are classified as the prompted type, and
   {q[prompts_colour_accuracy]:.1%} have the prompted colour. The same measures on unseen renders:

@@ -11,7 +11,10 @@ from likeness.common.io import read_json
 from likeness.common.params import load_params
 from likeness.image.quality import measure
 from models.fitting import to_pixels
+from models.render import sample_products
+from models.rendered import describe, known_types
 from models.sd_mini import (
+    build_scheduler,
     build_unet,
     build_vae,
     encode,
@@ -20,6 +23,7 @@ from models.sd_mini import (
     sheet,
     to_photos,
     train_decoder,
+    train_unet,
     train_vae,
     views,
 )
@@ -111,7 +115,7 @@ def test_the_autoencoder_s_loss_falls_and_a_killed_training_goes_on(cfg, rt, mon
         if breaks:
             # The first phase and four steps of the second are done and saved; the fifth is interrupted.
             with monkeypatch.context() as stop:
-                stop.setattr("models.sd_mini.to_pixels", Interrupted(35))
+                stop.setattr("models.sd_mini.to_pixels", Interrupted(to_pixels, 35))
                 with pytest.raises(KeyboardInterrupt):
                     train_vae(small.model_copy(update={"save_seconds": 0}), again)
         vae, _ = train_vae(small, again)
@@ -127,17 +131,65 @@ def test_the_autoencoder_s_loss_falls_and_a_killed_training_goes_on(cfg, rt, mon
     assert after < 0.9 * before
 
 
-class Interrupted:
-    """`to_pixels`, until it is called for the `last` time."""
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["clip_mini"], indirect=True)
+def test_the_denoiser_learns_velocities_and_a_killed_training_goes_on(model, cfg, rt, monkeypatch):
+    photos = np.full((4, 128, 128, 3), 255, np.uint8)
+    photos[:, 30:90, 20:110] = (160, 40, 40)
+    products = sample_products(4, 1, known_types(cfg.renders))
+    monkeypatch.setattr("models.sd_mini.rendered", lambda *_: (products, photos))
+    monkeypatch.setattr("torch.compile", lambda network: network)
+    small = cfg.model_copy(
+        update={
+            "unet": cfg.unet.model_copy(
+                update={
+                    "channels": [16, 16, 32],
+                    "batch": 2,
+                    "ema": 0.8,
+                    "phases": [
+                        phase.model_copy(update={"steps": steps, "lr": 4e-3})
+                        for phase, steps in zip(cfg.unet.phases, (60, 8), strict=True)
+                    ],
+                }
+            ),
+        }
+    )
+    vae = build_vae(small).eval().requires_grad_(False)
+    clean = encode(vae, photos, rt)
+    normalize_latents(vae, clean)
+    clean = encode(vae, photos, rt)
+    trained = []
+    for folder, breaks in (("whole", False), ("killed", True)):
+        again = replace(rt, cache=rt.cache / folder)
+        if breaks:
+            # The first phase and four steps of the second are done and saved; the fifth is interrupted.
+            with monkeypatch.context() as stop:
+                stop.setattr("models.sd_mini.describe", Interrupted(describe, 2 * 64 + 1))
+                with pytest.raises(KeyboardInterrupt):
+                    train_unet(small.model_copy(update={"save_seconds": 0}), vae, model, again)
+        trained.append(train_unet(small, vae, model, again)[0])
+    for left, right in zip(*(unet.parameters() for unet in trained), strict=True):
+        assert torch.equal(left, right)
+    scheduler = build_scheduler()
+    noise, time = torch.randn(clean.shape), torch.full((len(clean),), 900)
+    noisy, share = scheduler.add_noise(clean, noise, time), scheduler.alphas_cumprod[900]
+    with torch.inference_mode():
+        velocity = trained[0](noisy, time, torch.zeros(len(clean), 77, 128)).sample
+    found = share.sqrt() * noisy - (1 - share).sqrt() * velocity
+    assert (found - clean).square().mean() < 0.5 * clean.square().mean()
 
-    def __init__(self, last: int) -> None:
-        self.left = last
+
+class Interrupted:
+    """`function`, until it is called for the `last` time."""
+
+    def __init__(self, function, last: int) -> None:
+        self.function, self.left = function, last
 
     def __call__(self, *args):
         self.left -= 1
         if not self.left:
             raise KeyboardInterrupt
-        return to_pixels(*args)
+        return self.function(*args)
 
 
 def test_the_denoiser_fits_the_latents(cfg):
