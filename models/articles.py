@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from models.footwear import FOOTWEAR
 from models.shapes import (
     Look,
     Shape,
@@ -16,219 +17,10 @@ from models.shapes import (
     mix,
     oval,
     poly,
+    scaled,
     seam,
     tone,
 )
-
-
-def _laces(look: Look, top: tuple[float, float], end: tuple[float, float]) -> list[Shape]:
-    """Rows of lace bars down the throat of a shoe, with eyelets and a bow."""
-    a, b = np.array(top), np.array(end)
-    along = (b - a) / np.linalg.norm(b - a)
-    across = np.array([-along[1], along[0]])
-    across *= np.sign(across[1])
-    rows = max(3, round(float(np.linalg.norm(b - a)) / 0.105))
-    colour = look.trim if look.base[0] + look.base[1] + look.base[2] < 560 else look.accent
-    colour = mix(colour, (250, 250, 248), 0.5) if look.chance(0.6) else colour
-    out = []
-    for t in np.linspace(0.06, 0.96, rows):
-        start = a + (b - a) * t - across * 0.05
-        eye = start + across * 0.2 + along * 0.035
-        out.append(Shape(oval(eye[0], eye[1], 0.024, 0.024), tone(look.base, 0.4), relief=0))
-        out.append(
-            Shape(poly([tuple(start), tuple(eye)]), colour, width=0.05, rounding=0.05, lift=0.35)
-        )
-    knot = a + across * 0.02
-    for dx, dy in ((-0.1, 0.14), (0.12, 0.16)):
-        loop = [tuple(knot), (knot[0] + dx, knot[1] + dy * 0.4), (knot[0] + dx * 1.1, knot[1] + dy)]
-        loop += [(knot[0] + dx * 0.2, knot[1] + dy * 0.7)]
-        out.append(Shape(curve(loop), colour, width=0.032, rounding=0.04, lift=0.3))
-    return out
-
-
-def _side_print(look: Look, style: str) -> list[Shape]:
-    """Stripes, a wave, a patch or a star on the side of a shoe."""
-    colour = look.accent
-    if style == "stripes":
-        count = int(look.rng.integers(2, 5))
-        return [
-            Shape(
-                poly([(x, -0.3), (x + 0.07, -0.3), (x + 0.02, 0.3), (x - 0.05, 0.3)]),
-                colour,
-                rounding=0.03,
-                clip=True,
-                texture="leather",
-            )
-            for x in (-0.12 - 0.14 * k for k in range(count))
-        ]
-    if style == "wave":
-        wave = [(-0.62, -0.06), (-0.4, 0.12), (-0.1, 0.06), (0.3, -0.1), (-0.1, 0.2), (-0.42, 0.22)]
-        return [Shape(curve(wave), colour, rounding=0.03, clip=True, texture="leather")]
-    if style == "star":
-        angle = np.arange(10) * math.pi / 5 - math.pi / 2
-        radius = np.where(np.arange(10) % 2, 0.05, 0.12)
-        star = np.stack([-0.5 + radius * np.cos(angle), 0.0 + radius * np.sin(angle)], axis=1)
-        return [Shape(star, colour, relief=0.2, clip=True)]
-    return [
-        Shape(box(-0.45, 0.06, 0.13, 0.06), colour, rounding=0.03, clip=True),
-        Shape(poly([(-0.53, 0.06), (-0.37, 0.06)]), tone(look.base, 0.6), width=0.02, clip=True),
-    ]
-
-
-def _sole(look: Look, style: str) -> list[Shape]:
-    """Midsole, edge line and outsole; the upper part meets them at y = 0.25 (article units)."""
-    heavy = {"running": 0.08, "high": 0.02, "slip-on": -0.05, "low": 0.0}[style]
-    thick = 0.15 + heavy + (0.05 if look.season == "Winter" else 0) + look.between(-0.02, 0.03)
-    thick *= 0.8 if look.gender == "Women" else 1.0
-    rise = 0.1 if style == "running" else 0.04
-    bottom = 0.25 + thick
-    formal = look.usage == "Formal"
-    rubber = tone(look.base, 0.35) if formal else look.trim
-    side = [(-0.95, 0.2), (-0.95, 0.2), (-0.5, 0.26), (0.2, 0.27), (0.7, 0.22), (1.0, 0.1)]
-    side += [(1.0, 0.1), (1.03, 0.19), (0.9, bottom - rise), (0.4, bottom), (0.4, bottom)]
-    if formal:
-        side += [(-0.3, bottom), (-0.3, bottom), (-0.34, bottom + 0.09), (-0.34, bottom + 0.09)]
-        side += [(-0.93, bottom + 0.09), (-0.93, bottom + 0.09)]
-    else:
-        side += [(-0.9, bottom), (-0.9, bottom), (-1.02, bottom - 0.09)]
-    out = [Shape(curve(side), rubber, relief=0.7, rounding=0.07, lift=0.4, texture="plain")]
-    line = tone(rubber, 0.55) if sum(rubber) < 660 else mix(look.accent, rubber, 0.25)
-    level = 0.25 + thick * 0.42
-    if style == "running":
-        wave = [
-            (-1.0, level + 0.03),
-            (-0.6, level - 0.05),
-            (-0.1, level + 0.05),
-            (0.4, level - 0.01),
-        ]
-        wave += [(0.85, level - 0.06), (1.02, 0.14)]
-        out.append(Shape(curve(wave, closed=False), look.accent, width=0.05, relief=0.2, clip=True))
-    elif not formal:
-        edge = [(-1.0, level - 0.02), (-0.4, level), (0.3, level + 0.01), (0.8, level - 0.05)]
-        edge += [(1.03, 0.15)]
-        out.append(Shape(curve(edge, closed=False), line, width=0.022, relief=0, clip=True))
-    tread = [(-0.98, bottom), (0.4, bottom), (0.88, bottom - rise), (1.02, 0.22)]
-    if not formal:
-        out.append(
-            Shape(curve(tread, closed=False), tone(rubber, 0.5), width=0.05, relief=0.2, clip=True)
-        )
-    return out
-
-
-def _casual_shoes(look: Look) -> list[Shape]:
-    """A shoe seen from the side, its toe to the right: low, high, slip-on or running."""
-    style = look.pick("low", "low", "low", "high", "high", "slip-on", "slip-on", "running")
-    if look.usage == "Sports":
-        style = look.pick("running", "running", "low")
-    if look.usage == "Formal":
-        style = look.pick("slip-on", "low")
-    top = -{"low": 0.36, "high": 0.92, "slip-on": 0.27, "running": 0.42}[style]
-    top += look.between(-0.05, 0.05)
-    toe = look.between(-0.04, 0.03) + (0.05 if look.gender == "Women" else 0.0)
-    texture = {
-        "low": look.pick("canvas", "leather", "suede"),
-        "high": look.pick("canvas", "canvas", "leather"),
-        "slip-on": look.pick("canvas", "leather", "suede"),
-        "running": look.pick("mesh", "mesh", "knit"),
-    }[style]
-    if look.usage == "Formal":
-        texture = "leather"
-    gloss = {"leather": look.between(0.25, 0.6)}.get(texture, 0.06)
-    gloss *= 1.5 if look.usage == "Formal" else 1
-    back = -0.93 if style == "high" else -0.96
-    if style == "high":
-        throat = ((-0.24, top + 0.02), (0.2, -0.12))
-        crown = [(-0.88, top), (-0.88, top), (-0.55, top + 0.02), (-0.26, top - 0.04)]
-        crown += [(-0.26, top - 0.04), (-0.14, -0.5), (0.02, -0.24)]
-    else:
-        throat = ((-0.24, top + 0.04), (0.3, -0.12))
-        crown = [(-0.9, top - 0.02), (-0.9, top - 0.02), (-0.62, top + 0.12), (-0.3, top + 0.03)]
-        crown += [(-0.26, top), (0.02, -0.24)]
-    outline = [(-0.93, 0.27), (-0.93, 0.27), (back, -0.04), *crown, (0.34, -0.13 + toe * 0.5)]
-    outline += [(0.66, -0.09 + toe), (0.88, -0.03 + toe), (0.98, 0.1), (0.97, 0.24), (0.97, 0.24)]
-    outline += [(0.6, 0.31), (0.0, 0.32)]
-    upper = curve(outline)
-    lining = tone(mix(look.trim, look.base, 0.4), 0.55)
-    inside = [(-0.88, top), (-0.7, top - 0.05), (-0.45, top - 0.06), (-0.26, top - 0.02)]
-    inside += [(-0.4, top + 0.12), (-0.7, top + 0.14)]
-    shapes = [Shape(curve(inside), lining, relief=0.3)]
-    laced = style != "slip-on" and not (look.child and look.chance(0.6))
-    if style != "slip-on":
-        tongue = [(-0.37, top - 0.08), (-0.24, top - 0.1), (-0.12, top + 0.1), (0.25, -0.16)]
-        tongue += [(0.1, -0.08), (-0.3, top + 0.16)]
-        colour = tone(look.base, 0.82) if look.chance(0.7) else look.accent
-        shapes.append(Shape(curve(tongue), colour, texture=texture))
-    shapes.append(
-        Shape(upper, look.base, relief=0.75, rounding=0.2, texture=texture, gloss=gloss, lift=0.25)
-    )
-    creases = [[(0.34 + d, -0.1), (0.42 + d, 0.02), (0.4 + d, 0.14)] for d in (0.0, 0.1)]
-    shapes += folds(look, creases, strength=0.16)
-    darker = tone(look.base, 0.68) if sum(look.base) > 130 else tone(look.base, 1.16)
-    panel = look.accent if look.chance(0.3) else darker
-    if style in ("low", "running", "high") and look.chance(0.75):
-        counter = [(-1.0, 0.3), (-1.0, -0.12), (-0.8, -0.1), (-0.62, 0.08), (-0.55, 0.3)]
-        shapes.append(Shape(curve(counter), panel, texture="leather", rounding=0.04, clip=True))
-    if style == "high" or (style == "low" and texture == "canvas"):
-        cap = [(0.66, -0.2), (0.62, 0.05), (0.7, 0.3), (1.1, 0.3), (1.1, -0.2)]
-        rubber = look.trim if look.chance(0.7) else darker
-        shapes.append(Shape(curve(cap), rubber, rounding=0.08, gloss=0.3, clip=True, lift=0.2))
-        shapes += seam(curve([(0.65, -0.15), (0.61, 0.06), (0.68, 0.28)], closed=False), rubber)
-    elif look.chance(0.8):
-        shapes += seam(curve([(0.36, -0.16), (0.46, 0.06), (0.7, 0.2)], closed=False), look.base)
-    if style == "slip-on":
-        if look.chance(0.55):
-            gore = [(-0.24, top - 0.1), (-0.34, -0.02), (-0.1, 0.0), (0.12, -0.24)]
-            shapes.append(Shape(curve(gore), tone(darker, 0.7), texture="knit", clip=True))
-        if look.chance(0.7):
-            apron = [(0.1, -0.16), (0.4, 0.06), (0.75, 0.06), (0.95, 0.08)]
-            shapes += seam(curve(apron, closed=False), look.base, width=0.016)
-        if look.usage == "Formal" or look.chance(0.4):
-            strap = [(-0.08, top + 0.02), (0.1, -0.27), (0.26, -0.12), (0.12, 0.24), (-0.06, 0.24)]
-            shapes.append(Shape(curve(strap), darker, texture="leather", clip=True, lift=0.3))
-            metal = look.pick("metal", "bow")
-            buckle = (214, 190, 120) if metal == "metal" else tone(darker, 0.7)
-            shapes.append(
-                Shape(box(0.1, -0.1, 0.07, 0.04), buckle, width=0.03, gloss=0.6, rounding=0.03)
-            )
-    else:
-        stay = [throat[0], (0.04, -0.24), throat[1], (0.26, 0.02), (-0.02, 0.0)]
-        stay += [(throat[0][0] - 0.2, throat[0][1] + 0.12)]
-        stay_colour = look.base if look.chance(0.5) else panel
-        shapes.append(
-            Shape(curve(stay), stay_colour, texture="leather", rounding=0.04, clip=True, lift=0.25)
-        )
-    if style != "slip-on" and look.usage != "Formal" and look.chance(0.75):
-        shapes += _side_print(look, look.pick("stripes", "wave", "star", "patch"))
-    if style == "high":
-        shapes.append(Shape(oval(-0.58, -0.42, 0.12, 0.12), look.trim, clip=True, rounding=0.04))
-        shapes.append(Shape(oval(-0.58, -0.42, 0.06, 0.06), look.accent, relief=0.2, clip=True))
-    if laced:
-        shapes += _laces(look, *throat)
-    elif style != "slip-on":
-        for t in (0.2, 0.6):
-            x = throat[0][0] + (throat[1][0] - throat[0][0]) * t
-            y = throat[0][1] + (throat[1][1] - throat[0][1]) * t
-            strap = [(x, y - 0.08), (x + 0.12, y - 0.02), (x - 0.1, y + 0.26), (x - 0.22, y + 0.2)]
-            corners = [point for point in strap for _ in range(2)]
-            shapes.append(Shape(curve(corners), look.accent, rounding=0.05, lift=0.4, clip=True))
-    if look.season == "Winter" and style != "running":
-        collar = [(-0.92, top + 0.02), (-0.6, top + (0.02 if style == "high" else 0.13))]
-        collar += [(-0.3, top + 0.01)]
-        shapes.append(
-            Shape(
-                curve(collar, closed=False), (222, 212, 196), width=0.1, texture="suede", lift=0.3
-            )
-        )
-    elif look.chance(0.6):
-        tab = [(-0.97, top + 0.02), (-0.9, top - 0.1), (-0.84, top + 0.02)]
-        shapes.append(Shape(curve(tab, closed=False), look.accent, width=0.035))
-    shapes += _sole(look, style)
-    stretch = {"Men": 1.0, "Unisex": 1.0, "Women": 0.88, "Boys": 1.2, "Girls": 1.12}[look.gender]
-    return [_scaled(shape, 1.0, stretch) for shape in shapes]
-
-
-def _scaled(shape: Shape, x: float, y: float) -> Shape:
-    return Shape(**{**shape.__dict__, "points": shape.points * [x, y]})
 
 
 def _sleeves(look: Look, length: float, flare: float) -> list[Shape]:
@@ -429,7 +221,7 @@ def _dresses(look: Look) -> list[Shape]:
     right += [(0.28, -0.7), (0.27, -0.5), (waist, -0.22), (0.36, 0.2), (flare, hem), (flare, hem)]
     right += [(0.2, hem + 0.05)]
     if look.chance(0.4):
-        shapes += [_scaled(s, 0.6, 1.0) for s in _sleeves(look, 0.35, 0.03)]
+        shapes += [scaled(s, 0.6, 1.0) for s in _sleeves(look, 0.35, 0.03)]
     outline = curve([(0.0, -0.7), *mirrored(right)])
     shapes.append(Shape(outline, look.base, rounding=0.16, relief=0.75, texture="plain", gloss=0.1))
     pattern = look.pick("plain", "plain", "dots", "flowers", "border")
@@ -455,7 +247,7 @@ def _dresses(look: Look) -> list[Shape]:
     if look.chance(0.7):
         belt = curve([(-waist - 0.03, -0.22), (0, -0.19), (waist + 0.03, -0.22)], False)
         shapes.append(Shape(belt, look.accent, width=0.07, rounding=0.05, lift=0.3, clip=True))
-    return [_scaled(shape, 1.0, 1.05) for shape in shapes]
+    return [scaled(shape, 1.0, 1.05) for shape in shapes]
 
 
 def _handbags(look: Look) -> list[Shape]:
@@ -693,7 +485,7 @@ def _sunglasses(look: Look) -> list[Shape]:
     bridge = curve([(-0.18, -0.12), (0, -0.2), (0.18, -0.12)], False)
     shapes.append(Shape(bridge, frame, width=0.09, rounding=0.05, gloss=0.5))
     return [
-        _scaled(shape, 1.0, 1.08 if look.gender in ("Women", "Girls") else 1.0) for shape in shapes
+        scaled(shape, 1.0, 1.08 if look.gender in ("Women", "Girls") else 1.0) for shape in shapes
     ]
 
 
@@ -748,7 +540,7 @@ def _caps(look: Look) -> list[Shape]:
 
 
 ARTICLES: dict[str, Callable[[Look], list[Shape]]] = {
-    "Casual Shoes": _casual_shoes,
+    **FOOTWEAR,
     "Tshirts": _tshirts,
     "Shirts": _shirts,
     "Trousers": _trousers,

@@ -20,6 +20,7 @@ from PIL import ExifTags, Image, ImageDraw, ImageEnhance, ImageFilter
 
 from likeness.common.io import write_jsonl, write_text
 from models.articles import ARTICLES
+from models.footwear import FOOTWEAR
 from models.shapes import COLOURS, TRIMS, Look, Shape
 
 WIDTH, HEIGHT = 192, 256  # pixels: the 3:4 portrait of the Kaggle catalogue
@@ -166,9 +167,7 @@ def draw_product(product: SampleProduct, seed: int, supersample: int = 3) -> Ima
     shapes = ARTICLES[product.articleType](look)
     tilt = math.radians(rng.normal(0, 2.2))
     turn = np.array([[math.cos(tilt), math.sin(tilt)], [-math.sin(tilt), math.cos(tilt)]])
-    flip = np.array(
-        [-1.0 if product.articleType == "Casual Shoes" and rng.random() < 0.12 else 1.0, 1.0]
-    )
+    flip = np.array([-1.0 if product.articleType in FOOTWEAR and rng.random() < 0.12 else 1.0, 1.0])
     outlines = [(shape.points * flip) @ turn for shape in shapes]
     solid = [o for o, s in zip(outlines, shapes, strict=True) if not s.clip]
     extra = max(s.width for s in shapes if not s.clip) / 2
@@ -201,7 +200,7 @@ def _ground_shadow(
     draw = ImageDraw.Draw(mask)
     half_w, half_h = size / 2
     x, y = (float(v) for v in centre)
-    if article in ("Casual Shoes", "Handbags", "Backpacks", "Caps", "Sunglasses"):
+    if article in (*FOOTWEAR, "Handbags", "Backpacks", "Caps", "Sunglasses"):
         floor = y + half_h - 2 * ss
         draw.ellipse(
             (x - half_w * 0.94, floor - 5 * ss, x + half_w * 0.94, floor + 5 * ss), fill=120
@@ -237,6 +236,12 @@ LINES = (
 # The masterCategory and subCategory of each article type, as in the Kaggle catalogue.
 CATEGORIES = {
     "Casual Shoes": ("Footwear", "Shoes"),
+    "Sports Shoes": ("Footwear", "Shoes"),
+    "Formal Shoes": ("Footwear", "Shoes"),
+    "Boots": ("Footwear", "Shoes"),
+    "Heels": ("Footwear", "Shoes"),
+    "Flats": ("Footwear", "Shoes"),
+    "Sandals": ("Footwear", "Sandal"),
     "Tshirts": ("Apparel", "Topwear"),
     "Shirts": ("Apparel", "Topwear"),
     "Trousers": ("Apparel", "Bottomwear"),
@@ -247,6 +252,9 @@ CATEGORIES = {
     "Sunglasses": ("Accessories", "Eyewear"),
     "Caps": ("Accessories", "Headwear"),
 }
+# The sample catalogue has one kind of footwear; the others are what the base models learn from.
+SAMPLED = tuple(kind for kind in CATEGORIES if kind == "Casual Shoes" or kind not in FOOTWEAR)
+WOMENS = ("Dresses", "Handbags", "Heels", "Flats")
 GENDERS = {"Men": 0.5, "Women": 0.26, "Unisex": 0.12, "Boys": 0.07, "Girls": 0.05}
 SHARES = {
     "Black": 0.23, "Brown": 0.15, "White": 0.14, "Grey": 0.1, "Blue": 0.1, "Navy Blue": 0.09,
@@ -257,7 +265,7 @@ USAGES = {"Casual": 0.76, "Sports": 0.14, "Formal": 0.1}
 
 
 def sample_products(
-    count: int, seed: int, types: Sequence[str] = tuple(CATEGORIES), *, balanced: bool = False
+    count: int, seed: int, types: Sequence[str] = SAMPLED, *, balanced: bool = False
 ) -> list[SampleProduct]:
     """Draw `count` products, sorted by unique id; a type listed twice in `types` is twice as frequent.
 
@@ -277,10 +285,10 @@ def sample_products(
     for number, rank in zip(ids, order, strict=True):
         kind = types[int(rank) % len(types)]
         genders = GENDERS
-        if kind in ("Dresses", "Handbags"):
+        if kind in WOMENS:
             genders = {name: GENDERS[name] for name in ("Women", "Girls")}
         gender, colour = draw(genders), draw(SHARES)
-        usage = draw(USAGES) if kind not in ("Dresses", "Handbags") else "Casual"
+        usage = draw(USAGES) if kind not in WOMENS else "Casual"
         name = f"{rng.choice(BRANDS)} {gender} {rng.choice(LINES)} {colour} {kind}"
         season, year = draw(SEASONS), int(rng.integers(2010, 2018))
         products.append(
@@ -326,7 +334,7 @@ def render_catalog(
         quality: JPEG quality, 1 to 95.
         progress: wraps the iteration over the products.
     """
-    others = [kind for kind in CATEGORIES if kind != "Casual Shoes"]
+    others = [kind for kind in SAMPLED if kind != "Casual Shoes"]
     products = sample_products(count, seed, ["Casual Shoes"] * len(others) + others)
     shoes = [product for product in products if product.articleType == "Casual Shoes"]
     broken = [flaw for flaw in FLAWS for _ in range(1 + (flaw in TWICE))]

@@ -6,14 +6,15 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from likeness.common.io import atomic_path
 from likeness.common.runtime import Runtime
 from likeness.image import pixels
 from likeness.image.captions import caption
 from likeness.image.pixels import fit_square
-from models import articles, render, shapes
+from models import articles, footwear, render, shapes
 from models.render import CATEGORIES, SampleProduct, draw_product, sample_products
 from models.settings import Captions, Renders, code_key
+
+SHARD = 1000  # products drawn from one seed; of a longer list, the beginning stays the same
 
 
 def known_types(cfg: Renders) -> list[str]:
@@ -21,7 +22,10 @@ def known_types(cfg: Renders) -> list[str]:
 
 
 def rendered(cfg: Renders, rt: Runtime, *, part: int = 0) -> tuple[list[SampleProduct], np.ndarray]:
-    """Products and their photos (N, size, size, 3) uint8, drawn once and cached in the scratch folder.
+    """Products and their photos (N, size, size, 3) uint8, a file that is mapped into memory.
+
+    The scratch folder keeps what was drawn, also for a larger or a smaller `count`: an interrupted
+    drawing goes on with the next photo.
 
     Args:
         cfg: what to draw.
@@ -29,25 +33,35 @@ def rendered(cfg: Renders, rt: Runtime, *, part: int = 0) -> tuple[list[SamplePr
         part: 0 for training; any other number gives other products and drawings, for tests.
     """
     seed = cfg.seed + 1_000_000 * part
-    products = sample_products(cfg.count, seed, known_types(cfg), balanced=True)
-    source = [_text(module) for module in (shapes, articles, render, pixels)]
-    path = rt.scratch(
-        "rendered", code_key(seed, cfg.count, cfg.size, cfg.margin, cfg.without, *source)
-    )
-    if not (path / "photos.npy").exists():
-        jobs = [(product, seed, cfg.size, cfg.margin) for product in products]
-        with ProcessPoolExecutor(rt.workers, mp_context=get_context("spawn")) as pool:
-            drawn = pool.map(_draw, jobs, chunksize=50)
-            photos = np.stack(list(rt.progress(drawn, "render", total=len(jobs))))
-        with atomic_path(path / "photos.npy") as temporary:
-            np.save(temporary, photos)
-    return products, np.load(path / "photos.npy")
+    seeds = range(seed, seed + cfg.count, SHARD)
+    types = known_types(cfg)
+    jobs = [
+        (product, shard, cfg) for shard in seeds
+        for product in sample_products(SHARD, shard, types, balanced=True)
+    ][: cfg.count]  # fmt: skip
+    source = [_text(module) for module in (shapes, footwear, articles, render, pixels)]
+    key = code_key(seed, cfg.size, cfg.margin, cfg.supersample, types, *source)
+    path = rt.scratch("rendered", key) / "photos.u8"
+    shape = (cfg.size, cfg.size, 3)
+    size = int(np.prod(shape))
+    if not path.exists() or path.stat().st_size < cfg.count * size:
+        with (
+            path.open("ab") as file,
+            ProcessPoolExecutor(rt.workers, mp_context=get_context("spawn")) as pool,
+        ):
+            done = file.tell() // size
+            file.truncate(done * size)
+            drawn = pool.map(_draw, jobs[done:], chunksize=20)
+            for photo in rt.progress(drawn, "render", total=len(jobs) - done):
+                file.write(photo.tobytes())
+    photos = np.memmap(path, np.uint8, "r", shape=(cfg.count, *shape))
+    return [product for product, _, _ in jobs], photos
 
 
-def _draw(job: tuple[SampleProduct, int, int, float]) -> np.ndarray:
-    product, seed, size, margin = job
-    # Reducing the photo to `size` smooths its lines, so supersampling is not needed.
-    return np.asarray(fit_square(draw_product(product, seed, supersample=1), size, margin))
+def _draw(job: tuple[SampleProduct, int, Renders]) -> np.ndarray:
+    product, seed, cfg = job
+    photo = draw_product(product, seed, supersample=cfg.supersample)
+    return np.asarray(fit_square(photo, cfg.size, cfg.margin))
 
 
 def _text(module: object) -> str:

@@ -1,4 +1,6 @@
-"""Train a small Stable Diffusion on rendered products (autoencoder, denoiser, decoder), then measure it.
+"""Train a small Stable Diffusion on rendered products (autoencoder, denoiser), then measure it.
+
+Real photos are not trained on: they measure the autoencoder before the denoiser (`vae_gate.py`).
 
 `StableDiffusionPipeline.from_pretrained` loads the folder that this writes. Its text encoder is
 clip_mini's, unchanged.
@@ -13,29 +15,37 @@ import numpy as np
 from likeness.common.cli import run
 from likeness.common.io import digest, write_json, write_text
 from likeness.common.runtime import Runtime
+from likeness.image.pixels import ITEM
 from likeness.image.quality import colour_prototypes, measure, nearest_colour
 from models.fitting import fit, to_pixels
+from models.perceptual import PerceptualLoss
 from models.render import sample_products
 from models.rendered import describe, full_caption, known_types, rendered
 from models.settings import SdMini, Vae, begin, code_key
+from models.vae_gate import pass_gate
 
 if TYPE_CHECKING:
     import torch
 
 
 def main(argv: Sequence[str]) -> None:
-    args, cfg, rt = begin(__doc__, argv, SdMini, "clip", "out_dir")
+    args, cfg, rt = begin(__doc__, argv, SdMini, "clip", "dataset", "extractor", "out_dir")
     vae, vae_seconds = train_vae(cfg, rt)
-    unet, unet_seconds = train_unet(cfg, vae, args.clip, rt)
     decoder_seconds = train_decoder(cfg, vae, rt)
+    save_vae(vae, args.out_dir)
+    gate = pass_gate(
+        cfg.gate, base=args.out_dir, dataset=args.dataset, extractor=args.extractor, rt=rt
+    )
+    unet, unet_seconds = train_unet(cfg, vae, args.clip, rt)
     save(cfg, vae, unet, args.clip, args.out_dir)
     quality = {
-        "vae_steps": cfg.vae.steps,
+        "vae_steps": sum(phase.steps for phase in cfg.vae.phases),
         "vae_seconds": round(vae_seconds),
         "decoder_steps": cfg.decoder.steps,
         "decoder_seconds": round(decoder_seconds),
-        "unet_steps": cfg.unet.steps,
+        "unet_steps": sum(phase.steps for phase in cfg.unet.phases),
         "unet_seconds": round(unet_seconds),
+        **gate,
         **measure_vae(cfg, vae, rt),
         **measure_prompts(cfg, args.out_dir, rt),
     }
@@ -58,7 +68,7 @@ def build_vae(cfg: SdMini) -> Any:
         block_out_channels=tuple(cfg.vae.channels),
         layers_per_block=cfg.vae.layers,
         latent_channels=cfg.vae.latent,
-        norm_num_groups=16,
+        norm_num_groups=cfg.vae.groups,
         mid_block_add_attention=False,
         sample_size=cfg.renders.size,
         scaling_factor=1.0,
@@ -66,57 +76,99 @@ def build_vae(cfg: SdMini) -> Any:
 
 
 def train_vae(cfg: SdMini, rt: Runtime) -> tuple[Any, float]:
-    """Train the autoencoder. Returns it and the training time in seconds."""
+    """Train the autoencoder. Returns it and the training time in seconds.
+
+    Pixels come first, as colours and places are learnt sooner from them. What a network sees counts for
+    more in later phases, because that is what is judged.
+    """
     import torch
 
-    _, photos = rendered(cfg.renders, rt)
-    vae = build_vae(cfg)
+    renders = cfg.renders.model_copy(update={"count": cfg.vae.photos})
+    _, photos = rendered(renders, rt)
+    vae = build_vae(cfg).to(rt.device)
+    compare = ImageLoss(cfg.vae, rt)
 
     def loss(rng: np.random.Generator) -> "torch.Tensor":
-        pixels = to_pixels(photos[rng.integers(len(photos), size=cfg.vae.batch)])
-        noise = rng.normal(size=(cfg.vae.batch, cfg.vae.latent, *latent_size(cfg)))
-        with torch.autocast("cpu", torch.bfloat16):
+        pixels = to_pixels(views(photos, cfg.vae, rng)).to(rt.device)
+        with torch.autocast(rt.device, torch.bfloat16):
             posterior = vae.encode(pixels).latent_dist
-            latents = posterior.mean + posterior.std * torch.from_numpy(noise).float()
-            decoded = vae.decode(latents).sample
-        decoded, mean, logvar = decoded.float(), posterior.mean.float(), posterior.logvar.float()
+            noise = torch.from_numpy(rng.normal(size=posterior.mean.shape)).float().to(rt.device)
+            decoded = vae.decode(posterior.mean + posterior.std * noise).sample
+        mean, logvar = posterior.mean.float(), posterior.logvar.float()
         kl: torch.Tensor = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
-        return likeness_loss(decoded, pixels, cfg.vae) + cfg.vae.kl * kl
+        return compare(decoded.float(), pixels) + cfg.vae.kl * kl
 
-    key = code_key(train_vae, build_vae, likeness_loss, cfg.vae, cfg.renders)
-    seconds = fit(
-        "vae", {"vae": vae}, loss, steps=cfg.vae.steps, lr=cfg.vae.lr, decay=0.0,
-        seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_vae", key),
-        save_seconds=cfg.save_seconds, rt=rt,
-    )  # fmt: skip
+    plain = cfg.vae.model_dump(exclude={"phases"})
+    key = code_key(
+        train_vae, build_vae, views, likeness_loss, ImageLoss, PerceptualLoss, plain, renders
+    )
+    seconds = 0.0
+    for number, phase in enumerate(cfg.vae.phases, start=1):
+        compare.weight = phase.perceptual
+        key = code_key(key, phase)
+        seconds += fit(
+            f"vae {number}", {"vae": vae}, loss, steps=phase.steps, lr=phase.lr, decay=0.0,
+            seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_vae", key),
+            save_seconds=cfg.save_seconds, rt=rt,
+        )  # fmt: skip
     vae.eval().requires_grad_(False)
     normalize_latents(vae, encode(vae, photos[:2000], rt))
     return vae, seconds
 
 
+def views(photos: np.ndarray, cfg: Vae, rng: np.random.Generator) -> np.ndarray:
+    """A batch of crops that show a part of the item, or of fewer whole photos with as many pixels."""
+    side = photos.shape[1]
+    if rng.random() < cfg.whole_share:
+        return np.asarray(photos[rng.integers(len(photos), size=whole_batch(cfg, side))])
+    crops: list[np.ndarray] = []
+    while len(crops) < cfg.batch:
+        at, (top, left) = rng.integers(len(photos)), rng.integers(side - cfg.crop + 1, size=2)
+        crop = photos[at, top : top + cfg.crop, left : left + cfg.crop]
+        if (crop.min(axis=2) < 255 - ITEM).mean() > 0.05:
+            crops.append(crop)
+    return np.stack(crops)
+
+
+def whole_batch(cfg: Vae, side: int) -> int:
+    """How many whole photos have as many pixels as a batch of crops."""
+    return max(1, cfg.batch * cfg.crop**2 // side**2)
+
+
 def train_decoder(cfg: SdMini, vae: Any, rt: Runtime) -> float:
     """Train the decoder further, with the encoder frozen. Returns the training time in seconds.
 
-    The latents that the denoiser was trained on stay valid, and a step costs half as much as one of
-    the whole autoencoder. Noise on the latents imitates the errors that the denoiser leaves in them.
+    It sees whole photos alone, as which it is used, and a step costs half as much as one of the whole
+    autoencoder. Noise on the latents imitates the errors that the denoiser leaves in them.
     """
     import torch
 
-    _, photos = rendered(cfg.renders, rt)
+    renders = cfg.renders.model_copy(update={"count": cfg.vae.photos})
+    _, photos = rendered(renders, rt)
     latents = encode(vae, photos, rt)
     decoder = torch.nn.Sequential(vae.post_quant_conv, vae.decoder).train().requires_grad_(True)
+    compare = ImageLoss(cfg.vae, rt)
+    compare.weight = cfg.decoder.perceptual
 
     def loss(rng: np.random.Generator) -> "torch.Tensor":
-        at = rng.integers(len(photos), size=cfg.vae.batch)
-        noise = torch.from_numpy(rng.normal(size=(cfg.vae.batch, *latents.shape[1:]))).float()
-        with torch.autocast("cpu", torch.bfloat16):
-            decoded = decoder(latents[at] + cfg.decoder.noise * noise)
-        return likeness_loss(decoded.float(), to_pixels(photos[at]), cfg.vae)
+        at = rng.integers(len(photos), size=whole_batch(cfg.vae, cfg.renders.size))
+        noise = torch.from_numpy(rng.normal(size=(len(at), *latents.shape[1:]))).float()
+        with torch.autocast(rt.device, torch.bfloat16):
+            decoded = decoder((latents[at] + cfg.decoder.noise * noise).to(rt.device))
+        return compare(decoded.float(), to_pixels(photos[at]).to(rt.device))
 
-    key = code_key(train_decoder, train_vae, likeness_loss, cfg.decoder, cfg.vae, cfg.renders)
+    key = code_key(
+        train_decoder,
+        train_vae,
+        likeness_loss,
+        ImageLoss,
+        cfg.decoder,
+        cfg.vae,
+        renders,
+    )
     seconds = fit(
-        "decoder", {"decoder": decoder}, loss, steps=cfg.decoder.steps, lr=cfg.vae.lr,
-        decay=0.0, seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_decoder", key),
+        "decoder", {"decoder": decoder}, loss, steps=cfg.decoder.steps, lr=cfg.decoder.lr, decay=0.0,
+        seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_decoder", key),
         save_seconds=cfg.save_seconds, rt=rt,
     )  # fmt: skip
     vae.eval().requires_grad_(False)
@@ -126,6 +178,21 @@ def train_decoder(cfg: SdMini, vae: Any, rt: Runtime) -> float:
 def latent_size(cfg: SdMini) -> tuple[int, int]:
     side = cfg.renders.size >> (len(cfg.vae.channels) - 1)
     return side, side
+
+
+class ImageLoss:
+    """The loss between images (N, 3, H, W) in -1..1: in pixels, and as an ImageNet network sees them."""
+
+    def __init__(self, cfg: Vae, rt: Runtime) -> None:
+        self.cfg = cfg
+        self.weight = cfg.phases[-1].perceptual
+        self.perceptual = PerceptualLoss(cfg.perceptual, rt.scratch("wheels", "lite2"), rt.device)
+
+    def __call__(self, made: "torch.Tensor", meant: "torch.Tensor") -> "torch.Tensor":
+        # Half of the images are enough for the second term, which costs as much as all else.
+        half = max(1, len(made) // 2)
+        seen = self.perceptual(made[:half], meant[:half])
+        return likeness_loss(made, meant, self.cfg) + self.weight * seen
 
 
 def likeness_loss(made: "torch.Tensor", meant: "torch.Tensor", cfg: Vae) -> "torch.Tensor":
@@ -155,7 +222,10 @@ def encode(vae: Any, photos: np.ndarray, rt: Runtime) -> "torch.Tensor":
 
     with torch.inference_mode():
         parts = [photos[i : i + 100] for i in range(0, len(photos), 100)]
-        latents = [vae.encode(to_pixels(p)).latent_dist.mean for p in rt.progress(parts, "encode")]
+        latents = [
+            vae.encode(to_pixels(np.array(part)).to(rt.device)).latent_dist.mean.cpu()
+            for part in rt.progress(parts, "encode")
+        ]
     return torch.cat(latents).clone()
 
 
@@ -207,7 +277,7 @@ def build_scheduler() -> Any:
 
     return DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
-        set_alpha_to_one=False, steps_offset=1,
+        set_alpha_to_one=False, steps_offset=1, prediction_type="v_prediction",
     )  # fmt: skip
 
 
@@ -227,6 +297,7 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
     import copy
 
     import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
 
     products, photos = rendered(cfg.renders, rt)
     latents = encode(vae, photos, rt)
@@ -234,8 +305,14 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
     scheduler = build_scheduler()
     alphas = scheduler.alphas_cumprod
     snr = alphas / (1 - alphas)
-    unet = build_unet(cfg, encoder.config.hidden_size)
+    # Min-SNR weighting for velocities (https://arxiv.org/abs/2303.09556), but of snr + 1: without it,
+    # nearly clean steps outweigh those that decide shapes; with snr alone, the noisiest steps, in
+    # which colours are decided, hardly count.
+    weights = (snr + 1).clamp(max=cfg.unet.snr_gamma) / (snr + 1)
+    unet = build_unet(cfg, encoder.config.hidden_size).to(rt.device)
+    encoder.to(rt.device)
     average = copy.deepcopy(unet).eval().requires_grad_(False)
+    denoise: Any = torch.compile(unet)
 
     def loss(rng: np.random.Generator) -> "torch.Tensor":
         at = rng.integers(len(products), size=cfg.unet.batch)
@@ -245,14 +322,16 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
         noise = torch.from_numpy(rng.normal(size=clean.shape)).float()
         times = torch.from_numpy(rng.integers(1000, size=cfg.unet.batch))
         tokens = tokenizer(texts, padding="max_length", max_length=77, return_tensors="pt")
-        with torch.autocast("cpu", torch.bfloat16):
+        noisy = scheduler.add_noise(clean, noise, times)
+        with torch.autocast(rt.device, torch.bfloat16):
             with torch.no_grad():
-                states = encoder(tokens.input_ids).last_hidden_state
-            noisy = scheduler.add_noise(clean, noise, times)
-            predicted = unet(noisy, times, states).sample.float()
-        # Min-SNR weighting: without it, nearly clean steps outweigh the noisy ones that decide shapes.
-        weight = (snr[times].clamp(max=cfg.unet.snr_gamma) / snr[times]).view(-1, 1, 1, 1)
-        weighted: torch.Tensor = weight * (predicted - noise).square()
+                states = encoder(tokens.input_ids.to(rt.device)).last_hidden_state
+            # Images are small here: the plain product is quicker to go back through than flash attention.
+            with sdpa_kernel(SDPBackend.MATH):
+                predicted = denoise(noisy.to(rt.device), times.to(rt.device), states).sample.float()
+        velocity = scheduler.get_velocity(clean, noise, times)
+        error = (predicted - velocity.to(rt.device)).square().mean(dim=(1, 2, 3))
+        weighted: torch.Tensor = weights[times].to(rt.device) * error
         return weighted.mean()
 
     def follow() -> None:
@@ -261,16 +340,27 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
             for slow, fast in pairs:
                 slow.lerp_(fast, 1 - cfg.unet.ema)
 
+    plain = cfg.unet.model_dump(exclude={"phases"})
     key = code_key(
-        train_unet, build_unet, build_scheduler, cfg.unet, cfg.vae, cfg.renders,
+        train_unet, build_unet, build_scheduler, plain, cfg.vae, cfg.renders,
         digest(clip / "model.safetensors"),
     )  # fmt: skip
-    seconds = fit(
-        "unet", {"unet": unet, "average": average}, loss, steps=cfg.unet.steps, lr=cfg.unet.lr,
-        decay=0.01, seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_unet", key),
-        save_seconds=cfg.save_seconds, rt=rt, after=follow,
-    )  # fmt: skip
+    seconds = 0.0
+    for number, phase in enumerate(cfg.unet.phases):
+        key = code_key(key, phase)
+        seconds += fit(
+            f"unet {number + 1}", {"unet": unet, "average": average}, loss, steps=phase.steps,
+            lr=phase.lr, decay=0.01, seed=cfg.renders.seed + number,  # other batches in each phase
+            scratch=rt.scratch("sd_mini_unet", key), save_seconds=cfg.save_seconds, rt=rt, after=follow,
+        )  # fmt: skip
     return average, seconds
+
+
+def save_vae(vae: Any, folder: Path) -> None:
+    """Write the autoencoder where the pipeline will have it, as the gate measures what is kept."""
+    import copy
+
+    copy.deepcopy(vae).half().save_pretrained(folder / "vae")
 
 
 def save(cfg: SdMini, vae: Any, unet: Any, clip: Path, folder: Path) -> None:
@@ -281,8 +371,8 @@ def save(cfg: SdMini, vae: Any, unet: Any, clip: Path, folder: Path) -> None:
 
     tokenizer, encoder = load_text(clip)
     pipeline = StableDiffusionPipeline(
-        vae=copy.deepcopy(vae).half(), text_encoder=encoder.half(), tokenizer=tokenizer,
-        unet=copy.deepcopy(unet).half(), scheduler=build_scheduler(), safety_checker=None,
+        vae=copy.deepcopy(vae).cpu().half(), text_encoder=encoder.half(), tokenizer=tokenizer,
+        unet=copy.deepcopy(unet).cpu().half(), scheduler=build_scheduler(), safety_checker=None,
         feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
     pipeline.save_pretrained(folder)
@@ -298,7 +388,8 @@ def measure_vae(cfg: SdMini, vae: Any, rt: Runtime) -> dict[str, float]:
 
     _, photos = rendered(cfg.renders.model_copy(update={"count": 200}), rt, part=1)
     with torch.inference_mode():
-        decoded = to_photos(vae.decode(encode(vae, photos, rt)).sample)
+        parts = encode(vae, photos, rt).to(rt.device).split(20)
+        decoded = np.concatenate([to_photos(vae.decode(part).sample.cpu()) for part in parts])
     item = np.abs(photos.astype(float) - 255).max(3) > 16
     error = (photos.astype(float) - decoded)[item]
     before, after = (
@@ -424,13 +515,18 @@ that draws rendered catalogue photos. It stands in for Stable Diffusion 1.5 wher
 be reached, so that the whole lane runs and learns on a CPU. It has never seen *Casual Shoes*, which
 the lane's adapter teaches it, and knows nothing outside this catalogue.
 
-- Data: {cfg.renders.count} photos drawn by `models.render` (seed {cfg.renders.seed}), nine
+- Data: {cfg.renders.count} photos drawn by `models.render` (seed {cfg.renders.seed}), fifteen
   article types, ten colours, each as often. Not the photos of the sample catalogue.
-- Autoencoder: {q[vae_steps]} steps of {cfg.vae.batch} in {q[vae_seconds]} s, then its decoder alone:
-  {q[decoder_steps]} steps in {q[decoder_seconds]} s. On {q[vae_n]} unseen photos: PSNR of the item
+- Autoencoder: {q[vae_steps]} steps of {cfg.vae.batch} crops in {q[vae_seconds]} s, compared in pixels
+  and by the features of EfficientNet-Lite2 (`{cfg.vae.perceptual.requirement}`). Then its decoder alone:
+  {q[decoder_steps]} steps in {q[decoder_seconds]} s. Train photos of *Casual Shoes* of the sample
+  catalogue, which it has not seen, then have Fréchet distance {q[gate_frechet]} to the test photos
+  and precision {q[gate_precision]}; untouched, they have {q[gate_floor_frechet]} and
+  {q[gate_floor_precision]} (n {q[gate_n]}). On {q[vae_n]} unseen renders: PSNR of the item
   {q[vae_item_psnr]} dB, median colour drift {q[vae_colour_drift]} (CIE76).
-- Denoiser: {q[unet_steps]} steps of {cfg.unet.batch} in {q[unet_seconds]} s, 10 % empty captions,
-  moving average. Text encoder: clip_mini's, frozen. All on two CPU cores, from scratch.
+- Denoiser, which predicts velocities as Stable Diffusion 2's does: {q[unet_steps]} steps of
+  {cfg.unet.batch} in {q[unet_seconds]} s, {cfg.unet.empty_share:.0%} empty captions, moving average. Text
+  encoder: clip_mini's, frozen. All on two CPU cores, from scratch.
 - {q[prompts_n]} prompts, {cfg.test_steps} DDIM steps, guidance {cfg.test_guidance}:
   {q[prompts_type_accuracy]:.1%} are classified as the prompted type, and
   {q[prompts_colour_accuracy]:.1%} have the prompted colour. The same measures on unseen renders:

@@ -137,6 +137,7 @@ class Renders(Section):
     seed: Annotated[int, Field(ge=0)]
     count: Count
     size: Count
+    supersample: Annotated[int, Field(ge=1, le=4)]
     margin: Annotated[float, Field(ge=0, le=1)]
     without: list[str]
     captions: Captions
@@ -160,26 +161,70 @@ class ClipMini(Section):
     save_seconds: Count
 
 
+class Perceptual(Wheel):
+    """An ImageNet network by whose features the autoencoder's images are compared."""
+
+    blocks: Count
+    enlarge: Annotated[float, Field(ge=1, le=4)]
+
+
+class Phase(Section):
+    """A part of the autoencoder's training; `perceptual` is the weight of the perceptual loss."""
+
+    steps: Count
+    lr: Rate
+    perceptual: Annotated[float, Field(ge=0)]
+
+
 class Vae(Section):
     """The autoencoder of sd_mini."""
 
     channels: list[int]
     layers: Count
+    groups: Count
     latent: Count
+    photos: Count
+    crop: Count
+    whole_share: Annotated[float, Field(ge=0, le=1)]
     batch: Count
-    steps: Count
-    lr: Rate
+    phases: Annotated[list[Phase], Field(min_length=1)]
     kl: Annotated[float, Field(ge=0, le=1)]
     squares: Annotated[float, Field(ge=0)]
     chroma: Annotated[float, Field(ge=0)]
     edges: Annotated[float, Field(ge=0)]
+    perceptual: Perceptual
+
+
+class Gate(Section):
+    """What real photos through the autoencoder alone must reach before a denoiser is trained on it.
+
+    Attributes:
+        rounds: random subsets that each figure is a mean over.
+        neighbours: that make a photo's neighbourhood, as in image_evaluate.
+        frechet: the highest Fréchet distance to the test photos, in multiples of the train photos'.
+        precision: the lowest share of photos that stay in the test photos' neighbourhoods.
+    """
+
+    rounds: Count
+    neighbours: Count
+    frechet: Annotated[float, Field(ge=1)]
+    precision: Annotated[float, Field(ge=0, le=1)]
 
 
 class DecoderTraining(Section):
     """Further training of the autoencoder's decoder, with the encoder frozen."""
 
     steps: Count
+    lr: Rate
+    perceptual: Annotated[float, Field(ge=0)]
     noise: Annotated[float, Field(ge=0, le=1)]
+
+
+class UnetPhase(Section):
+    """A part of the denoiser's training, in which the learning rate falls from `lr` once more."""
+
+    steps: Count
+    lr: Rate
 
 
 class Unet(Section):
@@ -190,8 +235,7 @@ class Unet(Section):
     layers: Count
     heads: Count
     batch: Count
-    steps: Count
-    lr: Rate
+    phases: Annotated[list[UnetPhase], Field(min_length=1)]
     ema: Annotated[float, Field(gt=0, lt=1)]
     empty_share: Annotated[float, Field(ge=0, le=1)]
     snr_gamma: Annotated[float, Field(gt=0)]
@@ -202,6 +246,7 @@ class SdMini(Section):
 
     renders: Renders
     vae: Vae
+    gate: Gate
     unet: Unet
     decoder: DecoderTraining
     test_prompts: Count

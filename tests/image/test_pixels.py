@@ -45,6 +45,20 @@ def test_exif_rotation_is_applied(tmp_path: Path, orientation: int, stored_by: A
     assert apart(image, upright) < 3
 
 
+def test_a_photo_of_a_telephone_is_read(tmp_path: Path) -> None:
+    upright = photo(1)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    turned = upright.transpose(Image.Transpose.ROTATE_90)
+    data = encoded(turned, "HEIF", quality=95, chroma=444, exif=exif.tobytes())
+    image = open_rgb(saved(tmp_path, data))
+    assert image.size == upright.size
+    assert apart(image, upright) < 3
+    with pytest.raises(Rejected) as caught:
+        open_rgb(saved(tmp_path, data[:-50]))
+    assert (caught.value.reason, caught.value.value) == ("unknown_format", "HEIC")
+
+
 def test_alpha_lies_on_white(tmp_path: Path) -> None:
     layer = Image.new("RGBA", (4, 1))
     for x, pixel in enumerate([(9, 9, 9, 0), (200, 0, 0, 255), (200, 0, 0, 128), (0, 0, 0, 0)]):

@@ -1,5 +1,7 @@
 """The small Stable Diffusion: its latents, how it loads, and what it can draw."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,10 @@ from likeness.common.io import read_json
 from likeness.common.params import load_params
 from likeness.image.quality import measure
 from models.fitting import to_pixels
+from models.render import sample_products
+from models.rendered import describe, known_types
 from models.sd_mini import (
+    build_scheduler,
     build_unet,
     build_vae,
     encode,
@@ -18,6 +23,9 @@ from models.sd_mini import (
     sheet,
     to_photos,
     train_decoder,
+    train_unet,
+    train_vae,
+    views,
 )
 from models.settings import ROOT, SCHEMA, SdMini
 
@@ -33,7 +41,7 @@ def cfg():
 
 def test_normalized_latents_decode_to_the_same_pixels(cfg):
     vae = build_vae(cfg).eval().requires_grad_(False)
-    pixels = torch.rand(8, 3, 64, 64) * 2 - 1
+    pixels = torch.rand(4, 3, 64, 64) * 2 - 1
     before = vae.encode(pixels).latent_dist
     decoded = vae.decode(before.mean).sample
     normalize_latents(vae, before.mean)
@@ -47,12 +55,13 @@ def test_normalized_latents_decode_to_the_same_pixels(cfg):
 
 @pytest.mark.slow
 def test_training_the_decoder_leaves_the_latents_as_they_are(cfg, rt, monkeypatch):
+    monkeypatch.setattr("models.sd_mini.PerceptualLoss", lambda *_: lambda made, meant: 0.0)
     photos = np.zeros((12, 64, 64, 3), np.uint8)
     photos[:, 16:48, 8:56] = np.random.default_rng(0).integers(60, 256, (12, 1, 1, 3))
     monkeypatch.setattr("models.sd_mini.rendered", lambda *_: ([], photos))
     small = cfg.model_copy(
         update={
-            "vae": cfg.vae.model_copy(update={"channels": [16, 16], "batch": 4}),
+            "vae": cfg.vae.model_copy(update={"channels": [16, 16], "crop": 128, "batch": 4}),
             "decoder": cfg.decoder.model_copy(update={"steps": 40}),
         }
     )
@@ -64,6 +73,123 @@ def test_training_the_decoder_leaves_the_latents_as_they_are(cfg, rt, monkeypatc
     after, meant = vae.decode(latents).sample, to_pixels(photos)
     assert (after - meant).abs().mean() < 0.8 * (before - meant).abs().mean()
     assert not any(parameter.requires_grad for parameter in vae.parameters())
+
+
+def test_crops_show_the_item_and_whole_photos_have_as_many_pixels(cfg):
+    photos = np.full((3, 128, 128, 3), 255, np.uint8)
+    photos[:, 40:60, 10:118] = 90
+    crops, whole = (
+        views(photos, cfg.vae.model_copy(update={"whole_share": share}), np.random.default_rng(0))
+        for share in (0.0, 1.0)
+    )
+    assert crops.shape == (cfg.vae.batch, cfg.vae.crop, cfg.vae.crop, 3)
+    assert all((crop < 200).any() for crop in crops)
+    assert whole.shape[1:] == (128, 128, 3)
+    assert crops.size == whole.size
+
+
+@pytest.mark.slow
+def test_the_autoencoder_s_loss_falls_and_a_killed_training_goes_on(cfg, rt, monkeypatch):
+    photos = np.full((8, 32, 32, 3), 255, np.uint8)
+    photos[:, 8:24, 4:28] = np.random.default_rng(0).integers(60, 200, (8, 1, 1, 3))
+    monkeypatch.setattr("models.sd_mini.rendered", lambda *_: ([], photos))
+    monkeypatch.setattr("models.sd_mini.PerceptualLoss", lambda *_: lambda made, meant: 0.0)
+    small = cfg.model_copy(
+        update={
+            "vae": cfg.vae.model_copy(
+                update={
+                    "channels": [16, 16],
+                    "crop": 16,
+                    "batch": 4,
+                    "phases": [
+                        phase.model_copy(update={"steps": steps})
+                        for phase, steps in zip(cfg.vae.phases, (30, 10), strict=False)
+                    ],
+                }
+            ),
+        }
+    )
+    trained = []
+    for folder, breaks in (("whole", False), ("killed", True)):
+        again = replace(rt, cache=rt.cache / folder)
+        if breaks:
+            # The first phase and four steps of the second are done and saved; the fifth is interrupted.
+            with monkeypatch.context() as stop:
+                stop.setattr("models.sd_mini.to_pixels", Interrupted(to_pixels, 35))
+                with pytest.raises(KeyboardInterrupt):
+                    train_vae(small.model_copy(update={"save_seconds": 0}), again)
+        vae, _ = train_vae(small, again)
+        trained.append(vae)
+    for left, right in zip(*(vae.parameters() for vae in trained), strict=True):
+        assert torch.equal(left, right)
+    untrained = build_vae(small).eval()
+    pixels = to_pixels(photos)
+    before, after = (
+        (vae.decode(vae.encode(pixels).latent_dist.mean).sample - pixels).abs().mean()
+        for vae in (untrained, trained[0])
+    )
+    assert after < 0.9 * before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["clip_mini"], indirect=True)
+def test_the_denoiser_learns_velocities_and_a_killed_training_goes_on(model, cfg, rt, monkeypatch):
+    photos = np.full((4, 128, 128, 3), 255, np.uint8)
+    photos[:, 30:90, 20:110] = (160, 40, 40)
+    products = sample_products(4, 1, known_types(cfg.renders))
+    monkeypatch.setattr("models.sd_mini.rendered", lambda *_: (products, photos))
+    monkeypatch.setattr("torch.compile", lambda network: network)
+    small = cfg.model_copy(
+        update={
+            "unet": cfg.unet.model_copy(
+                update={
+                    "channels": [16, 16, 32],
+                    "batch": 2,
+                    "ema": 0.8,
+                    "phases": [
+                        phase.model_copy(update={"steps": steps, "lr": 4e-3})
+                        for phase, steps in zip(cfg.unet.phases, (60, 8), strict=True)
+                    ],
+                }
+            ),
+        }
+    )
+    vae = build_vae(small).eval().requires_grad_(False)
+    clean = encode(vae, photos, rt)
+    normalize_latents(vae, clean)
+    clean = encode(vae, photos, rt)
+    trained = []
+    for folder, breaks in (("whole", False), ("killed", True)):
+        again = replace(rt, cache=rt.cache / folder)
+        if breaks:
+            # The first phase and four steps of the second are done and saved; the fifth is interrupted.
+            with monkeypatch.context() as stop:
+                stop.setattr("models.sd_mini.describe", Interrupted(describe, 2 * 64 + 1))
+                with pytest.raises(KeyboardInterrupt):
+                    train_unet(small.model_copy(update={"save_seconds": 0}), vae, model, again)
+        trained.append(train_unet(small, vae, model, again)[0])
+    for left, right in zip(*(unet.parameters() for unet in trained), strict=True):
+        assert torch.equal(left, right)
+    scheduler = build_scheduler()
+    noise, time = torch.randn(clean.shape), torch.full((len(clean),), 900)
+    noisy, share = scheduler.add_noise(clean, noise, time), scheduler.alphas_cumprod[900]
+    with torch.inference_mode():
+        velocity = trained[0](noisy, time, torch.zeros(len(clean), 77, 128)).sample
+    found = share.sqrt() * noisy - (1 - share).sqrt() * velocity
+    assert (found - clean).square().mean() < 0.5 * clean.square().mean()
+
+
+class Interrupted:
+    """`function`, until it is called for the `last` time."""
+
+    def __init__(self, function, last: int) -> None:
+        self.function, self.left = function, last
+
+    def __call__(self, *args):
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+        return self.function(*args)
 
 
 def test_the_denoiser_fits_the_latents(cfg):
@@ -110,7 +236,7 @@ def test_pipeline_draws_from_a_prompt_and_a_seed(model):
         )  # fmt: skip
 
     photo = draw()
-    assert photo.shape == (64, 64, 3)
+    assert photo.shape == (128, 128, 3)
     assert np.array_equal(photo, draw())
     assert photo[:2].min() > 225
     assert measure(Image.fromarray(photo)).lab[1] > 40, "the commonest colour is no red"

@@ -14,8 +14,8 @@ FREE_TEXT = "productDisplayName"
 # What tables and pandas write where there is no value.
 ABSENT = {"", "na", "n/a", "#n/a", "<na>", "nan", "none", "null"}
 ENDINGS = (
-    *(".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif"),
-    *(".heic", ".heif", ".jxl"),  # which no stage reads: image_prepare names them
+    *(".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".heif"),
+    ".jxl",  # which no stage reads: image_prepare names it
 )
 OPEN_QUOTE = "a quote that is not closed, or not doubled"
 

@@ -143,8 +143,12 @@ def evaluate(
         paths = {name: item.folder / "image.png" for name, item in stored.items()}
         decoded[split] = gather(paths, images.prompts, images.products)
     scores = Scores(cfg, real["train"], real["test"], rt.seed)
-    pools = {"tuned": tuned, "base": untuned, "autoencoder": decoded["train"]}
-    pools["floor"] = real["train"]
+    pools = {
+        "tuned": tuned,
+        "base": untuned,
+        "autoencoder": decoded["train"],
+        "floor": real["train"],
+    }
     found = _set_estimates(scores, extractor_kind(extractor), pools)
     sets = {"tuned": tuned, "base": untuned, "autoencoder": decoded["test"], "real": real["test"]}
     cosines = {}

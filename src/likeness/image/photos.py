@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from pillow_heif import register_heif_opener
 
+from likeness.common.errors import one_line
 from likeness.common.result import Rejected, Result
 from likeness.image.pixels import background, fit_square, is_blank, png_bytes
 
+register_heif_opener()  # HEIC, the format of iPhones, which Pillow does not read by itself
+
 WHITE = (255, 255, 255)
-# Formats that cannot be read: a name for the user, an offset in the file, and what stands there.
+# Formats that are named where they cannot be read: the name, an offset in the file, what stands there.
 FORMATS = (
     ("HEIC", 4, (b"ftypheic", b"ftypheix", b"ftypheim", b"ftypmif1", b"ftypmsf1", b"ftyphevc")),
     ("a video", 4, (b"ftypisom", b"ftypmp4", b"ftypM4V", b"ftypqt", b"ftyp3gp", b"ftypavc")),
@@ -83,8 +87,8 @@ def open_rgb(path: Path, min_side: int = 1) -> Image.Image:
         raise Rejected("not_an_image", f"{path.stat().st_size} bytes") from error
     except Image.DecompressionBombError as error:
         raise Rejected("too_large", str(error)) from error
-    except (OSError, SyntaxError) as error:
-        raise Rejected("truncated", str(error)) from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise Rejected("truncated", one_line(error)) from error
     with image:
         if min(image.size) < min_side:
             raise Rejected("too_small", list(image.size), min_side)
@@ -93,7 +97,7 @@ def open_rgb(path: Path, min_side: int = 1) -> Image.Image:
         except (OSError, SyntaxError, ValueError) as error:
             if image.format in HELPED:
                 raise Rejected("unknown_format", image.format) from error
-            raise Rejected("truncated", str(error)) from error
+            raise Rejected("truncated", one_line(error)) from error
         upright = ImageOps.exif_transpose(image)
         return _on_white(upright, _srgb(upright, image.info.get("icc_profile")))
 
