@@ -236,6 +236,7 @@ def write_inputs(folder: Path, count: int = 30) -> Path:
 def run(folder: Path, extractor: Path, rt: Runtime, out: str = "out", **changes: Any) -> Any:
     options = {
         "resolution": 32,
+        "min_side": 32,
         "margin": None,
         "duplicate_difference": 3.0,
         "near_hash_bits": 30,
