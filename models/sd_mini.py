@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
         "vae_seconds": round(vae_seconds),
         "decoder_steps": cfg.decoder.steps,
         "decoder_seconds": round(decoder_seconds),
-        "unet_steps": sum(phase.steps for phase in cfg.unet.phases),
+        "unet_steps": cfg.unet.steps,
         "unet_seconds": round(unet_seconds),
         **gate,
         **measure_vae(cfg, vae, rt),
@@ -340,19 +340,15 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
             for slow, fast in pairs:
                 slow.lerp_(fast, 1 - cfg.unet.ema)
 
-    plain = cfg.unet.model_dump(exclude={"phases"})
     key = code_key(
-        train_unet, build_unet, build_scheduler, plain, cfg.vae, cfg.renders,
+        train_unet, build_unet, build_scheduler, cfg.unet, cfg.vae, cfg.renders,
         digest(clip / "model.safetensors"),
     )  # fmt: skip
-    seconds = 0.0
-    for number, phase in enumerate(cfg.unet.phases):
-        key = code_key(key, phase)
-        seconds += fit(
-            f"unet {number + 1}", {"unet": unet, "average": average}, loss, steps=phase.steps,
-            lr=phase.lr, decay=0.01, seed=cfg.renders.seed + number,  # other batches in each phase
-            scratch=rt.scratch("sd_mini_unet", key), save_seconds=cfg.save_seconds, rt=rt, after=follow,
-        )  # fmt: skip
+    seconds = fit(
+        "unet", {"unet": unet, "average": average}, loss, steps=cfg.unet.steps, lr=cfg.unet.lr,
+        decay=0.01, seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_unet", key),
+        save_seconds=cfg.save_seconds, rt=rt, after=follow,
+    )  # fmt: skip
     return average, seconds
 
 
@@ -390,7 +386,7 @@ def measure_vae(cfg: SdMini, vae: Any, rt: Runtime) -> dict[str, float]:
     with torch.inference_mode():
         parts = encode(vae, photos, rt).to(rt.device).split(20)
         decoded = np.concatenate([to_photos(vae.decode(part).sample.cpu()) for part in parts])
-    item = np.abs(photos.astype(float) - 255).max(3) > 16
+    item = np.abs(photos.astype(float) - 255).max(3) > ITEM
     error = (photos.astype(float) - decoded)[item]
     before, after = (
         np.array([measure(Image.fromarray(photo)).lab for photo in side])

@@ -220,13 +220,6 @@ class DecoderTraining(Section):
     noise: Annotated[float, Field(ge=0, le=1)]
 
 
-class UnetPhase(Section):
-    """A part of the denoiser's training, in which the learning rate falls from `lr` once more."""
-
-    steps: Count
-    lr: Rate
-
-
 class Unet(Section):
     """The denoiser of sd_mini."""
 
@@ -235,7 +228,8 @@ class Unet(Section):
     layers: Count
     heads: Count
     batch: Count
-    phases: Annotated[list[UnetPhase], Field(min_length=1)]
+    steps: Count
+    lr: Rate
     ema: Annotated[float, Field(gt=0, lt=1)]
     empty_share: Annotated[float, Field(ge=0, le=1)]
     snr_gamma: Annotated[float, Field(gt=0)]

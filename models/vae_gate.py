@@ -46,7 +46,7 @@ def pass_gate(
     }
     test = extract(paths["test"], extractor=extractor, rt=rt).vectors
     with tempfile.TemporaryDirectory() as folder:
-        decoded = reconstruct(paths["train"], base / "vae", Path(folder), rt)
+        decoded = write_decoded(paths["train"], base / "vae", Path(folder), rt)
         pools = {
             "gate_floor": extract(paths["train"], extractor=extractor, rt=rt).vectors,
             "gate": extract(decoded, extractor=extractor, rt=rt).vectors,
@@ -77,7 +77,7 @@ def pass_gate(
     return found
 
 
-def reconstruct(
+def write_decoded(
     paths: dict[str, Path], vae_folder: Path, folder: Path, rt: Runtime
 ) -> dict[str, Path]:
     """Write the photos that the autoencoder makes of `paths` to `folder`, and give their paths."""
