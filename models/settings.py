@@ -250,37 +250,41 @@ class SdMini(Section):
     save_seconds: Count
 
 
-class Reader(Section):
-    """A voice of a speech synthesis engine, and its speed relative to the default."""
+class NpmPackage(Section):
+    """A package of the npm registry: its name with its version, and the archive's hash."""
 
-    engine: Literal["kokoro", "flite"]
-    name: str
-    speed: Annotated[float, Field(gt=0.5, lt=2)]
-
-
-class Voice(Reader):
-    """A voice, and the number of training sentences that it reads."""
-
-    sentences: Count
+    requirement: Annotated[str, Field(pattern=r"^[a-z-]+@[0-9.]+$")]
+    sha256: Sha256
 
 
 class DebianPackage(Section):
     """A Debian package: its file name, which includes version and architecture, and its hash."""
 
-    file: Annotated[str, Field(pattern=r"^[a-z0-9.+-]+_[\w.+~-]+_[a-z0-9]+\.deb$")]
+    file: Annotated[str, Field(pattern=r"^[a-z0-9.+-]+_[\w.+~%-]+_[a-z0-9]+\.deb$")]
     sha256: Sha256
 
 
+class Texts(Section):
+    """What the voices read: shares of the kinds, and of texts of one, two and three sentences."""
+
+    shares: dict[Literal["catalogue", "plain", "salad"], float]
+    sentences: Annotated[list[float], Field(min_length=3, max_length=3)]
+    longest: Count
+
+
 class Speech(Section):
-    """The training speech of xtts_mini, and the unseen sentences that it is tested on."""
+    """The training speech of xtts_mini: what is read, by which voices, and how much."""
 
     seed: Annotated[int, Field(ge=0)]
-    longest: Count
-    test_sentences: Count
-    test_others: Count
-    voices: Annotated[list[Voice], Field(min_length=2)]
-    wheels: list[Package]
-    debian: list[DebianPackage]
+    texts: Texts
+    voices: Annotated[list[str], Field(min_length=2)]
+    blends: Count
+    lines: Count
+    bulk: Count
+    kokoro: list[Package]
+    styles: NpmPackage
+    piper: Package
+    wordnet: DebianPackage
 
 
 class Dvae(Section):
