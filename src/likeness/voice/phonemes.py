@@ -23,7 +23,7 @@ def phonemes(text: str) -> str:
     Some short words are joined ("of the" is one group), as they are in fluent speech.
     """
     said = ""
-    for part in re.split(rf"([{MARKS}]+)", text.translate(PAUSES)):
+    for part in re.split(rf"([{MARKS}]+)", text.lower().translate(PAUSES)):
         if part and part[0] in MARKS:
             said += part[0] if said else ""
         elif words := part.strip(" -'"):
