@@ -321,10 +321,8 @@ class Gpt(Section):
     lr: Rate
     decay: Annotated[float, Field(ge=0, lt=1)]
     text_weight: Annotated[float, Field(ge=0)]
-    word_weight: Annotated[float, Field(ge=0)]
+    look_weight: Annotated[float, Field(ge=0)]
     most_misheard: Annotated[float, Field(ge=0, lt=1)]
-    spell_share: Annotated[float, Field(ge=0, le=1)]
-    pairs: Annotated[float, Field(ge=0)]
     reference_seconds: Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
@@ -333,10 +331,14 @@ class WaveDecoder(Section):
 
     width: Count
     window: Count
-    utterances: Count
     batch: Count
+    code_steps: Count
     steps: Count
+    critic_steps: Count
     lr: Rate
+    critic_lr: Rate
+    spectral_weight: Annotated[float, Field(ge=0)]
+    feature_weight: Annotated[float, Field(ge=0)]
 
 
 class Inference(Section):

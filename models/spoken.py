@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soxr
@@ -18,6 +19,9 @@ from models.settings import Speech
 from models.teachers import WORDNET, fetch_teachers, say
 from models.texts import lines
 
+if TYPE_CHECKING:
+    import torch
+
 RATE = 24000  # Hz, of Kokoro's output and of XTTS's decoder
 INPUT_RATE = 22050  # Hz, of the audio that XTTS's DVAE encodes
 CODE = 1024  # samples at INPUT_RATE per code
@@ -26,20 +30,24 @@ LEVEL = 0.07  # root mean square of every utterance, of full scale
 
 
 @dataclass(frozen=True)
-class Utterance:
-    """A text read by a voice.
+class Corpus:
+    """Utterances; every list has an entry for each.
 
     Attributes:
-        text: the phonemes.
-        voice: name of the voice.
-        ends: when each phoneme of `text` ends, in seconds.
-        samples: 16-bit ones at RATE.
+        texts: phonemes.
+        voices: index of the voice in `names`, (N,).
+        names: of the voices.
+        ends: when each phoneme of the text ends, in seconds.
+        inputs: 16-bit samples at INPUT_RATE: CODE for each code.
+        waves: 16-bit samples at RATE, of the same duration.
     """
 
-    text: str
-    voice: str
-    ends: np.ndarray
-    samples: np.ndarray
+    texts: list[str]
+    voices: np.ndarray
+    names: list[str]
+    ends: list[np.ndarray]
+    inputs: list[np.ndarray]
+    waves: list[np.ndarray]
 
 
 def blends(cfg: Speech) -> list[str]:
@@ -61,7 +69,7 @@ def script(cfg: Speech, wordnet: Path) -> list[tuple[str, str]]:
     return list(zip(said, turns, strict=True))
 
 
-def spoken(cfg: Speech, rt: Runtime) -> list[Utterance]:
+def spoken(cfg: Speech, rt: Runtime) -> Corpus:
     """Every text of the script, read. The item store keeps what was read before."""
     folder = fetch_teachers(cfg, rt)
     items = {f"{k:06d}": job for k, job in enumerate(script(cfg, folder / WORDNET))}
@@ -70,13 +78,42 @@ def spoken(cfg: Speech, rt: Runtime) -> list[Utterance]:
     )
     if rejected:
         raise LikenessError(f"spoken: {rejected[0].id}: {rejected[0].value}")
-    return [
-        Utterance(
-            result.record["text"], result.record["voice"], np.array(result.record["ends"]),
-            np.load(io.BytesIO(result.read("speech.npy"))),
-        )
-        for result in results.values()
-    ]  # fmt: skip
+    return corpus_of(
+        [result.record for result in results.values()],
+        [np.load(io.BytesIO(result.read("speech.npy"))) for result in results.values()],
+    )
+
+
+def corpus_of(records: Sequence[dict[str, Any]], said: Sequence[np.ndarray]) -> Corpus:
+    """The corpus of what `read` made: its records, and its samples at RATE."""
+    names = list(dict.fromkeys(record["voice"] for record in records))
+    pairs = [arrange(samples) for samples in said]
+    return Corpus(
+        [record["text"] for record in records],
+        np.array([names.index(record["voice"]) for record in records]),
+        names,
+        [np.array(record["ends"]) for record in records],
+        [one for one, _ in pairs],
+        [other for _, other in pairs],
+    )
+
+
+def arrange(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Samples (N,) at INPUT_RATE and at RATE, from 16-bit ones at RATE; padded to whole codes."""
+    inputs = soxr.resample(samples, RATE, INPUT_RATE)
+    codes = -(-len(inputs) // CODE)
+    length = round(codes * CODE * RATE / INPUT_RATE)
+    padded = [np.zeros(codes * CODE, np.int16), np.zeros(length, np.int16)]
+    for whole, part in zip(padded, (inputs, samples), strict=True):
+        whole[: len(part)] = part[: len(whole)]
+    return padded[0], padded[1]
+
+
+def as_tensor(samples: np.ndarray) -> "torch.Tensor":
+    """Convert 16-bit samples (N,) to a float tensor in -1..1."""
+    import torch
+
+    return torch.from_numpy(np.array(samples)).float() / 32768
 
 
 def read(jobs: Sequence[tuple[str, str]], *, folder: Path) -> list[Result]:

@@ -6,15 +6,14 @@ ones. The other channels are zeros, which change no output and compress to almos
 """
 
 import io
-import string
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from likeness.common.io import read_json, write_bytes, write_json
 from likeness.voice.codes import build_dvae
 from models.settings import XttsMini
-from models.spoken import script
 
 if TYPE_CHECKING:
     import torch
@@ -25,24 +24,17 @@ LONGEST = 302  # codes of an utterance (14 s); generation that has not stopped i
 LANGUAGE = "en"
 
 
-def build_tokenizer(cfg: XttsMini, path: Path) -> Any:
-    """Write a BPE `vocab.json` in which every word of the catalogue is one token, and load it.
-
-    With whole words as tokens, the small GPT need not learn spelling before it can learn to read.
-    """
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+def build_tokenizer(texts: Iterable[str], path: Path) -> Any:
+    """Write a `vocab.json` in which every phoneme is one token, and load it."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
     from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
 
-    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
+    special = ["[STOP]", "[UNK]", "[SPACE]", "[START]", f"[{LANGUAGE}]"]
+    letters = sorted(set("".join(texts)) - {" "})
+    vocabulary = {name: number for number, name in enumerate([*special, *letters])}
+    tokenizer = Tokenizer(models.BPE(vocabulary, [], unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    trainer = trainers.BpeTrainer(
-        vocab_size=5000,  # an upper limit; the catalogue has far fewer words
-        special_tokens=["[STOP]", "[UNK]", "[SPACE]", "[START]", f"[{LANGUAGE}]"],
-        initial_alphabet=[*string.ascii_lowercase, *",.!?'-"],
-        show_progress=False,
-    )
-    texts = (text.lower() for text, _ in script(cfg.speech, 0))
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.add_special_tokens(special)
     path.parent.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(path))
     return VoiceBpeTokenizer(path)

@@ -1,0 +1,252 @@
+"""The decoder of xtts_mini: a narrow HiFi-GAN that turns the language model's latents into speech.
+
+It is trained on spectra first, as these need no second network, and against critics at the end, without
+which a HiFi-GAN (Kong et al. 2020, arXiv 2010.05646) buzzes. It starts on the codes' own vectors, which
+say the same as the latents and are there before the language model is: so both can be trained at once.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from likeness.common.runtime import Runtime
+from likeness.voice.codes import log_mel
+from models.fitting import fit
+from models.settings import WaveDecoder, XttsMini, code_key
+from models.spoken import CODE, INPUT_RATE, RATE, Corpus, as_tensor
+from models.xtts_language import STYLE_FFT, reference, text_tokens
+from models.xtts_nets import STOP_CODE, build_decoder
+from models.xtts_speakers import embed_speakers
+
+if TYPE_CHECKING:
+    import torch
+
+SCALE = CODE * RATE / INPUT_RATE  # samples at RATE per code
+WINDOWS = (512, 1024, 2048)  # samples: of the spectra that are compared
+
+
+def start_decoder(
+    cfg: XttsMini, decoder: Any, dvae: Any, corpus: Corpus, codes: "list[torch.Tensor]", rt: Runtime
+) -> float:
+    """Train the decoder on the vectors of the codes. Returns the training time in seconds.
+
+    A linear layer between brings the vectors to the latents' width; it is thrown away.
+    """
+    import torch
+
+    torch.manual_seed(cfg.speech.seed)
+    book = dvae.codebook.embed.T.clone()  # (codes, width)
+    front = torch.nn.Linear(book.shape[1], cfg.gpt.width)
+    whole = torch.nn.ModuleDict({"front": front, "decoder": decoder.waveform_decoder})
+    batches = Batches(cfg.decoder, decoder, corpus, [book[own] for own in codes], rt)
+    distance = spectral_distance()
+
+    def loss(rng: np.random.Generator) -> "torch.Tensor":
+        vectors, embeddings, meant = batches.draw(rng)
+        made = synthesize(decoder, front(vectors), embeddings)
+        return distance(made, meant[:, : made.shape[1]])
+
+    key = code_key(
+        start_decoder, Batches, synthesize, spectral_distance, build_decoder, cfg.decoder,
+        cfg.speakers, cfg.dvae, cfg.speech,
+    )  # fmt: skip
+    return fit(
+        "decoder on codes", {"whole": whole}, loss, steps=cfg.decoder.code_steps, lr=cfg.decoder.lr,
+        decay=0.0, seed=cfg.speech.seed, scratch=rt.scratch("xtts_mini_decoder_codes", key),
+        save_seconds=cfg.save_seconds, rt=rt,
+    )  # fmt: skip
+
+
+def train_decoder(
+    cfg: XttsMini, decoder: Any, corpus: Corpus, latents: "list[torch.Tensor]", rt: Runtime
+) -> float:
+    """Train the decoder on the language model's latents. Returns the training time in seconds.
+
+    For the last `critic_steps` three critics of spectra judge it as well (UnivNet, Jang et al. 2021,
+    arXiv 2106.07889): hinge losses, and the distance between what they see in real and in made speech.
+    """
+    import torch
+
+    model = decoder.waveform_decoder.train()
+    batches = Batches(cfg.decoder, decoder, corpus, latents, rt)
+    distance = spectral_distance()
+    torch.manual_seed(cfg.speech.seed)
+    critics = torch.nn.ModuleList([critic() for _ in WINDOWS])
+    judges = torch.optim.AdamW(critics.parameters(), lr=cfg.decoder.critic_lr, betas=(0.8, 0.99))
+
+    def plain(rng: np.random.Generator) -> "torch.Tensor":
+        heard, embeddings, meant = batches.draw(rng)
+        made = synthesize(decoder, heard, embeddings)
+        return distance(made, meant[:, : made.shape[1]])
+
+    def judged(rng: np.random.Generator) -> "torch.Tensor":
+        heard, embeddings, meant = batches.draw(rng)
+        made = synthesize(decoder, heard, embeddings)
+        meant = meant[:, : made.shape[1]]
+        judges.zero_grad()
+        verdicts = zip(judge(critics, meant), judge(critics, made.detach()), strict=True)
+        sum(
+            (1 - real[-1]).relu().mean() + (1 + fake[-1]).relu().mean() for real, fake in verdicts
+        ).backward()
+        judges.step()
+        total = cfg.decoder.spectral_weight * distance(made, meant)
+        with torch.no_grad():
+            wanted = judge(critics, meant)
+        for real, fake in zip(wanted, judge(critics, made), strict=True):
+            total = total - fake[-1].mean()
+            near = [(a - b).abs().mean() for a, b in zip(real[:-1], fake[:-1], strict=True)]
+            total = total + cfg.decoder.feature_weight * torch.stack(near).mean()
+        return total
+
+    key = code_key(
+        train_decoder, start_decoder, Batches, synthesize, spectral_distance, critic, judge,
+        build_decoder, cfg.decoder, cfg.speakers, cfg.gpt, cfg.dvae, cfg.speech,
+    )  # fmt: skip
+    seconds = fit(
+        "decoder", {"decoder": model}, plain, steps=cfg.decoder.steps, lr=cfg.decoder.lr, decay=0.0,
+        seed=cfg.speech.seed, scratch=rt.scratch("xtts_mini_decoder", key),
+        save_seconds=cfg.save_seconds, rt=rt,
+    )  # fmt: skip
+    seconds += fit(
+        "decoder and critics", {"decoder": model, "critics": critics, "judges": judges}, judged,
+        steps=cfg.decoder.critic_steps, lr=cfg.decoder.critic_lr, decay=0.0, seed=cfg.speech.seed + 1,
+        scratch=rt.scratch("xtts_mini_critics", key), save_seconds=cfg.save_seconds, rt=rt,
+    )  # fmt: skip
+    model.eval().requires_grad_(False)
+    return seconds
+
+
+class Batches:
+    """Windows of utterances for the decoder, all voices about equally often."""
+
+    def __init__(
+        self, cfg: WaveDecoder, decoder: Any, corpus: Corpus, inputs: "Sequence[torch.Tensor]",
+        rt: Runtime,
+    ) -> None:  # fmt: skip
+        """`inputs` are each utterance's latents or vectors, (codes or more, width)."""
+        self._cfg, self._corpus, self._inputs = cfg, corpus, inputs
+        self._embeddings = embed_speakers(decoder.speaker_encoder, corpus, rt)
+        long = np.array([len(own) >= cfg.window for own in inputs])
+        voices = corpus.voices
+        self._usable = [np.flatnonzero(long & (voices == one)) for one in range(len(corpus.names))]
+        self._of = [np.flatnonzero(voices == one) for one in range(len(corpus.names))]
+
+    def draw(self, rng: np.random.Generator) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+        """Inputs (batch, window, width), embeddings (batch, 512, 1), waves (batch, samples) at RATE."""
+        import torch
+
+        window, parts, waves, embeddings = self._cfg.window, [], [], []
+        for voice in rng.integers(len(self._usable), size=self._cfg.batch):
+            at = int(rng.choice(self._usable[voice]))
+            first = int(rng.integers(len(self._inputs[at]) - window + 1))
+            parts.append(self._inputs[at][first : first + window])
+            # The last latent is that of the stop token, which stands for silence.
+            whole = np.pad(self._corpus.waves[at], (0, 2 * CODE))
+            waves.append(as_tensor(whole[round(first * SCALE) :][: round(window * SCALE)]))
+            embeddings.append(self._embeddings[rng.choice(self._of[voice])])
+        return torch.stack(parts).float(), torch.stack(embeddings), torch.stack(waves)
+
+
+def synthesize(decoder: Any, latents: "torch.Tensor", embeddings: "torch.Tensor") -> "torch.Tensor":
+    """Waves (B, samples) at RATE of latents (B, codes, width) and speakers' embeddings (B, 512, 1)."""
+    import torch
+
+    with torch.autocast("cpu", torch.bfloat16):
+        made: torch.Tensor = decoder(latents, g=embeddings)
+    return made.float().squeeze(1)
+
+
+def latents_of(
+    gpt: Any, tokenizer: Any, corpus: Corpus, codes: "list[torch.Tensor]",
+    mel_stats: "torch.Tensor", rt: Runtime,
+) -> "list[torch.Tensor]":  # fmt: skip
+    """Each utterance's latents (codes + 1, width) in half precision, as `Xtts.inference` has them."""
+    import torch
+    import torch.nn.functional as functional
+
+    latents = []
+    with torch.inference_mode():
+        styles = []
+        for voice in range(len(corpus.names)):
+            clip = reference(np.flatnonzero(corpus.voices == voice)[:6], corpus, 6.0)
+            styles.append(
+                gpt.get_style_emb(log_mel(clip[None], STYLE_FFT, mel_stats)).transpose(1, 2)
+            )
+        rows = zip(corpus.texts, codes, corpus.voices, strict=True)
+        for text, own, voice in rt.progress(rows, "latents", total=len(codes)):
+            tokens = text_tokens(text, tokenizer)[None]
+            stopped = functional.pad(own, (0, 1), value=STOP_CODE)[None]
+            with torch.autocast("cpu", torch.bfloat16):
+                found = gpt(
+                    tokens, torch.tensor([tokens.shape[1]]), stopped,
+                    torch.tensor([stopped.shape[1] * CODE]), cond_latents=styles[voice],
+                    return_latent=True,
+                )  # fmt: skip
+            latents.append(found[0].half().clone())
+    return latents
+
+
+def spectral_distance() -> Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]:
+    """A loss between the spectra of two batches of waveforms (N, samples) at RATE.
+
+    It compares log-mels, which matter to listeners and speech recognisers, and short-time magnitudes
+    at three resolutions (Parallel WaveGAN, arXiv 1910.11480). Phases are not compared.
+    """
+    import torch
+    from torchaudio.transforms import MelSpectrogram
+
+    mels = [
+        MelSpectrogram(RATE, n_fft=fft, hop_length=fft // 4, n_mels=bands, power=1)
+        for fft, bands in ((512, 40), (1024, 80), (2048, 100))
+    ]
+    windows = {fft: torch.hann_window(fft) for fft in WINDOWS}
+
+    def magnitudes(waves: "torch.Tensor", fft: int) -> "torch.Tensor":
+        spectrum = torch.stft(waves, fft, fft // 4, window=windows[fft], return_complex=True)
+        return (spectrum.real.square() + spectrum.imag.square() + 1e-7).sqrt()
+
+    def distance(made: "torch.Tensor", meant: "torch.Tensor") -> "torch.Tensor":
+        total = made.new_zeros(())
+        for mel in mels:
+            logs = [(mel(waves) + 1e-3).log() for waves in (made, meant)]
+            total = total + 2 * (logs[0] - logs[1]).abs().mean()
+        for fft in windows:
+            mine, other = magnitudes(made, fft), magnitudes(meant, fft)
+            total = total + (mine - other).norm() / other.norm().clamp(min=1e-3)
+            total = total + (mine.log() - other.log()).abs().mean()
+        return total
+
+    return distance
+
+
+def critic() -> Any:
+    """A small network that judges log-spectra (B, 1, bands, frames): deep features, then verdicts."""
+    from torch import nn
+    from torch.nn.utils.parametrizations import weight_norm
+
+    def layer(before: int, after: int, stride: int) -> Any:
+        return weight_norm(nn.Conv2d(before, after, (9, 3), (stride, 1), (4, 1)))
+
+    layers: list[Any] = [layer(1, 16, 2), layer(16, 24, 2), layer(24, 32, 2), layer(32, 32, 1)]
+    return nn.ModuleList([*layers, weight_norm(nn.Conv2d(32, 1, 3, padding=1))])
+
+
+def judge(critics: Any, waves: "torch.Tensor") -> "list[list[torch.Tensor]]":
+    """What each critic sees in waves (B, N) at RATE: its layers' outputs, the last of them verdicts."""
+    import torch
+    from torch.nn.functional import leaky_relu
+
+    found = []
+    for network, fft in zip(critics, WINDOWS, strict=True):
+        window = torch.hann_window(fft)
+        spectrum = torch.stft(waves, fft, fft // 4, window=window, return_complex=True)
+        seen = (spectrum.real.square() + spectrum.imag.square() + 1e-7).sqrt().log()[:, None]
+        outputs = []
+        for number, layer in enumerate(network):
+            with torch.autocast("cpu", torch.bfloat16):
+                seen = layer(seen)
+            seen = leaky_relu(seen, 0.1) if number < len(network) - 1 else seen.float()
+            outputs.append(seen)
+        found.append(outputs)
+    return found
