@@ -10,10 +10,12 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from models.narration import narrate
 from models.settings import Texts
 
+SENTENCES = Path(__file__).parent / "xtts_sentences.yaml"
 PARTS = ("noun", "verb", "adj", "adv")
 PLAIN = re.compile(r"[A-Za-z][A-Za-z' ,;:!?.-]*")
 
@@ -42,6 +44,12 @@ def lines(cfg: Texts, count: int, seed: int, wordnet: Path) -> list[str]:
         if len(text) <= cfg.longest:
             found[text] = None
     return list(found)
+
+
+def measured() -> dict[str, list[str]]:
+    """The sentences that xtts_mini is measured on, by kind."""
+    sentences: dict[str, list[str]] = yaml.safe_load(SENTENCES.read_text(encoding="utf-8"))
+    return sentences
 
 
 def _in_turn(more: Callable[[], list[str]]) -> Iterator[str]:
