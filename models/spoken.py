@@ -122,20 +122,26 @@ def as_tensor(samples: np.ndarray) -> "torch.Tensor":
 
 
 def read(jobs: Sequence[tuple[str, str]], *, folder: Path) -> list[Result]:
-    """`speech.npy` of each text and voice: 16-bit samples at RATE, with equal loudness and margins."""
+    """`speech.npy` of each text and voice, and a record: `read_one` says what they are."""
     results = []
     for text, voice in jobs:
-        letters = phonemes(text)
-        own = say(letters, voice, folder)
-        samples = soxr.resample(own.samples, own.rate, RATE)
-        loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max())
-        margin = round(MARGIN * RATE)
-        first = max(int(loud[0]) - margin, 0)
-        samples = samples[first : loud[-1] + margin]
-        samples = samples * (LEVEL / np.sqrt(np.mean(samples**2)))
+        record, samples = read_one(text, voice, folder)
         buffer = io.BytesIO()
-        np.save(buffer, (samples.clip(-1, 1) * 32767).astype(np.int16))
-        ends = np.round(own.ends - first / RATE, 3).tolist()
-        record = {"text": letters, "voice": voice, "ends": ends}
+        np.save(buffer, samples)
         results.append(Result(record, {"speech.npy": buffer.getvalue()}))
     return results
+
+
+def read_one(text: str, voice: str, folder: Path) -> tuple[dict[str, Any], np.ndarray]:
+    """The text's phonemes and their ends, and 16-bit samples at RATE with equal loudness and margins."""
+    letters = phonemes(text)
+    own = say(letters, voice, folder)
+    samples = soxr.resample(own.samples, own.rate, RATE)
+    loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max())
+    margin = round(MARGIN * RATE)
+    first = max(int(loud[0]) - margin, 0)
+    samples = samples[first : loud[-1] + margin]
+    samples = samples * (LEVEL / np.sqrt(np.mean(samples**2)))
+    ends = np.round(own.ends - first / RATE, 3).tolist()
+    record = {"text": letters, "voice": voice, "ends": ends}
+    return record, (samples.clip(-1, 1) * 32767).astype(np.int16)

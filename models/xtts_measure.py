@@ -1,22 +1,28 @@
-"""Measure an XTTS folder: word error rate and speaker similarity on unseen sentences."""
+"""Measure an XTTS folder on fixed sentences: word errors, likeness to its references, predicted MOS."""
 
-import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from likeness.common.estimates import Estimate, mean
 from likeness.common.runtime import Runtime
+from likeness.voice.phonemes import phonemes
+from likeness.voice.wer import WordErrors, pooled_rate, word_errors
 from models.settings import XttsMini
-from models.spoken import RATE, Corpus
+from models.spoken import LEVEL, RATE, read_one
+from models.texts import measured
 from models.xtts_nets import LANGUAGE
 
-ASR_RATE = 16000  # Hz, of Whisper and of the speaker encoder
+ASR_RATE = 16000  # Hz, of Whisper
+ROUNDS = 1000  # bootstrap resamples
+Array = np.ndarray
 
 
-def load_xtts(folder: Path) -> Any:
+def load_stock(folder: Path) -> Any:
     """Load the model as any user of Coqui's package does."""
     from TTS.tts.configs.xtts_config import XttsConfig
     from TTS.tts.models.xtts import Xtts
@@ -28,125 +34,104 @@ def load_xtts(folder: Path) -> Any:
     return model
 
 
-def speak(
-    model: Any, folder: Path, texts: Sequence[str], voices: Sequence[str], rt: Runtime
-) -> list[np.ndarray]:
-    """Speak each text in the folder's voice of that name, with its settings: samples (N,) at RATE."""
-    from likeness.voice.speech import own_speakers
-    from likeness.voice.xtts import say
-    from likeness.voice.xtts_files import read_settings
-
-    own, settings = own_speakers(folder), read_settings(folder)
-    pairs = zip(texts, voices, strict=True)
-    return [
-        say(
-            model,
-            text,
-            language=LANGUAGE,
-            voice=own[voice],
-            seed=rt.seed_for("speak", number),
-            settings=settings,
-        )
-        for number, (text, voice) in enumerate(rt.progress(pairs, "speak", total=len(texts)))
-    ]
-
-
-def word_error_rate(
-    texts: Sequence[str], waves: Sequence[np.ndarray], rate: int, asr: Path, rt: Runtime
-) -> float:
-    """Word error rate (1 is 100 %) pooled over all sentences, as faster-whisper hears `waves` (N,).
-
-    `rate` is in Hz. Texts and transcripts pass through Whisper's English normaliser."""
-    import jiwer
-    import soxr
-    from faster_whisper import WhisperModel
-    from whisper_normalizer.english import EnglishTextNormalizer
-
-    model = WhisperModel(str(asr), device="cpu", compute_type="int8", cpu_threads=rt.workers)
-    normalize = EnglishTextNormalizer()
-    heard = []
-    for wave in rt.progress(waves, "listen", total=len(waves)):
-        samples = soxr.resample(wave.astype(np.float32), rate, ASR_RATE)
-        segments, _ = model.transcribe(samples, language=LANGUAGE, beam_size=5)
-        heard.append(" ".join(segment.text for segment in segments))
-    return jiwer.wer([normalize(t) for t in texts], [normalize(t) for t in heard])
-
-
 def measure(
-    cfg: XttsMini, folder: Path, test: Corpus, asr: Path, speaker: Path, rt: Runtime
+    cfg: XttsMini, folder: Path, teachers: Path, asr: Path, speaker: Path, mos: Path, rt: Runtime
 ) -> dict[str, Any]:
-    """Compare the model on unseen sentences with the training voices' own readings of them.
+    """Compare the model with its teachers, who read the same sentences in the same voices.
+
+    Each sentence has one of Kokoro's voices, in turn, and the model speaks in its own speaker of that
+    name. Coqui's classes speak too, given the phonemes as text.
 
     Args:
         cfg: the settings of the training.
         folder: the folder that the training saved.
-        test: the unseen sentences, read by the training voices.
+        teachers: the folder of `fetch_teachers`.
         asr: folder of a faster-whisper model.
-        speaker: the folder models/speaker_encoder.
-        rt: for the progress bar, the device and the seeds.
+        speaker: folder of a speaker encoder.
+        mos: folder of DNSMOS.
+        rt: for the progress bars, the device and the seeds.
 
     Returns:
-        Word error rates, for the voice that reads most (`wer`: with the decoder that the folder
-        names, `wer_hifigan`: with Coqui's, `wer_voice`: of its own readings) and for the others.
-        Mean cosines to the centroid of a voice's readings: of the model in this voice, of each
-        reading to the centroid of the others, and of other voices' readings. `latents_apart`, and
-        seconds of computing per second of speech.
+        For each kind of sentence `wer_KIND`, `wer_KIND_stock` and `wer_KIND_teachers`; `dnsmos` and
+        `dnsmos_teachers`; `similarity`, the cosine to a reading of the same voice, and
+        `similarity_others`, to one of another; each with its interval and n. And seconds of computing
+        per second of speech.
     """
     from likeness.voice import xtts
+    from likeness.voice.mos import predict_mos
     from likeness.voice.speaker_encoder import embed
-
-    names = [cfg.speech.voices[voice].name for voice in test.voices]
-    started = time.monotonic()
-    made = speak(xtts.load_xtts(folder, rt.device), folder, test.texts, names, rt)
-    seconds = time.monotonic() - started
-    main = np.flatnonzero(test.voices == np.bincount(test.voices).argmax())
-    others = np.setdiff1d(np.arange(len(test.texts)), main)
-    texts = [test.texts[at] for at in main]
-    stock = speak(load_xtts(folder), folder, texts, [names[at] for at in main], rt)
-    real = [wave.astype(np.float32) / 32768 for wave in test.waves]
-    spoken, read = (
-        np.stack([embed(wave, RATE, speaker) for wave in waves]) for waves in (made, real)
-    )
-    same = test.voices[:, None] == test.voices
-
-    def wer(rows: np.ndarray, waves: Sequence[np.ndarray]) -> float:
-        return round(word_error_rate([test.texts[at] for at in rows], waves, RATE, asr, rt), 4)
-
-    return {
-        "asr": asr.name,
-        "voice": names[main[0]],
-        "test_n": len(main),
-        "wer": wer(main, [made[at] for at in main]),
-        "wer_hifigan": wer(main, stock),
-        "wer_voice": wer(main, [real[at] for at in main]),
-        "others_n": len(others),
-        "wer_others": wer(others, [made[at] for at in others]),
-        "wer_other_voices": wer(others, [real[at] for at in others]),
-        "similarity": round(centroid_similarity(spoken, read, same), 4),
-        "similarity_voices": round(
-            centroid_similarity(read, read, same & ~np.eye(len(read), dtype=bool)), 4
-        ),
-        "similarity_others": round(centroid_similarity(read, read, ~same), 4),
-        "latents_apart": round(latents_apart(folder), 4),
-        "seconds_per_second": round(seconds / (sum(map(len, made)) / RATE), 2),
-    }
-
-
-def latents_apart(folder: Path) -> float:
-    """Mean distance between two speakers' conditioning latents, relative to the latents' norm."""
     from likeness.voice.speech import own_speakers
+    from likeness.voice.xtts_files import read_settings
 
-    latents = [voice.latents for voice in own_speakers(folder).values()]
-    pairs = itertools.permutations(latents, 2)
-    return float(np.mean([float((one - other).norm() / one.norm()) for one, other in pairs]))
+    speakers, settings = own_speakers(folder), read_settings(folder)
+    model, stock = xtts.load_xtts(folder, rt.device), load_stock(folder)
+    jobs = [(kind, text) for kind, texts in measured().items() for text in texts]
+    voices = [cfg.speech.voices[number % len(cfg.speech.voices)] for number in range(len(jobs))]
 
+    def speak(speaker_model: Any, say_as: Callable[[str], str]) -> list[Array]:
+        return [
+            xtts.say(
+                speaker_model, say_as(text), language=LANGUAGE, voice=speakers[voice],
+                seed=rt.seed_for("speak", number), settings=settings,
+            )
+            for number, ((_, text), voice) in enumerate(
+                rt.progress(zip(jobs, voices, strict=True), "speak", total=len(jobs))
+            )
+        ]  # fmt: skip
 
-def centroid_similarity(mine: np.ndarray, other: np.ndarray, chosen: np.ndarray) -> float:
-    """Mean cosine between each row of `mine` (N, D) and its centroid, the mean of rows of `other`.
-
-    `chosen` (N, M) says which of the M rows of `other` form the centroid of each row."""
-    centroids = chosen.astype(float) @ other
-    products = (mine * centroids).sum(1)
-    return float(
-        np.mean(products / np.linalg.norm(mine, axis=1) / np.linalg.norm(centroids, axis=1))
+    started = time.monotonic()
+    made = speak(model, str)
+    seconds = time.monotonic() - started
+    sides = {
+        "": made,
+        "_stock": speak(stock, phonemes),
+        "_teachers": [
+            read_one(text, voice, teachers)[1] / 32768
+            for (_, text), voice in zip(jobs, voices, strict=True)
+        ],
+    }
+    quality: dict[str, Any] = {"asr": asr.name, "voices": len(cfg.speech.voices)}
+    for side, waves in sides.items():
+        errors = hear([text for _, text in jobs], waves, asr, rt)
+        for kind in measured():
+            own = [one for one, (name, _) in zip(errors, jobs, strict=True) if name == kind]
+            quality |= figure(f"wer_{kind}{side}", pooled_rate(own, ROUNDS, rt.seed))
+    for side in ("", "_teachers"):
+        scores = np.array([predict_mos(at_level(wave), RATE, mos) for wave in sides[side]])
+        quality |= figure(f"dnsmos{side}", mean(scores, ROUNDS, rt.seed))
+    mine, read = (
+        np.stack([embed(at_level(wave), RATE, speaker) for wave in sides[side]])
+        for side in ("", "_teachers")
     )
+    names = np.array(voices)
+    own = (names[:, None] == names) & ~np.eye(len(names), dtype=bool)  # not the same sentence
+    for name, chosen in (("similarity", own), ("similarity_others", names[:, None] != names)):
+        cosines = ((mine @ read.T) * chosen).sum(axis=1) / chosen.sum(axis=1)
+        quality |= figure(name, mean(cosines, ROUNDS, rt.seed))
+    quality["seconds_per_second"] = round(seconds / (sum(map(len, made)) / RATE), 2)
+    return quality
+
+
+def figure(name: str, found: Estimate) -> dict[str, Any]:
+    """An estimate as keys of `quality.json`: NAME, NAME_low, NAME_high and NAME_n."""
+    parts = asdict(found.rounded())
+    return {name: parts.pop("value")} | {f"{name}_{key}": value for key, value in parts.items()}
+
+
+def at_level(wave: Array) -> Array:
+    """The wave (N,) at the training speech's loudness."""
+    return np.asarray(wave * (LEVEL / max(float(np.sqrt(np.mean(wave**2))), 1e-6)), np.float32)
+
+
+def hear(texts: Sequence[str], waves: Iterable[Array], asr: Path, rt: Runtime) -> list[WordErrors]:
+    """The word errors of each wave (N,) at RATE, as faster-whisper hears it."""
+    import soxr
+    from faster_whisper import WhisperModel
+
+    model = WhisperModel(str(asr), device="cpu", compute_type="int8", cpu_threads=rt.workers)
+    errors = []
+    for text, wave in rt.progress(list(zip(texts, waves, strict=True)), "listen"):
+        samples = soxr.resample(np.asarray(wave, np.float32), RATE, ASR_RATE)
+        segments, _ = model.transcribe(samples, language=LANGUAGE, beam_size=5)
+        errors.append(word_errors(text, " ".join(one.text for one in segments), "english"))
+    return errors
