@@ -93,38 +93,41 @@ A small XTTS that reads English aloud in the voice of a reference. Coqui's own c
 (`Xtts.load_checkpoint`) and speak with it (`Xtts.inference`). It stands in for XTTS-v2 where no model hub
 can be reached, so that the whole lane runs and learns on a CPU.
 
-- It reads phonemes: `config.json` says `"text": "phonemes"`, and this repository turns text into eSpeak NG's
-  (`likeness.voice.phonemes`). Coqui's classes do not know that key and must be given the phonemes.
+- It reads phonemes: `config.json` says `"text": "phonemes"`, and this repository turns text into eSpeak
+  NG's (`likeness.voice.phonemes`). Coqui's classes do not know that key and must be given the
+  phonemes.
 - Data: {q[utterances]} texts ({q[hours]} hours) in {q[speakers]} voices: {q[voices]} English voices of
-  Kokoro-82M, {cfg.speech.blends} blends of two of them, and Piper's joe. The texts are example sentences of
-  WordNet, sentences of the sample narration's grammar (`narration.py`), and words in random order. The
-  voice of the sample narration, am_michael, is in none of it. Kokoro and its voices are under the Apache
-  License 2.0, joe's recordings are CC0, WordNet has a licence of its own like BSD's, eSpeak NG is under the
-  GPL 3.
-- Codes: a DVAE of {cfg.dvae.hidden} channels, {cfg.dvae.plain_steps} steps as an autoencoder, its codebook
-  started by k-means, {cfg.dvae.steps} steps with codes: {q[dvae_seconds]} s.
-- Speaker encoder: tells the voices apart, each at several speeds of playback, {cfg.speakers.steps} steps:
-  {q[speaker_seconds]} s. It was not trained on, nor by, what scores similarity.
-- Language model: {cfg.gpt.layers} layers of {cfg.gpt.width}, {cfg.gpt.steps} steps of {cfg.gpt.batch} by
-  Muon: {q[gpt_seconds]} s. One attention head is shown which phoneme is being said, by the times that the
-  teachers give.
-- Decoder: a HiFi-GAN of {cfg.decoder.width} channels, {cfg.decoder.code_steps} steps on the codes' vectors
-  ({q[start_seconds]} s), {cfg.decoder.steps} on the language model's latents and {cfg.decoder.critic_steps}
-  against critics ({q[decoder_seconds]} s). All on two CPU cores, from scratch.
-- Word error rates by `{q[asr]}` on the sentences of `models/xtts_sentences.yaml`, which no voice read in
-  training, with 95 % intervals:
+  Kokoro-82M, {cfg.speech.blends} blends of two of them, and Piper's joe. The texts are example
+  sentences of WordNet, sentences of the sample narration's grammar (`narration.py`), and words in
+  random order. The voice of the sample narration, am_michael, is in none of it. Kokoro and its voices
+  are under the Apache License 2.0, joe's recordings are CC0, WordNet has a licence of its own like
+  BSD's, eSpeak NG is under the GPL 3.
+- Codes: a DVAE of {cfg.dvae.hidden} channels, {cfg.dvae.plain_steps} steps as an autoencoder, its
+  codebook started by k-means, {cfg.dvae.steps} steps with codes: {q[dvae_seconds]} s.
+- Speaker encoder: tells the voices apart, each at several speeds of playback, {cfg.speakers.steps}
+  steps: {q[speaker_seconds]} s. It was not trained on, nor by, what scores similarity.
+- Language model: {cfg.gpt.layers} layers of {cfg.gpt.width}, {cfg.gpt.steps} steps of {cfg.gpt.batch}
+  by Muon: {q[gpt_seconds]} s. One attention head is shown which phoneme is being said, by the times
+  that the teachers give.
+- Decoder: a HiFi-GAN of {cfg.decoder.width} channels, {cfg.decoder.code_steps} steps on the codes'
+  vectors ({q[start_seconds]} s), {cfg.decoder.steps} on the language model's latents and
+  {cfg.decoder.critic_steps} against critics ({q[decoder_seconds]} s). All on two CPU cores, from
+  scratch.
+- Word error rates by `{q[asr]}` on the sentences of `models/xtts_sentences.yaml`, which no voice read
+  in training, with 95 % intervals:
 
   | sentences | n | this model | Coqui's classes | the teachers |
   | --- | --- | --- | --- | --- |
 {rows}
 
-- Predicted MOS (DNSMOS, overall) {q[dnsmos]:.2f} ({q[dnsmos_low]:.2f} to {q[dnsmos_high]:.2f}), the teachers'
-  {q[dnsmos_teachers]:.2f}; n {q[dnsmos_n]}.
-- Cosine to readings of the same voice (`speaker_encoder`) {q[similarity]:.3f} ({q[similarity_low]:.3f} to
-  {q[similarity_high]:.3f}), to those of other voices {q[similarity_others]:.3f}; n {q[similarity_n]}.
-  {q[seconds_per_second]} s for a second of speech.
-- Weights are in half precision, rounded to six bits of mantissa, in compressed archives. The decoder, the
-  speaker encoder and the DVAE stand in the leading channels of Coqui's sizes; their other channels are zero.
+- Predicted MOS (DNSMOS, overall) {q[dnsmos]:.2f} ({q[dnsmos_low]:.2f} to {q[dnsmos_high]:.2f}), the
+  teachers' {q[dnsmos_teachers]:.2f}; n {q[dnsmos_n]}.
+- Cosine to readings of the same voice (`speaker_encoder`) {q[similarity]:.3f} ({q[similarity_low]:.3f}
+  to {q[similarity_high]:.3f}), to those of other voices {q[similarity_others]:.3f}; n
+  {q[similarity_n]}. {q[seconds_per_second]} s for a second of speech.
+- Weights are in half precision, rounded to six bits of mantissa, in compressed archives. The decoder,
+  the speaker encoder and the DVAE stand in the leading channels of Coqui's sizes; their other
+  channels are zero.
 """
 
 
