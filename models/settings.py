@@ -280,7 +280,6 @@ class Speech(Section):
     voices: Annotated[list[str], Field(min_length=2)]
     blends: Count
     lines: Count
-    bulk: Count
     kokoro: list[Package]
     styles: NpmPackage
     piper: Package
@@ -292,6 +291,7 @@ class Dvae(Section):
 
     hidden: Count
     codebook: Count
+    utterances: Count
     window: Count
     batch: Count
     plain_steps: Count

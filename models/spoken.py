@@ -16,7 +16,7 @@ from likeness.common.result import Result
 from likeness.common.runtime import Runtime
 from likeness.voice.phonemes import phonemes
 from models.settings import Speech
-from models.teachers import WORDNET, fetch_teachers, say
+from models.teachers import JOE, WORDNET, fetch_teachers, say
 from models.texts import lines, measured
 
 if TYPE_CHECKING:
@@ -62,15 +62,18 @@ def blends(cfg: Speech) -> list[str]:
 
 
 def script(cfg: Speech, wordnet: Path) -> list[tuple[str, str]]:
-    """Each text with its voice: Kokoro's voices and blends in turn, and joe for the rest.
+    """Texts with their voices: Kokoro's voices and blends in turn, and joe for every other text.
 
     Left out are the few texts that have a sentence which xtts_mini is measured on.
     """
     held = [sentence for kind in measured().values() for sentence in kind]
-    said = lines(cfg.texts, cfg.lines + cfg.bulk, cfg.seed, wordnet)
+    said = lines(cfg.texts, 2 * cfg.lines, cfg.seed, wordnet)
     voices = [*cfg.voices, *blends(cfg)]
-    turns = [voices[k % len(voices)] for k in range(cfg.lines)] + ["joe"] * cfg.bulk
-    pairs = zip(said, turns, strict=True)
+    pairs = [
+        pair
+        for number in range(cfg.lines)
+        for pair in ((said[number], voices[number % len(voices)]), (said[cfg.lines + number], JOE))
+    ]
     return [(text, voice) for text, voice in pairs if not any(own in text for own in held)]
 
 

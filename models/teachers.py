@@ -29,6 +29,7 @@ PIPER_DURATIONS = b"/Ceil_output_0"
 PIPER_FRAME = 256  # samples: the unit of Piper's durations
 BEGIN, END, BLANK = 1, 2, 0  # Piper's special ids; a blank follows each phoneme
 WORDNET = Path("usr/share/wordnet")
+JOE = "joe"  # Piper's voice
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _fetch(path: Path, sha256: str, command: list[str]) -> None:
 
 def say(phonemes: str, voice: str, folder: Path) -> Spoken:
     """Read phonemes in a voice: `joe`, a voice of Kokoro, or two of these joined by `+`."""
-    return _piper(folder).say(phonemes) if voice == "joe" else _kokoro(folder).say(phonemes, voice)
+    return _piper(folder).say(phonemes) if voice == JOE else _kokoro(folder).say(phonemes, voice)
 
 
 class Kokoro:
