@@ -48,8 +48,8 @@ def batch(texts, codes, styles):
 
 def test_each_code_has_the_phoneme_that_is_said_in_its_middle():
     code = CODE / INPUT_RATE
-    # Of six codes the first two are the first phoneme's; the second phoneme is too short for any.
-    ends = np.array([2.1, 2.4, 4.0, 5.9]) * code
+    # Of six codes the first two are the first phoneme's; the second lasts for no middle of a code.
+    ends = np.array([1.7, 2.4, 3.7, 5.4]) * code
     assert phonemes_said(ends, 6).tolist() == [1, 1, 3, 3, 4, 4, 4]
 
 
