@@ -140,8 +140,8 @@ def save_folder(
     save_tensors(folder / "mel_stats.pth", mel_stats)
     model.config.save_json(folder / "config.json")
     # Coqui's loader ignores keys that it does not know.
-    config = read_json(folder / "config.json") | {"decoder": cfg.inference.decoder}
-    write_json(folder / "config.json", config)
+    own = {"decoder": cfg.inference.decoder, "text": "phonemes"}
+    write_json(folder / "config.json", read_json(folder / "config.json") | own)
 
 
 def halved(state: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":

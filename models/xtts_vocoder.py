@@ -86,9 +86,10 @@ def train_decoder(
         meant = meant[:, : made.shape[1]]
         judges.zero_grad()
         verdicts = zip(judge(critics, meant), judge(critics, made.detach()), strict=True)
-        sum(
+        wrong = [
             (1 - real[-1]).relu().mean() + (1 + fake[-1]).relu().mean() for real, fake in verdicts
-        ).backward()
+        ]
+        torch.stack(wrong).sum().backward()
         judges.step()
         total = cfg.decoder.spectral_weight * distance(made, meant)
         with torch.no_grad():

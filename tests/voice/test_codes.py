@@ -94,7 +94,7 @@ def test_saying_nothing_is_silence(folder: Path, model: Any, voice: Voice) -> No
 
 
 def test_the_stock_loader_passes_over_the_name(folder: Path, tiny_xtts: Path) -> None:
-    from models.xtts_measure import load_xtts as stock
+    from models.xtts_measure import load_stock as stock
 
     wave = babble(2)
     named, plain = (

@@ -311,7 +311,7 @@ def test_stock_coqui_says_with_what_is_merged_what_the_best_epoch_said(
 ) -> None:
     import torch
 
-    from models.xtts_measure import load_xtts as stock
+    from models.xtts_measure import load_stock as stock
 
     out, metrics = trained
     merge(folders["base"], out / "data", tmp_path / "merged")

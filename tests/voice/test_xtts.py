@@ -75,7 +75,7 @@ def logits(model: Any) -> Any:
 def test_loading_gives_what_coqui_s_loader_gives(tiny_xtts: Path, model: Any) -> None:
     import torch
 
-    from models.xtts_measure import load_xtts as stock
+    from models.xtts_measure import load_stock as stock
 
     expected = stock(tiny_xtts)
     assert torch.equal(logits(model), logits(expected))
