@@ -660,11 +660,8 @@ it spells, and says badly.
 - Language model: {cfg.gpt.layers} layers of {cfg.gpt.width}, {cfg.gpt.steps} steps of
   {cfg.gpt.batch}: {q[gpt_seconds]} s. One attention head is shown which word is being said, by the
   times that the voices' engines give.
-- Decoder: `config.json` names `{cfg.inference.decoder}`: this repository decodes the codes through
-  the DVAE and Griffin-Lim, as a vocoder that is trained so briefly is hardly understood. Coqui's
-  classes do not know that key and use the HiFi-GAN in `model.pth`: {cfg.decoder.width} channels,
-  spectral losses only, {cfg.decoder.steps} steps on the language model's latents:
-  {q[decoder_seconds]} s. All on two CPU cores, from scratch.
+- Decoder: a HiFi-GAN of {cfg.decoder.width} channels, spectral losses only, {cfg.decoder.steps} steps
+  on the language model's latents: {q[decoder_seconds]} s. All on two CPU cores, from scratch.
 - {q[test_n]} unseen sentences in the voice {q[voice]}, with the settings of `config.json` (the default
   repetition penalty of `inference`, 10, does not suit it): word error rate {q[wer]:.1%} by
   `{q[asr]}`, and {q[wer_hifigan]:.1%} by the HiFi-GAN; the voice's own readings have
