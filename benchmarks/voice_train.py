@@ -1,9 +1,8 @@
 """Seconds and peak memory of voice_train against full fine-tuning by Coqui's GPTTrainer.
 
-Both start from one base, whose codes were fitted to the clips before (`code_rounds`), as Coqui has no
-such step. GPTTrainer tunes the whole GPT, and reads and encodes each clip again at every step;
-voice_train tunes an adapter on codes and mels out of the item store. Same clips, base, batch and lengths
-of references; each measurement is a process of its own, the two in turns.
+Both start from one base. GPTTrainer tunes the whole GPT, and reads and encodes each clip again at every
+step; voice_train tunes an adapter on codes and mels out of the item store. Same clips, base, batch and
+lengths of references; each measurement is a process of its own, the two in turns.
 
 - Same settings: an epoch's steps with the loading of their data, in full precision, after a warm-up
   epoch. The store is filled.
@@ -51,7 +50,6 @@ from likeness.voice.codes import RATE  # noqa: E402
 from likeness.voice.examples import Example, encode_rows  # noqa: E402
 from likeness.voice.listening import Listener  # noqa: E402
 from likeness.voice.merge import merge  # noqa: E402
-from likeness.voice.own_codes import fit_codes  # noqa: E402
 from likeness.voice.rows import Utterance, choose_references  # noqa: E402
 from likeness.voice.train import VoiceTrain, _centroid, train  # noqa: E402
 from likeness.voice.trainer import BETAS, Trainer  # noqa: E402
@@ -93,9 +91,6 @@ def main(argv: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         job = Job(cfg, runtime, {**folders, "dataset": args.dataset}, work, rate, args.split)
-        folders["base"] = alone(fit, job)
-        cfg = cfg.model_copy(update={"code_rounds": 0})
-        job = replace(job, cfg=cfg, folders=job.folders | folders)
         trained, validated = alone(fill, job)
         job = replace(job, clips=frozenset(trained + validated))
         base = folders["base"]
@@ -203,23 +198,6 @@ def build(job: Job, folder: Path, **changes: Any) -> Trainer:
     )  # fmt: skip
 
 
-def fit(job: Job) -> Path:
-    """The base with codes that fit the clips, as voice_train makes it."""
-    cfg, base = job.cfg, job.folders["base"]
-    rt = start(job.runtime, job.work / "cache")
-    rows, examples = encoded(job, xtts.load_xtts(base, rt.device), rt)
-    clips = {row.id: job.folders["dataset"] / row.file_name for row in rows}
-    fitted = fit_codes(
-        base, [examples[row.id] for row in rows if row.split == "train"], clips,
-        references=[clips[row.id] for row in choose_references(rows, cfg.references)],
-        rounds=cfg.code_rounds, steps=cfg.code_steps, learning_rate=cfg.code_learning_rate, rt=rt,
-    )  # fmt: skip
-    folder = Path(shutil.copytree(base, job.work / "fitted" / base.name))
-    if fitted is not None:
-        shutil.copyfile(fitted, folder / xtts.DVAE)
-    return folder
-
-
 def fill(job: Job) -> tuple[list[str], list[str]]:
     """Fill the store; the usable clips of train and, for GPTTrainer's evaluations, of val."""
     trainer = build(replace(job, split="val"), job.folders["base"])
@@ -301,9 +279,11 @@ def theirs(job: Job, epochs: int, whole: bool = False) -> Run:
     )  # fmt: skip
     folder = job.folders["dataset"]
     samples: dict[str, list[dict[str, str]]] = {"train": [], "val": [], "test": []}
+    tokenizer = xtts.load_tokenizer(base)  # Coqui's own would read letters to a base of phonemes
     for row in read_manifest(folder / "manifest.jsonl", Utterance):
         if row.id in job.clips:
-            sample = {"text": row.normalized, "audio_file": str(folder / row.file_name)}
+            text = tokenizer.preprocess_text(row.normalized.lower(), cfg.language)
+            sample = {"text": text, "audio_file": str(folder / row.file_name)}
             samples[row.split].append({**sample, "language": cfg.language})
     names = ("on_epoch_start", "on_train_epoch_start", "on_train_epoch_end", "on_epoch_end")
     times: dict[str, list[float]] = {name: [] for name in names}

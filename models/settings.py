@@ -345,7 +345,6 @@ class WaveDecoder(Section):
 class Inference(Section):
     """The settings in xtts_mini's own config.json."""
 
-    decoder: Literal["hifigan", "griffin_lim"]
     temperature: Annotated[float, Field(gt=0)]
     top_k: Count
     top_p: Annotated[float, Field(gt=0, le=1)]

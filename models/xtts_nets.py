@@ -56,8 +56,7 @@ def build_config(cfg: XttsMini) -> Any:
         gpt_use_masking_gt_prompt_approach=True,
         decoder_input_dim=cfg.gpt.width,
     )
-    settings = cfg.inference.model_dump(exclude={"decoder"})
-    return XttsConfig(model_args=args, languages=[LANGUAGE], **settings)
+    return XttsConfig(model_args=args, languages=[LANGUAGE], **cfg.inference.model_dump())
 
 
 def build_xtts(cfg: XttsMini, tokenizer: Any) -> Any:
@@ -140,8 +139,8 @@ def save_folder(
     save_tensors(folder / "mel_stats.pth", mel_stats)
     model.config.save_json(folder / "config.json")
     # Coqui's loader ignores keys that it does not know.
-    own = {"decoder": cfg.inference.decoder, "text": "phonemes"}
-    write_json(folder / "config.json", read_json(folder / "config.json") | own)
+    config = read_json(folder / "config.json") | {"text": "phonemes"}
+    write_json(folder / "config.json", config)
 
 
 def halved(state: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":

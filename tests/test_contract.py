@@ -643,17 +643,11 @@ def item_modules() -> list[Path]:
     return [path for path in paths if makes_results(path.read_text())]
 
 
-# It goes with own_codes, when the bundled base knows voices.
-TOO_LONG = {"voice/base_codes.py"}
-
-
 def test_item_functions_have_rooms_of_their_own() -> None:
     paths = item_modules()
     assert len(paths) >= 8
     for path in paths:
-        name = path.relative_to(SRC).as_posix()
-        found = [one for one in crowded(path, SRC) if name not in TOO_LONG or "lines" not in one]
-        assert found == [], name
+        assert crowded(path, SRC) == [], path.relative_to(SRC)
 
 
 def test_a_crowded_room_is_found(tmp_path: Path) -> None:

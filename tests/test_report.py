@@ -57,7 +57,6 @@ VOICE_TRAINING = {
         "val_loss": 2.5,
         "val_loss_without_adapter": 4.25,
     },
-    **{"code_rounds": 2, "code_steps": 250},
 }
 HEARD = {"heard": "a red <hat>", "wer": 0.25, "similarity": 0.81, "dnsmos": 3.14}
 
@@ -281,16 +280,6 @@ def test_cards_carry_the_id_and_licence_of_a_fetched_base(
     assert (voice["license"], voice["license_name"]) == ("other", "coqui-public-model-license")
     text = " ".join((out / "voice_card.md").read_text().split())
     assert "neither the voice nor what it speaks may be used commercially." in text
-
-
-def test_a_voice_in_the_codes_of_its_base_has_none_of_its_own(
-    folder: Path, tiny_adapter: Path, rt: Runtime
-) -> None:
-    training = json.dumps(VOICE_TRAINING | {"code_rounds": 0})
-    (folder / "voice" / "training.json").write_text(training)
-    card = (run(folder, tiny_adapter, rt) / "voice_card.md").read_text()
-    assert "codes were fitted" not in card
-    assert "dvae.pth" not in card
 
 
 def test_the_report_is_a_function_of_its_input(

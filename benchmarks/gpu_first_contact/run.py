@@ -67,8 +67,6 @@ FEW: dict[str, Any] = {
     "voice_dataset.train_share": 0.6,
     "voice_dataset.val_share": 0.2,
     "voice_dataset.block_seconds": 5.0,
-    "voice_train.code_rounds": 1,
-    "voice_train.code_steps": 20,
     "voice_train.epochs": 1,
     "voice_train.warmup_steps": 0,
     "voice_train.evaluate_every": 1,
@@ -87,7 +85,6 @@ SD15: dict[str, Any] = {
     "image_prepare.near_hash_bits": 0,
 }
 XTTS: dict[str, Any] = {
-    "voice_train.code_rounds": 0,
     "voice_train.sentences": 1,
     "inputs.asr": "whisper_tiny_en",  # the larger ones take longer to build than to try
 }
@@ -100,7 +97,6 @@ DRY: dict[str, Any] = {
     "image_generate.count": 8,
     "image_generate.baseline": 8,
     "image_generate.steps": 1,
-    "voice_train.code_steps": 2,
     "voice_train.sentences": 1,
     "voice_synthesize.others": 1,
 }
@@ -296,9 +292,10 @@ def evaluate_voice(job: Job) -> None:
 
 
 def learnt(metrics: Mapping[str, Any]) -> str:
+    before = metrics.get("val_loss_base", metrics.get("val_loss_without_adapter"))
     return (
         f"{metrics['steps']} steps, {metrics['trainable_parameters']} weights, validation loss "
-        f"{metrics['val_loss_base']:.4f}, then {metrics['val_loss']:.4f}"
+        f"{before:.4f}, then {metrics['val_loss']:.4f}"
     )
 
 
@@ -501,9 +498,9 @@ def compare_main(job: Job) -> None:
 
 def voice_numbers(job: Job, name: str) -> None:
     root = job.checkout(f"voice-{name}")
-    with job.measured("stage voice_train without fitted codes") as row:
+    with job.measured("stage voice_train") as row:
         found = job.stage("voice_train", root, changes=XTTS)
-        row["note"] = f"validation loss of the base {found['val_loss_base']:.6f}"
+        row["note"] = f"validation loss of the base {found['val_loss_without_adapter']:.6f}"
 
 
 @dataclass(frozen=True)

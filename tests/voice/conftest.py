@@ -9,7 +9,7 @@ from tests.conftest import ROOT, absent
 from tests.voice.tiny_xtts import (
     build_speaker_folder,
     build_xtts_folder,
-    small_vocoder,
+    small_networks,
     write_voice_dataset,
 )
 
@@ -49,7 +49,7 @@ def xtts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tiny_xtts(xtts_folder: Path) -> Iterator[Path]:
     """A base XTTS with random weights; nothing may write into it."""
-    with small_vocoder():
+    with small_networks():
         yield xtts_folder
 
 

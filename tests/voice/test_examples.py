@@ -21,7 +21,7 @@ from likeness.voice.examples import (
 from likeness.voice.rows import Utterance
 from likeness.voice.xtts import load_xtts
 from tests.voice.sounds import babble, write
-from tests.voice.tiny_xtts import utterance
+from tests.voice.tiny_xtts import CODES, reading_phonemes, utterance
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,6 @@ def test_codes_are_those_of_coqui_s_trainer(tiny_xtts: Path, tmp_path: Path) -> 
     """By `TorchMelSpectrogram` with the mel file, as GPTTrainer makes it, and its DVAE."""
     import torch
     from TTS.tts.layers.tortoise.arch_utils import TorchMelSpectrogram
-
-    from models.xtts_nets import CODES
 
     wave = babble(2.0)[: 40 * CODE]
     path = write(tmp_path / "a.wav", encode(wave, RATE, "WAV"))
@@ -98,6 +96,18 @@ def test_a_known_clip_is_not_encoded_again(
     again, _ = encoded([*rows, utterance(2)], tiny_voice, tiny_xtts, model, rt, max_text_tokens=99)
     assert [path.name for path in calls] == ["u2.wav"]
     assert again["u0"].codes.tolist() == first["u0"].codes.tolist()
+
+
+def test_a_base_of_phonemes_learns_from_phonemes(
+    tiny_xtts: Path, tiny_voice: Path, rt: Runtime, tmp_path: Path
+) -> None:
+    base = reading_phonemes(tiny_xtts, tmp_path / "reader")
+    model = load_xtts(base, "cpu")
+    rows = [utterance(0), utterance(1, normalized="A hat for Ωmega.")]
+    found, rejected = encoded(rows, tiny_voice, base, model, rt)
+    text = "[en]ðə[SPACE]ɹˈɛd[SPACE]hˈæt[SPACE]ɪz[SPACE]wˈɔːɹm."
+    assert found["u0"].tokens == model.tokenizer.tokenizer.encode(text).ids
+    assert [(row.id, row.reason) for row in rejected] == [("u1", "unknown_letters")]
 
 
 # --- bad rows -------------------------------------------------------------------------------------

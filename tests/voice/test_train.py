@@ -11,8 +11,7 @@ from likeness.common.io import digest, read_json
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
 from likeness.common.precision import Precision, dtype_of
 from likeness.common.runtime import Runtime
-from likeness.voice import base_codes, codes, listening
-from likeness.voice import train as train_module
+from likeness.voice import clip_codes, listening
 from likeness.voice import trainer as module
 from likeness.voice.audio import read
 from likeness.voice.merge import merge
@@ -22,11 +21,10 @@ from likeness.voice.trainer import Trainer
 from likeness.voice.whisper_files import check_model
 from likeness.voice.xtts import ADAPTER, read_adapter
 from tests.conftest import bundled_model, files_of, runtime, section
-from tests.voice.tiny_xtts import utterance
+from tests.voice.tiny_xtts import stock_xtts, utterance
 
 STEPS = 6  # five train rows in batches of two, two batches a step: two steps an epoch
 SMALL: dict[str, Any] = {
-    "code_rounds": 0,
     "rank": 2,
     "alpha": 4,
     "dropout": 0.1,
@@ -311,11 +309,9 @@ def test_stock_coqui_says_with_what_is_merged_what_the_best_epoch_said(
 ) -> None:
     import torch
 
-    from models.xtts_measure import load_stock as stock
-
     out, metrics = trained
     merge(folders["base"], out / "data", tmp_path / "merged")
-    model = stock(tmp_path / "merged")
+    model = stock_xtts(tmp_path / "merged")
     # As Coqui takes them, by their order.
     latents, embedding = model.speaker_manager.speakers["tuned"].values()
     settings = {
@@ -332,35 +328,20 @@ def test_stock_coqui_says_with_what_is_merged_what_the_best_epoch_said(
 
 
 @pytest.mark.slow
-def test_codes_are_fitted_first_and_lie_beside_the_adapter(
+def test_what_made_the_codes_is_forgotten_before_training(
     folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Any] = []
-    guide = train_module.guide
-    monkeypatch.setattr(
-        train_module, "guide", lambda *a, **k: asked.append(k["dvae"]) or guide(*a, **k)
-    )
-    scripted(monkeypatch, [(0.5, 0.1), (0.5, 0.2)])
-    run(folders, tmp_path, rt, epochs=1, code_rounds=1, code_steps=20)
-    own = digest(tmp_path / "data" / "dvae.pth")
-    assert own == digest(asked[0]) != digest(folders["base"] / "dvae.pth")
-
-
-@pytest.mark.slow
-def test_what_found_the_codes_is_forgotten_before_training(
-    folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A second language model and two DVAEs would stay on the GPU."""
+    """The DVAE would stay on the GPU."""
     held: list[int] = []
 
     def look(self: Trainer, tracker: Any) -> None:
-        held.extend([len(base_codes.resident_reader._held), codes._load_dvae.cache_info().currsize])
+        held.append(clip_codes.load_dvae.cache_info().currsize)
         raise Killed
 
     monkeypatch.setattr(Trainer, "run", look)
     with pytest.raises(Killed):
-        run(folders, tmp_path, rt, code_rounds=1, code_steps=1)
-    assert held == [0, 0]
+        run(folders, tmp_path, rt)
+    assert held == [0]
 
 
 # --- resuming -------------------------------------------------------------------------------------

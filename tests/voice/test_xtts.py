@@ -9,11 +9,13 @@ import pytest
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import digest, read_json, write_json
+from likeness.common.result import Rejected
 from likeness.voice import xtts, xtts_files
 from likeness.voice.audio import read
 from likeness.voice.codes import RATE
 from likeness.voice.lora import inject_adapter, plain_adapter
 from likeness.voice.rows import choose_references
+from likeness.voice.speech import check_text
 from likeness.voice.xtts import (
     ADAPTER,
     FILES,
@@ -30,7 +32,7 @@ from likeness.voice.xtts import (
 from likeness.voice.xtts_files import check_speaks, check_xtts, read_settings
 from tests.conftest import bundled_model
 from tests.voice.sounds import babble
-from tests.voice.tiny_xtts import utterance, with_stop
+from tests.voice.tiny_xtts import reading_phonemes, stock_xtts, utterance, with_stop
 
 GPT2 = ["c_attn", "c_proj", "c_fc"]
 
@@ -75,9 +77,7 @@ def logits(model: Any) -> Any:
 def test_loading_gives_what_coqui_s_loader_gives(tiny_xtts: Path, model: Any) -> None:
     import torch
 
-    from models.xtts_measure import load_stock as stock
-
-    expected = stock(tiny_xtts)
+    expected = stock_xtts(tiny_xtts)
     assert torch.equal(logits(model), logits(expected))
     assert not any(module.training for module in (model.gpt, model.hifigan_decoder))
     assert not any(parameter.requires_grad for parameter in model.parameters())
@@ -139,6 +139,59 @@ def test_a_folder_without_speakers_has_none(tmp_path: Path) -> None:
     assert read_speakers(tmp_path) == {}
 
 
+# --- phonemes -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reader(tiny_xtts: Path, tmp_path: Path) -> Any:
+    """A base to which texts are given as phonemes."""
+    return load_xtts(reading_phonemes(tiny_xtts, tmp_path / "reader"), "cpu")
+
+
+def test_a_base_of_phonemes_gets_phonemes(reader: Any, model: Any) -> None:
+    vocabulary = reader.tokenizer.tokenizer
+    ids = reader.tokenizer.encode("the red hat, of the coat.", lang="en")
+    expected = "[en]ðə ɹˈɛd hˈæt, ʌvðə kˈoʊt.".replace(" ", "[SPACE]")
+    assert ids == vocabulary.encode(expected).ids
+    assert vocabulary.token_to_id("[UNK]") not in ids
+    assert ids[0] == vocabulary.token_to_id("[en]")
+    assert ids != model.tokenizer.encode("the red hat, of the coat.", lang="en")
+
+
+def test_any_other_base_gets_letters_as_coqui_has_them(tiny_xtts: Path, model: Any) -> None:
+    text = "the red hat costs $5, of the coat."
+    expected = stock_xtts(tiny_xtts).tokenizer.encode(text, lang="en")
+    assert model.tokenizer.encode(text, lang="en") == expected
+
+
+def test_coqui_s_inference_reads_the_phonemes(
+    reader: Any, tiny_xtts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[list[int]] = []
+    generate = reader.gpt.generate
+
+    def record(**options: Any) -> Any:
+        given.append(options["text_inputs"][0].tolist())
+        return generate(**options)
+
+    monkeypatch.setattr(reader.gpt, "generate", record)
+    spoken(reader, tiny_xtts, "A red hat.")
+    assert given == [reader.tokenizer.encode("a red hat.", lang="en")]
+
+
+def test_letters_without_a_token_are_found_for_letters_and_phonemes(
+    reader: Any, model: Any
+) -> None:
+    for one in (reader, model):
+        check_text(one, "The red hat — it's new.", "en")
+        with pytest.raises(Rejected) as caught:
+            check_text(one, "A hat, их, Ωmega", "en")
+        assert (caught.value.reason, caught.value.value) == ("unknown_letters", "ωих")
+    check_text(reader, "A café.", "en")  # as English has it
+    with pytest.raises(Rejected, match="unknown_letters"):
+        check_text(model, "A café.", "en")
+
+
 # --- checking -------------------------------------------------------------------------------------
 
 
@@ -168,7 +221,7 @@ def test_a_file_that_is_cut_short_is_named(tiny_xtts: Path, tmp_path: Path, name
     [
         ("model", "vits", "config.json: model: vits: must be xtts"),
         ("languages", [], "config.json: languages: must list at least one"),
-        ("decoder", "vocos", "decoder: vocos: must be hifigan or griffin_lim"),
+        ("text", "letters", "config.json: text: letters: must be phonemes, or absent"),
         ("model_args.gpt_use_perceiver_resampler", False, "an XTTS of version 1"),
         (
             "model_args.gpt_n_model_channels",

@@ -1,27 +1,32 @@
 """An XTTS of Coqui's classes with random weights, a speaker encoder likewise, and a dataset."""
 
 import shutil
+import string
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from likeness.common.io import read_json, write_json
 from likeness.common.manifest import write_manifest
-from likeness.common.params import load_params
 from likeness.voice.audio import encode
 from likeness.voice.codes import build_dvae
 from likeness.voice.rows import Utterance
 from likeness.voice.xtts import ADAPTER, EMBEDDING, LATENTS, VOICE, read_speakers, read_weights
-from tests.conftest import ROOT
 from tests.voice.sounds import babble, write
+
+if TYPE_CHECKING:
+    import torch
 
 RATE = 22050
 WIDTH = 64  # of the language model
+CODES = 2048
+STOP_CODE = CODES + 1
 LONGEST = 60  # codes that the model says at most, about
+PHONEMES = "ɐɑɔəɚɛɜɡɪᵻŋɹɾʃʊʌʒʔθðæˈˌː"  # of eSpeak NG that are no plain letters
 TEXTS = (
     "The red hat is warm.",
     "A new belt costs ten dollars.",
@@ -36,19 +41,26 @@ SPLITS = ("train", "train", "train", "train", "train", "val", "val", "test")
 
 
 @contextmanager
-def small_vocoder() -> Iterator[None]:
-    """Coqui gives an XTTS of `WIDTH` a vocoder to match, which no config can ask of it.
+def small_networks() -> Iterator[None]:
+    """Coqui gives an XTTS of `WIDTH` a vocoder and a speaker encoder to match.
 
-    Its full size would be half of the time that these tests take.
+    No config can ask for that, and their full size would be half of the time that these tests take.
     """
+    from TTS.encoder.models.resnet import ResNetSpeakerEncoder
     from TTS.tts.layers.xtts.hifigan_decoder import HifiDecoder
 
     original = HifiDecoder.__init__
 
     def init(self: Any, *args: Any, **options: Any) -> None:
-        if options.get("decoder_input_dim") == WIDTH:
+        small = options.get("decoder_input_dim") == WIDTH
+        if small:
             options["upsample_initial_channel_decoder"] = WIDTH // 2
         original(self, *args, **options)
+        if small:
+            self.speaker_encoder = ResNetSpeakerEncoder(
+                proj_dim=512, num_filters=[8, 8, 8, 16], log_input=True, use_torch_spec=True,
+                audio_config=self.speaker_encoder_audio_config,
+            )  # fmt: skip
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(HifiDecoder, "__init__", init)
@@ -56,44 +68,37 @@ def small_vocoder() -> Iterator[None]:
 
 
 def build_xtts_folder(folder: Path) -> Path:
-    """Write what `Xtts.load_checkpoint` loads under `small_vocoder`."""
+    """Write what `Xtts.load_checkpoint` loads under `small_networks`."""
     import torch
+    from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
+    from TTS.tts.models.xtts import Xtts
 
-    from models.settings import SCHEMA, XttsMini
-    from models.xtts_measure import load_xtts
-    from models.xtts_nets import (
-        CODES,
-        STOP_CODE,
-        build_decoder,
-        build_tokenizer,
-        build_xtts,
-        save_folder,
-        save_tensors,
-    )
+    from models.xtts_nets import halved, save_tensors
 
-    real = load_params(ROOT / "models" / "params.yaml", SCHEMA, XttsMini)
-    few = [voice.model_copy(update={"sentences": 200}) for voice in real.speech.voices[:2]]
-    small: dict[str, dict[str, Any]] = {
-        "speech": {"voices": few, "test_sentences": 1, "test_others": 1, "seed": 0},
-        "dvae": {"hidden": 16, "codebook": 8},
-        "speakers": {"filters": [8, 8, 8, 16]},
-        "gpt": {"layers": 2, "width": WIDTH, "heads": 2},
-        "decoder": {"width": WIDTH // 2},
-        "inference": {"decoder": "hifigan"},
-    }
-    cfg = real.model_copy(
-        update={name: getattr(real, name).model_copy(update=more) for name, more in small.items()}
-    )
-    tokenizer = build_tokenizer(cfg, folder / "vocab.json")
-    gpt = build_xtts(cfg, tokenizer).gpt.eval().requires_grad_(False)
-    gpt.mel_head.bias.zero_()
-    gpt.mel_head.bias[STOP_CODE] = 2.0  # more than any other code's logit
-    hifigan = build_decoder(cfg).eval().requires_grad_(False)
-    dvae = build_dvae(CODES, cfg.dvae.hidden, cfg.dvae.codebook).requires_grad_(False)
-    with small_vocoder():
-        save_folder(cfg, folder, tokenizer, gpt, hifigan, dvae, torch.ones(80))
-        _shorten(folder)
-        model = load_xtts(folder)
+    args = XttsArgs(
+        gpt_layers=2, gpt_n_model_channels=WIDTH, gpt_n_heads=2, gpt_num_audio_tokens=CODES + 2,
+        gpt_max_audio_tokens=LONGEST, gpt_start_audio_token=CODES, gpt_stop_audio_token=STOP_CODE,
+        gpt_use_perceiver_resampler=True, gpt_use_masking_gt_prompt_approach=True,
+        decoder_input_dim=WIDTH,
+    )  # fmt: skip
+    config = XttsConfig(
+        model_args=args, languages=["en"],
+        temperature=0.3, top_k=20, top_p=0.9, repetition_penalty=1.0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    with small_networks():
+        model = Xtts(config)
+        model.tokenizer = _build_tokenizer(folder / "vocab.json")
+        model.init_models()
+        model.mel_stats.fill_(1)
+        with torch.no_grad():
+            model.gpt.mel_head.bias.zero_()
+            model.gpt.mel_head.bias[STOP_CODE] = 2.0  # more than any other code's logit
+        config.save_json(folder / "config.json")
+        save_tensors(folder / "model.pth", {"model": halved(model.state_dict())})
+        save_tensors(folder / "dvae.pth", halved(_dvae_state()))
+        save_tensors(folder / "mel_stats.pth", torch.ones(80))
+        model = stock_xtts(folder)
     wave = torch.from_numpy(babble(4, RATE, seed=50))[None]
     speaker = {
         "gpt_cond_latent": model.get_gpt_cond_latents(wave, RATE).clone(),
@@ -103,10 +108,48 @@ def build_xtts_folder(folder: Path) -> Path:
     return folder
 
 
-def with_decoder(base: Path, folder: Path, decoder: str) -> Path:
-    """The same base with another decoder in its config."""
+def _build_tokenizer(path: Path) -> Any:
+    """Write a BPE `vocab.json` of letters, phonemes and the words of `TEXTS`, and load it."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
+
+    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    trainer = trainers.BpeTrainer(
+        special_tokens=["[STOP]", "[UNK]", "[SPACE]", "[START]", "[en]"],
+        initial_alphabet=[*string.ascii_lowercase, *",.!?'-", *PHONEMES],
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((text.lower() for text in TEXTS), trainer)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(path))
+    return VoiceBpeTokenizer(path)
+
+
+def _dvae_state() -> "dict[str, torch.Tensor]":
+    """A small DVAE in the leading channels of one of Coqui's size; the others are zeros."""
+    state: dict[str, torch.Tensor] = build_dvae(CODES).state_dict()
+    for name, small in build_dvae(CODES, hidden=16, codebook=8).state_dict().items():
+        state[name].zero_()[tuple(slice(size) for size in small.shape)] = small
+    return state
+
+
+def stock_xtts(folder: Path) -> Any:
+    """An XTTS as any user of Coqui's package loads it."""
+    from TTS.tts.configs.xtts_config import XttsConfig
+    from TTS.tts.models.xtts import Xtts
+
+    config = XttsConfig()
+    config.load_json(str(folder / "config.json"))
+    model = Xtts.init_from_config(config)
+    model.load_checkpoint(config, checkpoint_dir=str(folder), eval=True)
+    return model
+
+
+def reading_phonemes(base: Path, folder: Path) -> Path:
+    """The same base, to which texts are given as phonemes."""
     shutil.copytree(base, folder)
-    write_json(folder / "config.json", read_json(folder / "config.json") | {"decoder": decoder})
+    write_json(folder / "config.json", read_json(folder / "config.json") | {"text": "phonemes"})
     return folder
 
 
@@ -119,29 +162,12 @@ def with_stop(base: Path, folder: Path, stop: float, spread: float = 1.0) -> Pat
     """
     import torch
 
-    from models.xtts_nets import STOP_CODE
-
     shutil.copytree(base, folder)
     state = read_weights(base)
     state["gpt.mel_head.weight"] *= spread
     state["gpt.mel_head.bias"][STOP_CODE] = stop
     torch.save({"model": state}, folder / "model.pth")
     return folder
-
-
-def _shorten(folder: Path) -> None:
-    """Leave the model `LONGEST` places for codes, so that it cannot speak for long."""
-    import torch
-
-    from models.xtts_nets import save_tensors
-
-    config = read_json(folder / "config.json")
-    config["model_args"]["gpt_max_audio_tokens"] = LONGEST
-    write_json(folder / "config.json", config)
-    state = torch.load(folder / "model.pth", weights_only=True)["model"]
-    name = "gpt.mel_pos_embedding.emb.weight"
-    state[name] = state[name][: LONGEST + 3].clone()
-    save_tensors(folder / "model.pth", {"model": state})
 
 
 def build_voice_folder(base: Path, folder: Path, seed: int = 1) -> Path:

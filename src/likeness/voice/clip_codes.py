@@ -1,22 +1,23 @@
 """Encodes clips for XTTS training: the codes to predict, and the mel used for conditioning."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from likeness.common.errors import one_line
+from likeness.common.archives import read_archive
+from likeness.common.errors import AGAIN, LikenessError, one_line
+from likeness.common.io import read_json
 from likeness.common.result import Rejected, Result
 from likeness.voice.audio import SILENT, read, resample
-from likeness.voice.codes import CODE, FFT, RATE, load_dvae, log_mel
+from likeness.voice.codes import CODE, FFT, RATE, build_dvae, log_mel
 
 if TYPE_CHECKING:
     import torch
 
 Array = np.ndarray
-
-CODES = "codes.i16"
 
 
 def encode_clips(paths: Sequence[Path], *, base: Path, device: str) -> list[Result | Rejected]:
@@ -28,7 +29,7 @@ def _encode(path: Path, base: Path, device: str) -> Result | Rejected:
     import torch
 
     try:
-        wave, seconds = read_clip(path)
+        wave, seconds = _read(path)
     except Rejected as rejected:
         return rejected
     dvae, stats = load_dvae(base, device)
@@ -40,13 +41,13 @@ def _encode(path: Path, base: Path, device: str) -> Result | Rejected:
     return Result(
         {"seconds": seconds},
         {
-            **pack_codes(codes),
+            "codes.i16": codes.cpu().numpy().astype(np.int16).tobytes(),
             "mel.f16": mel.cpu().numpy().astype(np.float16).tobytes(),
         },
     )
 
 
-def read_clip(path: Path) -> tuple[Array, float]:
+def _read(path: Path) -> tuple[Array, float]:
     """A mono clip at `RATE`, padded with silence to whole codes, and its length in seconds.
 
     Raises:
@@ -67,6 +68,36 @@ def read_clip(path: Path) -> tuple[Array, float]:
     return np.pad(wave, (0, -len(wave) % CODE)), round(len(samples) / rate, 4)
 
 
-def pack_codes(codes: "torch.Tensor") -> dict[str, bytes]:
-    """The file of a `Result` that holds codes (C,) as 16-bit integers."""
-    return {CODES: codes.cpu().numpy().astype(np.int16).tobytes()}
+@cache
+def load_dvae(base: Path, device: str) -> tuple[Any, "torch.Tensor"]:
+    """A base's DVAE, and the `stats` (80,) of `log_mel`.
+
+    Coqui's trainer can load only one size of DVAE, so `models/xtts_nets.py: widen` pads a smaller
+    one with zeros. The padding is dropped here: the output is the same and is computed faster.
+
+    Raises:
+        LikenessError: a file cannot be read, or lacks a part.
+    """
+    path = base / "dvae.pth"
+    state = read_archive(path)
+    codes = read_json(base / "config.json")["model_args"]["gpt_num_audio_tokens"] - 2
+    try:
+        dvae = build_dvae(codes, _used(state["encoder.0.0.weight"]), _used(state["codebook.embed"]))
+        dvae.load_state_dict(
+            {
+                name: state[name][tuple(slice(size) for size in tensor.shape)]
+                for name, tensor in dvae.state_dict().items()
+            }
+        )
+    except KeyError as error:
+        raise LikenessError(
+            f"{path}: no {error.args[0]}; it must hold the encoder, the decoder and the codebook of "
+            f"XTTS's DVAE; {AGAIN}"
+        ) from error
+    stats = read_archive(base / "mel_stats.pth")
+    return dvae.eval().requires_grad_(False).to(device), stats.to(device)
+
+
+def _used(weight: "torch.Tensor") -> int:
+    """The number of rows up to and including the last one that is not all zeros."""
+    return int(weight.flatten(1).any(dim=1).nonzero().max()) + 1

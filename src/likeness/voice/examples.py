@@ -16,7 +16,7 @@ import numpy as np
 from likeness.common.items import Stored, map_items
 from likeness.common.manifest import Rejection
 from likeness.common.runtime import Runtime
-from likeness.voice.clip_codes import CODES, encode_clips
+from likeness.voice.clip_codes import encode_clips
 from likeness.voice.codes import CODE, FRAMES, RATE
 from likeness.voice.rows import Utterance
 
@@ -113,16 +113,9 @@ def _tokens(row: Utterance, tokenizer: Any, language: str, most: int) -> list[in
 def _example(name: str, tokens: list[int], stored: Stored) -> Example:
     import torch
 
-    codes = read_codes(stored)
+    codes = np.frombuffer(stored.read("codes.i16"), np.int16).astype(np.int64)
     mel = np.frombuffer(stored.read("mel.f16"), np.float16).reshape(-1, len(codes) * FRAMES)
-    return Example(name, tokens, codes, torch.from_numpy(mel.copy()))
-
-
-def read_codes(stored: Stored) -> "torch.Tensor":
-    """The codes (C,) that `pack_codes` stored."""
-    import torch
-
-    return torch.from_numpy(np.frombuffer(stored.read(CODES), np.int16).astype(np.int64))
+    return Example(name, tokens, torch.from_numpy(codes), torch.from_numpy(mel.copy()))
 
 
 # --- batches --------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from likeness.common.io import read_json
 from likeness.voice.packing import write_archive
 from likeness.voice.xtts import (
     ADAPTER,
-    DVAE,
     EMBEDDING,
     FILES,
     LATENTS,
@@ -67,7 +66,6 @@ def merge(base: Path, trained: Path, out_dir: Path) -> None:
     out_dir.mkdir(parents=True)
     for name in FILES:
         if name != "model.pth":
-            own = trained / name if name == DVAE and (trained / DVAE).is_file() else base / name
-            shutil.copyfile(own, out_dir / name)
+            shutil.copyfile(base / name, out_dir / name)
     write_archive(out_dir / SPEAKERS, stored, like=base / "model.pth")
     write_archive(out_dir / "model.pth", {"model": state}, like=base / "model.pth")

@@ -24,7 +24,6 @@ def speak(
     *,
     base: Path,
     adapter: Path | None,
-    dvae: Path | None,
     references: Sequence[Path],
     language: str,
     settings: dict[str, float],
@@ -39,17 +38,16 @@ def speak(
     Args:
         base: folder with XTTS-v2's files.
         adapter: file that voice_train wrote; None for the base alone.
-        dvae: file that voice_train fitted; None for the base's.
         references: mono clips of the voice to speak in.
         settings: as `read_settings` gives them.
     """
-    model = resident_xtts(base, device, adapter=adapter, dvae=dvae)
+    model = resident_xtts(base, device, adapter=adapter)
     results: list[Result | Rejected] = []
     for payload in payloads:
         if payload["speaker"]:
             voice = own_speakers(base)[payload["speaker"]]
         else:
-            voice = _reference_voice(base, adapter, dvae, tuple(references), device)
+            voice = _reference_voice(base, adapter, tuple(references), device)
         try:
             results.append(_speak_one(model, payload, voice, language, settings))
         except Rejected as rejected:
@@ -93,11 +91,12 @@ def check_text(model: Any, text: str, language: str) -> None:
     characters = model.tokenizer.char_limits.get(language, 250)  # the tokenizer's own default
     if len(text) > characters:
         raise Rejected("too_long", f"{len(text)} characters", characters)
-    unknown, encode = model.tokenizer.tokenizer.token_to_id("[UNK]"), model.tokenizer.encode
-    letters = {letter for letter in text.lower() if letter.isalpha()}
-    if strange := {letter for letter in letters if unknown in encode(letter, lang=language)}:
+    spoken, vocabulary = text.strip().lower(), model.tokenizer.tokenizer
+    letters = set(filter(str.isalpha, model.tokenizer.preprocess_text(spoken, language)))
+    unknown = vocabulary.token_to_id("[UNK]")
+    if strange := {letter for letter in letters if unknown in vocabulary.encode(letter).ids}:
         raise Rejected("unknown_letters", "".join(sorted(strange)))
-    tokens = len(encode(text.strip().lower(), lang=language))
+    tokens = len(model.tokenizer.encode(spoken, lang=language))
     if tokens >= model.args.gpt_max_text_tokens:
         raise Rejected("too_long", f"{tokens} tokens", model.args.gpt_max_text_tokens)
 
@@ -110,7 +109,7 @@ def own_speakers(base: Path) -> dict[str, Voice]:
 
 @cache
 def _reference_voice(
-    base: Path, adapter: Path | None, dvae: Path | None, references: tuple[Path, ...], device: str
+    base: Path, adapter: Path | None, references: tuple[Path, ...], device: str
 ) -> Voice:
     clips = [resample(*read(path), RATE) for path in references]
-    return voice_of(resident_xtts(base, device, adapter=adapter, dvae=dvae), clips)
+    return voice_of(resident_xtts(base, device, adapter=adapter), clips)

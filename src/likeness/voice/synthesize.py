@@ -27,7 +27,7 @@ from likeness.voice.languages import Language, check_language
 from likeness.voice.rows import Pair, Speech, Utterance, choose_references
 from likeness.voice.speech import own_speakers, speak
 from likeness.voice.text import normalize, unknown_symbols
-from likeness.voice.xtts import ADAPTER, DVAE, read_adapter
+from likeness.voice.xtts import ADAPTER, read_adapter
 from likeness.voice.xtts_files import SETTINGS, check_speaks, check_xtts, read_settings
 
 LONGEST = 200  # characters; XTTS's tokenizer takes up to 203 of Portuguese and 250 of English
@@ -95,9 +95,6 @@ def synthesize(
     sentences |= {name: (text, "list") for name, text in listed.items() if name not in unspoken}
     settings = read_settings(base, {name: getattr(cfg, name) for name in SETTINGS})
     say = partial(speak, base=base, language=cfg.language, settings=settings, device=rt.device)
-    fitted = adapter / DVAE
-    untuned: dict[str, Path | None] = {"adapter": None, "dvae": None}
-    tuned = {"adapter": adapter / ADAPTER, "dvae": fitted if fitted.is_file() else None}
     own_voice = [dataset / row.file_name for row in choose_references(rows, cfg.references)]
 
     started = time.monotonic()
@@ -135,9 +132,9 @@ def synthesize(
         for at, row in enumerate(test[: cfg.others] if speakers else [])
     }
     # One model after the other: `speak` holds one at a time.
-    collect("base", jobs, references=own_voice, **untuned)
-    collect("other", others, references=[], **untuned)
-    collect("tuned", jobs, references=own_voice, **tuned)
+    collect("base", jobs, adapter=None, references=own_voice)
+    collect("other", others, adapter=None, references=[])
+    collect("tuned", jobs, adapter=adapter / ADAPTER, references=own_voice)
     seconds = time.monotonic() - started
 
     rejected = [_with_line(row, lines) for row in rejected]

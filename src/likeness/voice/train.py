@@ -27,26 +27,23 @@ from likeness.common.runtime import Runtime
 from likeness.common.sampling import evenly
 from likeness.common.tracking import Tracker
 from likeness.voice.audio import read, resample
-from likeness.voice.codes import RATE, release_dvaes
+from likeness.voice.clip_codes import load_dvae
+from likeness.voice.codes import RATE
 from likeness.voice.examples import REASONS, encode_rows
 from likeness.voice.listening import Listener
 from likeness.voice.needs import ADVICE, NEEDS
-from likeness.voice.own_codes import fit_codes, guide
 from likeness.voice.rows import Utterance, choose_references
 from likeness.voice.speaker import embed_files
 from likeness.voice.trainer import Trainer
 from likeness.voice.wer import Hearing
 from likeness.voice.whisper_files import check_model
-from likeness.voice.xtts import DVAE, choose_decoder, load_xtts
+from likeness.voice.xtts import load_xtts
 from likeness.voice.xtts_files import check_speaks, check_xtts, read_settings
 
 Array = np.ndarray
 
 
 class VoiceTrain(Hearing):
-    code_rounds: Annotated[int, Field(ge=0, le=10)]
-    code_steps: Annotated[int, Field(ge=1)]
-    code_learning_rate: Annotated[float, Field(gt=0, le=1)]
     rank: Annotated[int, Field(ge=1, le=256)]
     alpha: Annotated[int, Field(ge=1, le=512)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
@@ -90,11 +87,10 @@ def train(
 ) -> dict[str, Any]:
     """Train an adapter on the train split; choose its best epoch by how it says val sentences.
 
-    First the base's codes are fitted to the train split, in `code_rounds`. Writes to `out_dir`
-    `adapter.safetensors`, `voice.safetensors` (the tuned model's `Voice` of the references), for
-    fitted codes their `dvae.pth`, `training.json`, `rejected.jsonl`, and the same sentences for every
-    evaluation as `samples/<epoch>-<number>.wav`; curves to `plots_dir`; step time and memory to
-    `timings_dir`. Checkpoints go to the scratch folder; a killed run resumes from its last.
+    Writes to `out_dir` `adapter.safetensors`, `voice.safetensors` (the tuned model's `Voice` of the
+    references), `training.json`, `rejected.jsonl`, and the same sentences for every evaluation as
+    `samples/<epoch>-<number>.wav`; curves to `plots_dir`; step time and memory to `timings_dir`.
+    Checkpoints go to the scratch folder; a killed run resumes from its last.
 
     Raises:
         LikenessError: the base is not an XTTS or does not speak the language, a target matches no
@@ -130,24 +126,7 @@ def train(
     references = [dataset / row.file_name for row in choose_references(usable, cfg.references)]
     found = {"train": len(usable) - len(val), "val": len(val)}
     check_needs(f"{dataset}: {len(usable)} usable clips", NEEDS, found, ADVICE)
-    clips = {row.id: dataset / row.file_name for row in usable}
-    fitted = fit_codes(
-        base,
-        [examples[row.id] for row in usable if row.split == "train"],
-        clips,
-        references=references,
-        rounds=cfg.code_rounds,
-        steps=cfg.code_steps,
-        learning_rate=cfg.code_learning_rate,
-        rt=rt,
-    )
-    if fitted is not None:
-        choose_decoder(model, base, rt.device, fitted)
-        guided = guide(
-            list(examples.values()), clips, base=base, dvae=fitted, references=references, rt=rt
-        )
-        examples = {one.id: one for one in guided}
-    release_dvaes()  # all clips are encoded
+    load_dvae.cache_clear()  # all clips are encoded, and training needs the memory
     listener = Listener(
         cfg=cfg, asr=asr, speaker=speaker, centroid=_centroid(val, dataset, speaker, rt), rt=rt
     )
@@ -182,8 +161,6 @@ def train(
         **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
     }
     trainer.save(out_dir)
-    if fitted is not None:
-        link(fitted, out_dir / DVAE)
     training = {**describe(base), **cfg.model_dump(), **metrics}
     write_json(out_dir / "training.json", training)
     write_manifest(out_dir / "rejected.jsonl", rejected)

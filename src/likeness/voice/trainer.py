@@ -133,7 +133,7 @@ class Trainer:
                 self.checkpoints.save(self._state())
 
     def metrics(self) -> dict[str, Any]:
-        """Figures of the best epoch, and of the base with fitted codes before the adapter is trained."""
+        """Figures of the best epoch, and of the base before the adapter is trained."""
         trainable = sum(parameter.numel() for parameter in self.parameters.values())
         first = self.history[0][1]
         measured = {

@@ -4,6 +4,7 @@ A base is a folder with XTTS-v2's files. `Xtts.load_checkpoint` rewrites a `mode
 pickled config, which would change the hash of a file that DVC tracks, so its steps are repeated here.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ import numpy as np
 from likeness.common.archives import read_archive
 from likeness.common.errors import AGAIN, LikenessError, one_line
 from likeness.common.io import read_json
-from likeness.voice.codes import RATE, use_griffin_lim
+from likeness.voice.codes import RATE
+from likeness.voice.phonemes import phonemes
 
 if TYPE_CHECKING:
     import torch
@@ -22,14 +24,17 @@ if TYPE_CHECKING:
 Array = np.ndarray
 Weights = dict[str, "torch.Tensor"]
 
-ADAPTER, VOICE, DVAE = "adapter.safetensors", "voice.safetensors", "dvae.pth"  # voice_train's
-FILES = ("config.json", "model.pth", "vocab.json", DVAE, "mel_stats.pth")
+ADAPTER, VOICE = "adapter.safetensors", "voice.safetensors"  # voice_train's
+FILES = ("config.json", "model.pth", "vocab.json", "dvae.pth", "mel_stats.pth")
 SPEAKERS = "speakers_xtts.pth"
 LATENTS = ("gpt_cond_latent", "gpt_conditioning_latents")  # a speaker's; XTTS-v2 has the first
 EMBEDDING = "speaker_embedding"
 PARTS = ("gpt.", "hifigan_decoder.", "mel_stats")  # to load; a trainer's checkpoint has more
 REBUILT = ("gpt.gpt_inference.", "gpt.gpt.wte.")  # duplicates in old checkpoints
 BLOCKS = "gpt.h."  # GPT-2's, whose layers are Conv1D: their weights are (in, out)
+READABLE = re.compile(
+    r"(?:[\W\d_]|[\0-\u024f])+"
+)  # all but the letters of other scripts than Latin
 
 
 @dataclass(frozen=True)
@@ -43,28 +48,24 @@ class Voice:
 # --- loading --------------------------------------------------------------------------------------
 
 
-def load_xtts(
-    folder: Path, device: str, *, adapter: Path | None = None, dvae: Path | None = None
-) -> Any:
+def load_xtts(folder: Path, device: str, *, adapter: Path | None = None) -> Any:
     """The `Xtts` in a folder, frozen and ready to speak.
 
     Args:
         adapter: a file of voice_train, which is added to the weights.
-        dvae: a `dvae.pth` in place of the folder's, for a base that decodes with its DVAE.
 
     Raises:
         LikenessError: `Xtts` cannot load the folder (`check_xtts` says why), or the adapter belongs to
             another base.
     """
     from TTS.tts.configs.xtts_config import XttsConfig
-    from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
     from TTS.tts.models.xtts import Xtts
 
     config = XttsConfig()
     try:
         config.load_json(str(folder / "config.json"))
         model = Xtts(config)
-        model.tokenizer = VoiceBpeTokenizer(str(folder / "vocab.json"))
+        model.tokenizer = load_tokenizer(folder)
         model.init_models()
         model.load_state_dict(read_weights(folder))
     except (OSError, EOFError, ValueError, TypeError, KeyError, RuntimeError) as error:
@@ -76,15 +77,25 @@ def load_xtts(
     model.requires_grad_(False)
     if adapter is not None:
         apply_adapter(model, read_adapter(adapter, folder))
-    model.to(device)
-    choose_decoder(model, folder, device, dvae)
-    return model
+    return model.to(device)
 
 
-def choose_decoder(model: Any, base: Path, device: str, dvae: Path | None) -> None:
-    """Give a model the decoder that its base's config names."""
-    if read_json(base / "config.json").get("decoder") == "griffin_lim":
-        use_griffin_lim(model, base, device, dvae)
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a base: Coqui's, or one of phonemes if `config.json` has `"text": "phonemes"`."""
+    from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
+
+    class PhonemeTokenizer(VoiceBpeTokenizer):  # type: ignore[misc]
+        """Coqui's tokenizer, with phonemes in place of its clean-up of the text.
+
+        A letter of another script stays as it is, an unknown token: eSpeak NG would say its name.
+        """
+
+        def preprocess_text(self, txt: str, lang: str) -> str:
+            return READABLE.sub(lambda part: phonemes(part[0]), txt)
+
+    read = read_json(folder / "config.json").get("text")
+    kind = PhonemeTokenizer if read == "phonemes" else VoiceBpeTokenizer
+    return kind(str(folder / "vocab.json"))
 
 
 def read_weights(folder: Path, device: str = "cpu") -> Weights:

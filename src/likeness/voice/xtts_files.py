@@ -8,10 +8,9 @@ from likeness.common.errors import AGAIN, LikenessError
 from likeness.common.io import read_json
 from likeness.common.weights import check_shapes, shapes_of
 from likeness.voice.codes import build_dvae
-from likeness.voice.xtts import DVAE, FILES, SPEAKERS, read_speakers, read_weights
+from likeness.voice.xtts import FILES, SPEAKERS, read_speakers, read_weights
 
 SETTINGS = ("temperature", "top_k", "top_p", "repetition_penalty")  # of the sampling of codes
-DECODERS = ("hifigan", "griffin_lim")  # values of a config's `decoder`; XTTS-v2's has none
 
 
 def check_xtts(folder: Path) -> None:
@@ -34,10 +33,11 @@ def check_xtts(folder: Path) -> None:
         f"gpt.gpt.h.{blocks - 1}.mlp.c_fc.weight": (width, 4 * width),
     }
     latents = {name: one.latents for name, one in read_speakers(folder, "meta").items()}
+    dvae = shapes_of(build_dvae(codes - 2).state_dict())
     stats = {"mel_stats": read_archive(folder / "mel_stats.pth", "meta")}
     for name, tensors, wanted in (
         ("model.pth", read_weights(folder, "meta"), gpt),
-        (DVAE, read_archive(folder / DVAE, "meta"), shapes_of(build_dvae(codes - 2).state_dict())),
+        ("dvae.pth", read_archive(folder / "dvae.pth", "meta"), dvae),
         ("mel_stats.pth", stats, {"mel_stats": (80,)}),
         (SPEAKERS, latents, dict.fromkeys(latents, (1, 32, width))),
     ):
@@ -64,10 +64,10 @@ def _check_config(folder: Path) -> tuple[int, int, int, int]:
         raise LikenessError(f"{folder}: an XTTS of version 1; only version 2 is supported")
     if not languages:
         raise LikenessError(f"{path}: languages: must list at least one language of the base")
-    decoder = config.get("decoder", DECODERS[0])
-    if decoder not in DECODERS:
-        known = " or ".join(DECODERS)
-        raise LikenessError(f"{path}: decoder: {decoder}: must be {known}")
+    if config.get("text", "phonemes") != "phonemes":
+        raise LikenessError(
+            f"{path}: text: {config['text']}: must be phonemes, or absent for a base that reads letters"
+        )
     return blocks, width, codes, tokens
 
 
