@@ -73,7 +73,8 @@ def train_gpt(
             styles_of.tolist(),
             [said[at] for at in rows],
         )
-        seconds = rng.uniform(*cfg.gpt.reference_seconds)
+        shortest, longest = cfg.gpt.reference_seconds
+        seconds = rng.uniform(shortest, longest)
         others = [np.setdiff1d(by_voice[voice], rows) for voice in voices]
         clips = [reference(rng.permutation(own)[:8], corpus, seconds) for own in others]
         heard = log_mel(torch.stack(clips), STYLE_FFT, mel_stats)

@@ -13,8 +13,9 @@ from likeness.voice.merge import main, merge
 from likeness.voice.speech import speak
 from likeness.voice.xtts import FILES, SPEAKERS, load_xtts, read_speakers, read_weights
 from likeness.voice.xtts_files import read_settings
+from models.xtts_measure import load_stock
 from tests.conftest import files_of
-from tests.voice.tiny_xtts import build_voice_folder, stock_xtts
+from tests.voice.tiny_xtts import build_voice_folder
 
 pytestmark = pytest.mark.slow  # the base and its merged copy take seconds to make
 
@@ -87,7 +88,7 @@ def test_stock_coqui_loads_it_and_leaves_it_as_it_is(folders: Folders) -> None:
 
     _, _, merged = folders
     before = digest(merged)
-    model = stock_xtts(merged)
+    model = load_stock(merged)
     assert digest(merged) == before, "it would rewrite a pickled config"
     assert model.speaker_manager.speaker_names == ["ann", "tuned"]
     voice = read_speakers(merged)["tuned"]

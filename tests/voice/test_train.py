@@ -20,8 +20,9 @@ from likeness.voice.train import VoiceTrain, train
 from likeness.voice.trainer import Trainer
 from likeness.voice.whisper_files import check_model
 from likeness.voice.xtts import ADAPTER, read_adapter
+from models.xtts_measure import load_stock
 from tests.conftest import bundled_model, files_of, runtime, section
-from tests.voice.tiny_xtts import stock_xtts, utterance
+from tests.voice.tiny_xtts import utterance
 
 STEPS = 6  # five train rows in batches of two, two batches a step: two steps an epoch
 SMALL: dict[str, Any] = {
@@ -311,7 +312,7 @@ def test_stock_coqui_says_with_what_is_merged_what_the_best_epoch_said(
 
     out, metrics = trained
     merge(folders["base"], out / "data", tmp_path / "merged")
-    model = stock_xtts(tmp_path / "merged")
+    model = load_stock(tmp_path / "merged")
     # As Coqui takes them, by their order.
     latents, embedding = model.speaker_manager.speakers["tuned"].values()
     settings = {

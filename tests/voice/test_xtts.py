@@ -30,9 +30,10 @@ from likeness.voice.xtts import (
     voice_of,
 )
 from likeness.voice.xtts_files import check_speaks, check_xtts, read_settings
+from models.xtts_measure import load_stock
 from tests.conftest import bundled_model
 from tests.voice.sounds import babble
-from tests.voice.tiny_xtts import reading_phonemes, stock_xtts, utterance, with_stop
+from tests.voice.tiny_xtts import reading_phonemes, utterance, with_stop
 
 GPT2 = ["c_attn", "c_proj", "c_fc"]
 
@@ -77,7 +78,7 @@ def logits(model: Any) -> Any:
 def test_loading_gives_what_coqui_s_loader_gives(tiny_xtts: Path, model: Any) -> None:
     import torch
 
-    expected = stock_xtts(tiny_xtts)
+    expected = load_stock(tiny_xtts)
     assert torch.equal(logits(model), logits(expected))
     assert not any(module.training for module in (model.gpt, model.hifigan_decoder))
     assert not any(parameter.requires_grad for parameter in model.parameters())
@@ -160,7 +161,7 @@ def test_a_base_of_phonemes_gets_phonemes(reader: Any, model: Any) -> None:
 
 def test_any_other_base_gets_letters_as_coqui_has_them(tiny_xtts: Path, model: Any) -> None:
     text = "the red hat costs $5, of the coat."
-    expected = stock_xtts(tiny_xtts).tokenizer.encode(text, lang="en")
+    expected = load_stock(tiny_xtts).tokenizer.encode(text, lang="en")
     assert model.tokenizer.encode(text, lang="en") == expected
 
 

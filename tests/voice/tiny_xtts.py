@@ -16,6 +16,7 @@ from likeness.voice.audio import encode
 from likeness.voice.codes import build_dvae
 from likeness.voice.rows import Utterance
 from likeness.voice.xtts import ADAPTER, EMBEDDING, LATENTS, VOICE, read_speakers, read_weights
+from models.xtts_measure import load_stock
 from tests.voice.sounds import babble, write
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def build_xtts_folder(folder: Path) -> Path:
         save_tensors(folder / "model.pth", {"model": halved(model.state_dict())})
         save_tensors(folder / "dvae.pth", halved(_dvae_state()))
         save_tensors(folder / "mel_stats.pth", torch.ones(80))
-        model = stock_xtts(folder)
+        model = load_stock(folder)
     wave = torch.from_numpy(babble(4, RATE, seed=50))[None]
     speaker = {
         "gpt_cond_latent": model.get_gpt_cond_latents(wave, RATE).clone(),
@@ -132,18 +133,6 @@ def _dvae_state() -> "dict[str, torch.Tensor]":
     for name, small in build_dvae(CODES, hidden=16, codebook=8).state_dict().items():
         state[name].zero_()[tuple(slice(size) for size in small.shape)] = small
     return state
-
-
-def stock_xtts(folder: Path) -> Any:
-    """An XTTS as any user of Coqui's package loads it."""
-    from TTS.tts.configs.xtts_config import XttsConfig
-    from TTS.tts.models.xtts import Xtts
-
-    config = XttsConfig()
-    config.load_json(str(folder / "config.json"))
-    model = Xtts.init_from_config(config)
-    model.load_checkpoint(config, checkpoint_dir=str(folder), eval=True)
-    return model
 
 
 def reading_phonemes(base: Path, folder: Path) -> Path:
