@@ -19,7 +19,6 @@ from models.teachers import RATE, Kokoro
 
 UTF8, SYNCHRONOUS = 1, 2  # eSpeak NG's constants; SYNCHRONOUS opens no sound card
 SEED = 0  # of eSpeak NG's noise, which otherwise depends on the clock
-LEAD = 0.05  # seconds by which Kokoro's sounds come before the times of its phonemes, as measured
 AUDIBLE = 0.01  # of the highest amplitude
 MARGIN = 0.05  # seconds kept before and after a sentence
 LONGEST_GROUP = 3  # words that eSpeak NG joins into one group, at most
@@ -90,7 +89,7 @@ class Narrator:
         """Read a sentence, and cut off the silence before and after it, except for MARGIN."""
         letters, ends = spell(sentence, lambda text: phonemes(text).split())
         said = self._kokoro.say(letters, self._voice, self._speed)
-        return timed(said.samples, said.ends[np.array(ends) - 1] - LEAD)
+        return timed(said.samples, said.ends[np.array(ends) - 1])
 
 
 def timed(samples: np.ndarray, ends: np.ndarray) -> Speech:

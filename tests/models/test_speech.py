@@ -9,7 +9,7 @@ import pytest
 from likeness.common.errors import LikenessError
 from likeness.voice.phonemes import phonemes
 from models.narration import Sentence
-from models.speech import LEAD, MARGIN, RATE, Espeak, Narrator, timed
+from models.speech import MARGIN, RATE, Espeak, Narrator, timed
 from models.teachers import Spoken
 from tests.conftest import ROOT, library_env
 
@@ -28,13 +28,13 @@ def tone(seconds):
 
 
 class FakeKokoro:
-    """Speaks the tone; the phonemes of a word end LEAD after it, and before a mark even later."""
+    """Speaks the tone; the phonemes of a word end with it, and before a mark later."""
 
     def say(self, letters, voice, speed):
         self.asked = letters, voice, speed
         ends = np.zeros(len(letters))
         for word, end in (("ɐ", 0.5), ("dˈɑːlɚz", 1.2), ("hˈæt", 1.8), ("blˈuː", 2.6)):
-            ends[letters.index(word) + len(word) - 1] = end + LEAD
+            ends[letters.index(word) + len(word) - 1] = end
         return Spoken(tone(3.0), RATE, ends)
 
 

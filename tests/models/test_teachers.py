@@ -53,7 +53,7 @@ def test_kokoros_phonemes_end_when_its_durations_say(monkeypatch, kokoro_folder)
     assert heard.given["tokens"].tolist() == [[0, 5, 6, 7, 8, 0]]
     assert own.rate == teachers.RATE
     assert own.samples.shape == (2 * teachers.RATE,)
-    assert own.ends.tolist() == pytest.approx([0.6, 0.8, 1.4, 1.6])
+    assert (own.ends + teachers.KOKORO_LEAD).tolist() == pytest.approx([0.6, 0.8, 1.4, 1.6])
 
 
 def test_a_style_is_that_of_the_number_of_phonemes(monkeypatch, kokoro_folder):
@@ -81,7 +81,7 @@ def test_pipers_phonemes_end_with_their_last_part_and_its_blank(monkeypatch, tmp
     assert heard.given["input"].tolist() == [[1, 0, 10, 0, 11, 0, 12, 0, 13, 0, 2]]
     assert heard.given["input_lengths"].tolist() == [11]
     assert own.rate == 25600
-    assert own.ends.tolist() == pytest.approx([0.07, 0.15, 0.21])
+    assert (own.ends + teachers.PIPER_LEAD).tolist() == pytest.approx([0.07, 0.15, 0.21])
 
 
 # --- packages -------------------------------------------------------------------------------------
