@@ -281,6 +281,7 @@ class Speech(Section):
     voices: Annotated[list[str], Field(min_length=2)]
     blends: Count
     lines: Count
+    first: Count
     kokoro: list[Package]
     styles: NpmPackage
     piper: Package
@@ -292,7 +293,6 @@ class Dvae(Section):
 
     hidden: Count
     codebook: Count
-    utterances: Count
     window: Count
     batch: Count
     plain_steps: Count

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,6 +104,13 @@ def corpus_of(records: Sequence[dict[str, Any]], said: Sequence[np.ndarray]) -> 
         [one for one, _ in pairs],
         [other for _, other in pairs],
     )
+
+
+def first(corpus: Corpus, count: int) -> Corpus:
+    """The first `count` utterances of a corpus."""
+    parts = {one.name: getattr(corpus, one.name) for one in fields(Corpus)}
+    cut = {name: part if name == "names" else part[:count] for name, part in parts.items()}
+    return Corpus(**cut)
 
 
 def arrange(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

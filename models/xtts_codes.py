@@ -37,7 +37,6 @@ def train_dvae(cfg: XttsMini, mels: list["torch.Tensor"], rt: Runtime) -> tuple[
 
     torch.manual_seed(cfg.speech.seed)
     dvae = build_dvae(CODES, cfg.dvae.hidden, cfg.dvae.codebook).train()
-    mels = mels[: cfg.dvae.utterances]
     whole = torch.cat(mels, dim=1)
 
     def sample(rng: np.random.Generator) -> "torch.Tensor":

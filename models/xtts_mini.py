@@ -12,7 +12,7 @@ import numpy as np
 from likeness.common.cli import run
 from likeness.common.io import write_json, write_text
 from models.settings import XttsMini, begin
-from models.spoken import INPUT_RATE, RATE, Corpus, spoken
+from models.spoken import INPUT_RATE, RATE, Corpus, first, spoken
 from models.teachers import fetch_teachers
 from models.texts import measured
 from models.xtts_codes import encode, log_mels, train_dvae
@@ -29,15 +29,16 @@ def main(argv: Sequence[str]) -> None:
     tokenizer = build_tokenizer(corpus.texts, args.out_dir / "vocab.json")
     mels, mel_stats = log_mels(corpus, rt)
     seconds = {}
-    dvae, seconds["dvae"] = train_dvae(cfg, mels, rt)
+    some = first(corpus, cfg.speech.first)
+    dvae, seconds["dvae"] = train_dvae(cfg, mels[: cfg.speech.first], rt)
     codes = encode(dvae, mels, rt)
     del mels  # gigabytes
     decoder = build_decoder(cfg)
-    decoder.speaker_encoder, seconds["speaker"] = train_speaker_encoder(cfg, corpus, rt)
-    seconds["start"] = start_decoder(cfg, decoder, dvae, corpus, codes, rt)
+    decoder.speaker_encoder, seconds["speaker"] = train_speaker_encoder(cfg, some, rt)
+    seconds["start"] = start_decoder(cfg, decoder, dvae, some, codes[: cfg.speech.first], rt)
     gpt, seconds["gpt"] = train_gpt(cfg, tokenizer, corpus, codes, mel_stats, rt)
-    latents = latents_of(gpt, tokenizer, corpus, codes, mel_stats, rt)
-    seconds["decoder"] = train_decoder(cfg, decoder, corpus, latents, rt)
+    latents = latents_of(gpt, tokenizer, some, codes[: cfg.speech.first], mel_stats, rt)
+    seconds["decoder"] = train_decoder(cfg, decoder, some, latents, rt)
     save_folder(cfg, args.out_dir, tokenizer, gpt, decoder, dvae, mel_stats)
     save_speakers(cfg, args.out_dir, corpus)
     quality = {
