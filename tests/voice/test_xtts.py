@@ -244,6 +244,14 @@ def test_a_config_that_does_not_fit_is_one_line(
     refused(folder, match)
 
 
+def test_a_base_that_reads_phonemes_speaks_english_alone(tiny_xtts: Path, tmp_path: Path) -> None:
+    folder = reading_phonemes(tiny_xtts, tmp_path / "reader")
+    check_xtts(folder)
+    config = read_json(folder / "config.json")
+    write_json(folder / "config.json", config | {"languages": ["en", "es"]})
+    refused(folder, "config.json: languages: must be en alone for a base that reads phonemes")
+
+
 @pytest.mark.parametrize(
     ("file", "key"),
     [("config.json", "model_args"), ("config.json", "model"), ("vocab.json", "model")],

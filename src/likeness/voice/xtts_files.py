@@ -68,6 +68,10 @@ def _check_config(folder: Path) -> tuple[int, int, int, int]:
         raise LikenessError(
             f"{path}: text: {config['text']}: must be phonemes, or absent for a base that reads letters"
         )
+    if "text" in config and languages != ["en"]:
+        raise LikenessError(
+            f"{path}: languages: must be en alone for a base that reads phonemes, as these are English"
+        )
     return blocks, width, codes, tokens
 
 
