@@ -1,5 +1,6 @@
 """The speaker encoder of xtts_mini, which tells its decoder whose voice to speak in."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,12 +66,11 @@ def excerpt(
     return np.asarray(np.interp(at, np.arange(len(samples)), samples) / 32768)
 
 
-def embed_speakers(encoder: Any, corpus: Corpus, rt: Runtime) -> "torch.Tensor":
-    """Embeddings of all utterances (N, 512, 1), each as `Xtts.get_speaker_embedding` returns it."""
+def embed_speakers(encoder: Any, clips: "Sequence[np.ndarray]") -> "torch.Tensor":
+    """Embeddings (N, 512, 1) of 16-bit clips, each as `Xtts.get_speaker_embedding` returns it."""
     import torch
     from torchaudio.functional import resample
 
     with torch.inference_mode():
-        bar = rt.progress(corpus.inputs, "embed", total=len(corpus.inputs))
-        clips = (resample(as_tensor(x)[None], INPUT_RATE, ENCODER_RATE) for x in bar)
-        return torch.cat([encoder(clip, l2_norm=True) for clip in clips]).unsqueeze(-1).clone()
+        heard = (resample(as_tensor(clip)[None], INPUT_RATE, ENCODER_RATE) for clip in clips)
+        return torch.cat([encoder(clip, l2_norm=True) for clip in heard]).unsqueeze(-1).clone()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 SCALE = CODE * RATE / INPUT_RATE  # samples at RATE per code
+REFERENCES = 8  # utterances of a voice whose embeddings the decoder is given
 WINDOWS = (512, 1024, 2048)  # samples: of the spectra that are compared
 
 
@@ -127,11 +128,14 @@ class Batches:
     ) -> None:  # fmt: skip
         """`inputs` are each utterance's latents or vectors, (codes or more, width)."""
         self._cfg, self._corpus, self._inputs = cfg, corpus, inputs
-        self._embeddings = embed_speakers(decoder.speaker_encoder, corpus, rt)
         long = np.array([len(own) >= cfg.window for own in inputs])
         voices = corpus.voices
         self._usable = [np.flatnonzero(long & (voices == one)) for one in range(len(corpus.names))]
-        self._of = [np.flatnonzero(voices == one) for one in range(len(corpus.names))]
+        of = [np.flatnonzero(voices == one)[:REFERENCES] for one in range(len(corpus.names))]
+        self._embeddings = [
+            embed_speakers(decoder.speaker_encoder, [corpus.inputs[at] for at in rows])
+            for rows in rt.progress(of, "embed", total=len(of))
+        ]
 
     def draw(self, rng: np.random.Generator) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
         """Inputs (batch, window, width), embeddings (batch, 512, 1), waves (batch, samples) at RATE."""
@@ -145,7 +149,8 @@ class Batches:
             # The last latent is that of the stop token, which stands for silence.
             whole = np.pad(self._corpus.waves[at], (0, 2 * CODE))
             waves.append(as_tensor(whole[round(first * SCALE) :][: round(window * SCALE)]))
-            embeddings.append(self._embeddings[rng.choice(self._of[voice])])
+            known = self._embeddings[voice]
+            embeddings.append(known[int(rng.integers(len(known)))])
         return torch.stack(parts).float(), torch.stack(embeddings), torch.stack(waves)
 
 
