@@ -40,7 +40,7 @@ def test_the_speaker_encoder_learns_a_tiny_set(mini, corpus, tmp_path):
     def gap(count):
         """By how much an utterance is more like others of its voice than like the other voice's."""
         encoder, _ = train_speaker_encoder(steps(mini, "speakers", count, lr=1e-2), corpus, rt)
-        vectors = embed_speakers(encoder, corpus, rt)[:, :, 0]
+        vectors = embed_speakers(encoder, corpus.inputs)[:, :, 0]
         assert vectors.shape == (12, 512)
         assert torch.allclose(vectors.norm(dim=1), torch.ones(12), atol=1e-4)
         cosines = (vectors @ vectors.T).numpy()
