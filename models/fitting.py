@@ -10,6 +10,7 @@ import numpy as np
 
 from likeness.common.checkpoints import Checkpoints
 from likeness.common.runtime import Runtime
+from models.muon import MuonAndAdamW
 
 if TYPE_CHECKING:
     import torch
@@ -30,8 +31,9 @@ def fit(
     save_seconds: float,
     rt: Runtime,
     after: Callable[[], None] = lambda: None,
+    muon_except: frozenset[str] | None = None,
 ) -> float:
-    """Train the first of `models` with AdamW, resuming from the last checkpoint if there is one.
+    """Train the first of `models` with AdamW or Muon, resuming from the last checkpoint if there is one.
 
     Args:
         name: of the training, for the log.
@@ -45,14 +47,21 @@ def fit(
         save_seconds: time between checkpoints, in seconds.
         rt: for the progress bar and the log.
         after: called after each step, for example to update an EMA or to clamp a weight.
+        muon_except: modules whose weights Muon leaves to AdamW (see `MuonAndAdamW`); None is AdamW
+            for all.
 
     Returns:
         Training time in seconds, summed over interrupted and resumed runs.
     """
     import torch
 
-    parameters = list(next(iter(models.values())).parameters())
-    optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=decay)
+    trained = next(iter(models.values()))
+    parameters = list(trained.parameters())
+    optimizer: MuonAndAdamW | torch.optim.AdamW
+    if muon_except is None:
+        optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=decay)
+    else:
+        optimizer = MuonAndAdamW(trained, lr, decay, muon_except)
     checkpoints = Checkpoints(scratch)
     done, seconds = 0, 0.0
     if state := checkpoints.load():

@@ -18,6 +18,7 @@ from likeness.common.runtime import Runtime
 from likeness.image.pixels import ITEM
 from likeness.image.quality import colour_prototypes, measure, nearest_colour
 from models.fitting import fit, to_pixels
+from models.footwear import FOOTWEAR
 from models.perceptual import PerceptualLoss
 from models.render import sample_products
 from models.rendered import describe, full_caption, known_types, rendered
@@ -313,9 +314,13 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
     encoder.to(rt.device)
     average = copy.deepcopy(unet).eval().requires_grad_(False)
     denoise: Any = torch.compile(unet)
+    # The adapter's photos are of footwear, so that is what the denoiser has to know best.
+    worn = np.array([product.articleType in FOOTWEAR for product in products])
+    share = cfg.unet.footwear_share
+    chances = np.where(worn, share / worn.sum(), (1 - share) / (~worn).sum())
 
     def loss(rng: np.random.Generator) -> "torch.Tensor":
-        at = rng.integers(len(products), size=cfg.unet.batch)
+        at = rng.choice(len(products), size=cfg.unet.batch, p=chances)
         texts = [describe(products[i], cfg.renders.captions, rng) for i in at]
         texts = ["" if rng.random() < cfg.unet.empty_share else text for text in texts]
         clean = latents[at]
@@ -348,6 +353,7 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
         "unet", {"unet": unet, "average": average}, loss, steps=cfg.unet.steps, lr=cfg.unet.lr,
         decay=0.01, seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_unet", key),
         save_seconds=cfg.save_seconds, rt=rt, after=follow,
+        muon_except=frozenset({"conv_in", "time_embedding", "conv_out"}),
     )  # fmt: skip
     return average, seconds
 

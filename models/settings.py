@@ -232,6 +232,7 @@ class Unet(Section):
     lr: Rate
     ema: Annotated[float, Field(gt=0, lt=1)]
     empty_share: Annotated[float, Field(ge=0, le=1)]
+    footwear_share: Annotated[float, Field(gt=0, lt=1)]
     snr_gamma: Annotated[float, Field(gt=0)]
 
 
