@@ -527,8 +527,9 @@ the lane's adapter teaches it, and knows nothing outside this catalogue.
   {q[gate_floor_precision]} (n {q[gate_n]}). On {q[vae_n]} unseen renders: PSNR of the item
   {q[vae_item_psnr]} dB, median colour drift {q[vae_colour_drift]} (CIE76).
 - Denoiser, which predicts velocities as Stable Diffusion 2's does: {q[unet_steps]} steps of
-  {cfg.unet.batch} in {q[unet_seconds]} s, {cfg.unet.empty_share:.0%} empty captions, moving average. Text
-  encoder: clip_mini's, frozen. All on two CPU cores, from scratch.
+  {cfg.unet.batch} by Muon in {q[unet_seconds]} s, {cfg.unet.empty_share:.0%} empty captions, moving
+  average. {cfg.unet.footwear_share:.0%} of what it saw is footwear, which is two fifths of the photos.
+  Text encoder: clip_mini's, frozen. All on two CPU cores, from scratch.
 - {q[prompts_n]} prompts, {cfg.test_steps} DDIM steps, guidance {cfg.test_guidance}:
   {q[prompts_type_accuracy]:.1%} are classified as the prompted type, and
   {q[prompts_colour_accuracy]:.1%} have the prompted colour. The same measures on unseen renders:

@@ -17,7 +17,9 @@ def network():
 
 
 def backward(model):
-    model(torch.randn(200, 3, 5, 5, generator=torch.Generator().manual_seed(1))).square().sum().backward()
+    model(
+        torch.randn(200, 3, 5, 5, generator=torch.Generator().manual_seed(1))
+    ).square().sum().backward()
 
 
 def test_a_matrix_moves_by_an_orthogonal_step_of_adamws_size():

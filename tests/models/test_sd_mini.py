@@ -12,7 +12,7 @@ from likeness.common.params import load_params
 from likeness.image.quality import measure
 from models.fitting import to_pixels
 from models.render import sample_products
-from models.rendered import describe, known_types
+from models.rendered import describe
 from models.sd_mini import (
     build_scheduler,
     build_unet,
