@@ -240,6 +240,7 @@ class Unet(Section):
     lr: Rate
     ema: Annotated[float, Field(gt=0, lt=1)]
     empty_share: Annotated[float, Field(ge=0, le=1)]
+    footwear_share: Annotated[float, Field(gt=0, lt=1)]
     snr_gamma: Annotated[float, Field(gt=0)]
 
 
@@ -280,6 +281,7 @@ class Speech(Section):
     texts: Texts
     voices: Annotated[list[str], Field(min_length=2)]
     blends: Count
+    drawn: Count
     lines: Count
     first: Count
     kokoro: list[Package]

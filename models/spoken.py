@@ -67,12 +67,13 @@ def script(cfg: Speech, wordnet: Path) -> list[tuple[str, str]]:
     Left out are the few texts that have a sentence which xtts_mini is measured on.
     """
     held = [sentence for kind in measured().values() for sentence in kind]
-    said = lines(cfg.texts, 2 * cfg.lines, cfg.seed, wordnet)
+    said = lines(cfg.texts, cfg.drawn, cfg.seed, wordnet)
+    half = cfg.drawn // 2
     voices = [*cfg.voices, *blends(cfg)]
     pairs = [
         pair
         for number in range(cfg.lines)
-        for pair in ((said[number], voices[number % len(voices)]), (said[cfg.lines + number], JOE))
+        for pair in ((said[number], voices[number % len(voices)]), (said[half + number], JOE))
     ]
     return [(text, voice) for text, voice in pairs if not any(own in text for own in held)]
 
