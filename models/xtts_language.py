@@ -84,8 +84,8 @@ def train_gpt(
         return code_loss + cfg.gpt.text_weight * text_loss + cfg.gpt.look_weight * look_loss
 
     key = code_key(
-        train_gpt, gpt_losses, first_head, look_loss_of, text_tokens, phonemes_said, mishear, pad, reference,
-        build_tokenizer, cfg.gpt, cfg.dvae, cfg.speech,
+        train_gpt, gpt_losses, first_head, look_loss_of, text_tokens, phonemes_said, mishear, pad,
+        reference, build_tokenizer, cfg.gpt, cfg.dvae, cfg.speech,
     )  # fmt: skip
     seconds = fit(
         "gpt", {"gpt": gpt}, loss, steps=cfg.gpt.steps, lr=cfg.gpt.lr, decay=cfg.gpt.decay,
