@@ -84,8 +84,8 @@ def train_gpt(
         return code_loss + cfg.gpt.text_weight * text_loss + cfg.gpt.look_weight * look_loss
 
     key = code_key(
-        train_gpt, gpt_losses, first_head, look_loss_of, text_tokens, phonemes_said, mishear, pad,
-        reference, build_tokenizer, cfg.gpt, cfg.dvae, cfg.speech,
+        train_gpt, gpt_losses, look_loss_of, text_tokens, phonemes_said, mishear, pad, reference,
+        build_tokenizer, cfg.gpt, cfg.dvae, cfg.speech,
     )  # fmt: skip
     seconds = fit(
         "gpt", {"gpt": gpt}, loss, steps=cfg.gpt.steps, lr=cfg.gpt.lr, decay=cfg.gpt.decay,
@@ -154,10 +154,10 @@ def gpt_losses(
     import torch
     import torch.nn.functional as functional
 
-    projected: list[torch.Tensor] = []
+    attention: list[torch.Tensor] = []
     # A middle layer: those before it can recognise phonemes, those after it can say them.
-    attn = gpt.gpt.h[(len(gpt.gpt.h) - 1) // 2].attn
-    hook = attn.c_attn.register_forward_hook(lambda *made: projected.append(made[2]))
+    block = gpt.gpt.h[(len(gpt.gpt.h) - 1) // 2]
+    hook = block.attn.register_forward_hook(lambda *made: attention.append(made[2][1]))
     start, stop = gpt.start_text_token, gpt.stop_text_token
     text_inputs, text_mask = pad(
         [functional.pad(t, (1, 0), value=start) for t in batch.texts], stop, 1
@@ -182,35 +182,8 @@ def gpt_losses(
         for logits, targets in ((text_logits, text_targets), (code_logits, code_targets))
     )
     said, _ = pad(batch.said, IGNORE)
-    valid = functional.pad(torch.cat([text_mask, code_mask], 1), (styles.shape[1], 0), value=True)
-    looked = first_head(projected[0], attn.head_dim, valid, said.shape[1])
     first = styles.shape[1] + 1  # after the start token
-    return text_loss, code_loss, look_loss_of(looked[:, :, first:], said)
-
-
-def first_head(
-    projected: "torch.Tensor", size: int, valid: "torch.Tensor", count: int
-) -> "torch.Tensor":
-    """The weights with which the first attention head looks back from the last `count` positions.
-
-    PyTorch's fused attention, which trains in two thirds of the time, does not return them.
-
-    Args:
-        projected: queries, keys and values of all heads (rows, positions, 3 * width).
-        size: of a head.
-        valid: which positions are not padding (rows, positions).
-        count: number of the last positions that are wanted.
-
-    Returns:
-        (rows, count, positions).
-    """
-    import torch
-
-    positions, width = projected.shape[1], projected.shape[2] // 3
-    query, key = projected[:, -count:, :size], projected[:, :, width : width + size]
-    scores = (query @ key.transpose(1, 2)).float() * size**-0.5
-    before = torch.ones(count, positions, dtype=torch.bool).tril(positions - count)
-    return scores.masked_fill(~(valid[:, None] & before), -torch.inf).softmax(2)
+    return text_loss, code_loss, look_loss_of(attention[0][:, 0, -said.shape[1] :, first:], said)
 
 
 def look_loss_of(looked: "torch.Tensor", said: "torch.Tensor") -> "torch.Tensor":

@@ -68,6 +68,8 @@ def build_xtts(cfg: XttsMini, tokenizer: Any) -> Any:
     model = Xtts(build_config(cfg))
     model.tokenizer = tokenizer
     model.init_models()
+    # PyTorch's fused attention trains more slowly on a CPU, and does not return attention weights.
+    model.gpt.gpt.config._attn_implementation = "eager"
     return model
 
 

@@ -12,7 +12,6 @@ from models.spoken import CODE, INPUT_RATE
 from models.xtts_language import (
     ENDS,
     Batch,
-    first_head,
     gpt_losses,
     look_loss_of,
     mishear,
@@ -127,25 +126,6 @@ def test_training_sees_what_generation_sees(gpt, corpus, tokenizer, codes):
         expected.item(), abs=1e-4
     )
     del gpt.gpt_inference, gpt.gpt.wte
-
-
-def test_the_weights_of_the_first_head_are_those_of_plain_attention(gpt):
-    """Transformers' own attention without fused kernels returns them."""
-    block, made = gpt.gpt.h[0], {}
-    hooks = [
-        block.attn.register_forward_hook(lambda *own: made.update(weights=own[2][1])),
-        block.attn.c_attn.register_forward_hook(lambda *own: made.update(projected=own[2])),
-    ]
-    valid = torch.ones(2, 7, dtype=torch.bool)
-    valid[1, 2:4] = False
-    config = gpt.gpt.config
-    usual, config._attn_implementation = config._attn_implementation, "eager"
-    gpt.gpt(inputs_embeds=torch.randn(2, 7, 64), attention_mask=valid)
-    config._attn_implementation = usual
-    for hook in hooks:
-        hook.remove()
-    looked = first_head(made["projected"], block.attn.head_dim, valid, 3)
-    torch.testing.assert_close(looked, made["weights"][:, 0, -3:])
 
 
 def test_misheard_codes_change_what_is_heard_but_not_what_is_meant(gpt, corpus, tokenizer, codes):
