@@ -1,6 +1,7 @@
 """Training speech of xtts_mini: texts, the voices that read them, and when each phoneme is said."""
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -52,6 +53,10 @@ class Corpus:
 
 def blends(cfg: Speech) -> list[str]:
     """Pairs of Kokoro's voices, none twice, and each voice about as often as the others."""
+    if cfg.blends > (most := math.comb(len(cfg.voices), 2)):
+        raise LikenessError(
+            f"speech.blends: found {cfg.blends}, but {len(cfg.voices)} voices make {most} pairs"
+        )
     rng = np.random.default_rng(cfg.seed)
     found: dict[str, None] = {}
     while len(found) < cfg.blends:
@@ -66,6 +71,10 @@ def script(cfg: Speech, wordnet: Path) -> list[tuple[str, str]]:
 
     Left out are the few texts that have a sentence which xtts_mini is measured on.
     """
+    if 2 * cfg.lines > cfg.drawn:
+        raise LikenessError(
+            f"speech.lines: found {cfg.lines}, more than half of drawn ({cfg.drawn})"
+        )
     held = [sentence for kind in measured().values() for sentence in kind]
     said = lines(cfg.texts, cfg.drawn, cfg.seed, wordnet)
     half = cfg.drawn // 2

@@ -34,6 +34,9 @@ SCHEMA_STAGES = sorted(set(SCHEMA) - NOT_STAGES)
 TEMPLATES = {
     "report": {f"src/likeness/{name}" for name in ("report.html", "model_card.md", "voice_card.md")}
 }
+BESIDE = {
+    "models/texts.py": "models/xtts_sentences.yaml"
+}  # what a module of models/ reads beside itself
 HEAVY = (
     "torch",
     "diffusers",
@@ -166,7 +169,7 @@ def test_a_stage_without_its_files_is_found(pipeline: Pipeline, tmp_path: Path) 
 
 
 def is_code(path: str) -> bool:
-    return path.startswith(("src/", "stages/")) or path.endswith(".py")
+    return path.startswith(("src/", "stages/")) or path.endswith(".py") or path in BESIDE.values()
 
 
 def covers(folder: str, path: str) -> bool:
@@ -399,7 +402,8 @@ def model_code(script: Path) -> set[str]:
                 if name.startswith("models.")
                 and (MODELS / f"{name.removeprefix('models.')}.py").is_file()
             ]
-    return relative(seen)
+    code = relative(seen)
+    return code | {beside for module, beside in BESIDE.items() if module in code}
 
 
 def script_of(entry: Pipeline) -> Path:

@@ -206,3 +206,12 @@ def test_a_text_that_cannot_be_read_stops_the_stage(real_mini, teachers, monkeyp
     monkeypatch.setattr(module, "say", lambda *_: 1 / 0)
     with pytest.raises(LikenessError, match="spoken: 000000: ZeroDivisionError"):
         spoken(real_mini.speech.model_copy(update={"drawn": 4, "lines": 2}), rt)
+
+
+def test_more_blends_than_pairs_and_more_lines_than_drawn_are_refused(real_mini, teachers):
+    few = real_mini.speech.model_copy(update={"voices": ["a", "b", "c"], "blends": 4})
+    with pytest.raises(LikenessError, match="blends: found 4, but 3 voices make 3 pairs"):
+        blends(few)
+    short = real_mini.speech.model_copy(update={"drawn": 100, "lines": 51})
+    with pytest.raises(LikenessError, match=r"lines: found 51, more than half of drawn \(100\)"):
+        script(short, teachers / WORDNET)
