@@ -19,7 +19,7 @@ from models.teachers import RATE, Kokoro
 
 UTF8, SYNCHRONOUS = 1, 2  # eSpeak NG's constants; SYNCHRONOUS opens no sound card
 SEED = 0  # of eSpeak NG's noise, which otherwise depends on the clock
-AUDIBLE = 0.01  # of the highest amplitude
+AUDIBLE = 0.02  # of the highest amplitude; breath is softer
 MARGIN = 0.05  # seconds kept before and after a sentence
 LONGEST_GROUP = 3  # words that eSpeak NG joins into one group, at most
 STRESS = "ˈˌ"
