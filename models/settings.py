@@ -325,6 +325,7 @@ class Gpt(Section):
     decay: Annotated[float, Field(ge=0, lt=1)]
     text_weight: Annotated[float, Field(ge=0)]
     look_weight: Annotated[float, Field(ge=0)]
+    spectrum_weight: Annotated[float, Field(ge=0)]
     most_misheard: Annotated[float, Field(ge=0, lt=1)]
     reference_seconds: Annotated[list[float], Field(min_length=2, max_length=2)]
 

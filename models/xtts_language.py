@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from likeness.common.runtime import Runtime
-from likeness.voice.codes import log_mel
+from likeness.voice.codes import FRAMES, log_mel
 from models.fitting import fit
 from models.settings import XttsMini, code_key
 from models.spoken import CODE, INPUT_RATE, Corpus, as_tensor
@@ -45,9 +45,14 @@ class Batch:
 
 def train_gpt(
     cfg: XttsMini, tokenizer: Any, corpus: Corpus, codes: list["torch.Tensor"],
-    mel_stats: "torch.Tensor", rt: Runtime,
+    mels: list["torch.Tensor"], mel_stats: "torch.Tensor", rt: Runtime,
 ) -> tuple[Any, float]:  # fmt: skip
-    """Train the language model. Returns it and the training time in seconds."""
+    """Train the language model. Returns it and the training time in seconds.
+
+    Its latents also learn to say the mel frames themselves, by a linear layer that is thrown away. A
+    code is a coarse picture of 46 ms of speech; with the text at hand the latents can be a finer one,
+    and the decoder speaks from them.
+    """
     import torch
 
     gpt = build_xtts(cfg, tokenizer).gpt.train()
@@ -56,6 +61,7 @@ def train_gpt(
             module.p = 0.0
     for block in gpt.gpt.h:  # the same function as one fused kernel
         block.mlp.act = torch.nn.GELU(approximate="tanh")
+    gpt.spectrum = torch.nn.Linear(cfg.gpt.width, FRAMES * len(mel_stats))
     texts = [text_tokens(text, tokenizer) for text in corpus.texts]
     said = [phonemes_said(ends, len(own)) for ends, own in zip(corpus.ends, codes, strict=True)]
     # Neighbours in `order` have similar lengths, so that rows need little padding.
@@ -80,18 +86,25 @@ def train_gpt(
         heard = log_mel(torch.stack(clips), STYLE_FFT, mel_stats)
         with torch.autocast("cpu", torch.bfloat16):
             styles = gpt.get_style_emb(heard).transpose(1, 2)
-            text_loss, code_loss, look_loss = gpt_losses(gpt, batch, styles)
-        return code_loss + cfg.gpt.text_weight * text_loss + cfg.gpt.look_weight * look_loss
+            text_loss, code_loss, look_loss, latents = gpt_losses(gpt, batch, styles)
+            spectra = gpt.spectrum(latents)
+        return (
+            code_loss
+            + cfg.gpt.text_weight * text_loss
+            + cfg.gpt.look_weight * look_loss
+            + cfg.gpt.spectrum_weight * spectrum_loss_of(spectra, [mels[at] for at in rows])
+        )
 
     key = code_key(
-        train_gpt, gpt_losses, look_loss_of, text_tokens, phonemes_said, mishear, pad, reference,
-        build_tokenizer, cfg.gpt, cfg.dvae, cfg.speech,
+        train_gpt, gpt_losses, look_loss_of, spectrum_loss_of, text_tokens, phonemes_said, mishear,
+        pad, reference, build_tokenizer, cfg.gpt, cfg.dvae, cfg.speech,
     )  # fmt: skip
     seconds = fit(
         "gpt", {"gpt": gpt}, loss, steps=cfg.gpt.steps, lr=cfg.gpt.lr, decay=cfg.gpt.decay,
         seed=cfg.speech.seed, scratch=rt.scratch("xtts_mini_gpt", key),
-        save_seconds=cfg.save_seconds, rt=rt, muon_except=ENDS,
+        save_seconds=cfg.save_seconds, rt=rt, muon_except=ENDS | {"spectrum"},
     )  # fmt: skip
+    del gpt.spectrum
     return gpt.eval().requires_grad_(False), seconds
 
 
@@ -134,8 +147,10 @@ def mishear(codes: "torch.Tensor", share: float, rng: np.random.Generator) -> "t
 
 def gpt_losses(
     gpt: Any, batch: Batch, styles: "torch.Tensor"
-) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
+) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor", "torch.Tensor"]:
     """Mean cross-entropies of the next text token, of the next code, and of the phoneme being said.
+
+    The fourth of what it returns is not a loss: the latents of the codes (rows, codes + 1, width).
 
     The third supervises one attention head, whose weights are read as probabilities of the phonemes:
     a small model speaks fluently long before it learns to follow its text, and this loss teaches it
@@ -183,7 +198,8 @@ def gpt_losses(
     )
     said, _ = pad(batch.said, IGNORE)
     first = styles.shape[1] + 1  # after the start token
-    return text_loss, code_loss, look_loss_of(attention[0][:, 0, -said.shape[1] :, first:], said)
+    look_loss = look_loss_of(attention[0][:, 0, -said.shape[1] :, first:], said)
+    return text_loss, code_loss, look_loss, code_latents
 
 
 def look_loss_of(looked: "torch.Tensor", said: "torch.Tensor") -> "torch.Tensor":
@@ -195,6 +211,20 @@ def look_loss_of(looked: "torch.Tensor", said: "torch.Tensor") -> "torch.Tensor"
     """
     found = looked.float().gather(2, said.clamp(min=0)[:, :, None])[:, :, 0]
     return -(found[said != IGNORE] + 1e-4).log().mean()
+
+
+def spectrum_loss_of(made: "torch.Tensor", mels: list["torch.Tensor"]) -> "torch.Tensor":
+    """Mean absolute difference of the mels that latents say to those of the utterances.
+
+    Args:
+        made: what is said at each code (rows, codes or more, FRAMES * bands), frame after frame.
+        mels: of the utterances (bands, FRAMES * codes).
+    """
+    import torch
+
+    meant = [mel.T.reshape(-1, made.shape[2]) for mel in mels]  # (codes, FRAMES * bands)
+    said = [own[: len(other)] for own, other in zip(made.float(), meant, strict=True)]
+    return (torch.cat(said) - torch.cat(meant).float()).abs().mean()
 
 
 def pad(

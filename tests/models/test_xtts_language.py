@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from likeness.common.runtime import Runtime
+from likeness.voice.codes import FRAMES
 from models.muon import MuonAndAdamW
 from models.spoken import CODE, INPUT_RATE
 from models.xtts_language import (
@@ -18,6 +19,7 @@ from models.xtts_language import (
     pad,
     phonemes_said,
     reference,
+    spectrum_loss_of,
     text_tokens,
     train_gpt,
 )
@@ -152,6 +154,17 @@ def test_attention_to_the_phoneme_being_said_costs_nothing():
     assert look_loss_of(halves, said).item() == pytest.approx(np.log(2), abs=1e-3)
 
 
+def test_what_the_latents_say_is_compared_frame_by_frame():
+    """A row of one code and one of two; what is said after the last code does not count."""
+    mels = [torch.randn(80, FRAMES), torch.randn(80, 2 * FRAMES)]
+    made = torch.full((2, 3, FRAMES * 80), 9.0)
+    made[0, 0] = mels[0].T.flatten()
+    made[1, :2] = mels[1].T.reshape(2, -1)
+    assert spectrum_loss_of(made, mels) == 0
+    made[1, 1, 80:160] += 3.0  # the second frame of the last code: one of twelve frames
+    assert spectrum_loss_of(made, mels).item() == pytest.approx(3 / 12, abs=1e-5)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_about_the_share_of_codes_that_is_asked_for_is_misheard(share):
     codes = torch.arange(2000)
@@ -183,10 +196,17 @@ def test_muon_leaves_embeddings_and_heads_to_adamw(gpt):
     assert not [t for t in tables if not any(t == end or t.startswith(f"{end}.") for end in ENDS)]
 
 
+@pytest.fixture(scope="module")
+def mels(codes):
+    """Random mels, as long as each utterance is."""
+    rng = torch.Generator().manual_seed(0)
+    return [torch.randn(80, FRAMES * len(own), generator=rng) for own in codes]
+
+
 @pytest.mark.slow
-def test_resumed_training_equals_uninterrupted(mini, tokenizer, corpus, codes, rt, tmp_path):
+def test_resumed_training_equals_uninterrupted(mini, tokenizer, corpus, codes, mels, rt, tmp_path):
     cfg = steps(mini, "gpt", 6)
-    inputs = (cfg, tokenizer, corpus, codes, torch.ones(80))
+    inputs = (cfg, tokenizer, corpus, codes, mels, torch.ones(80))
     whole, _ = train_gpt(*inputs, rt)
     other = {"seed": 0, "device": "cpu", "workers": 0, "cache": tmp_path / "other"}
     with pytest.raises(Killed):
@@ -197,9 +217,9 @@ def test_resumed_training_equals_uninterrupted(mini, tokenizer, corpus, codes, r
 
 
 @pytest.mark.slow
-def test_the_language_model_learns_a_tiny_set(mini, tokenizer, corpus, codes, rt):
+def test_the_language_model_learns_a_tiny_set(mini, tokenizer, corpus, codes, mels, rt):
     cfg = steps(mini, "gpt", 120, lr=3e-3, text_weight=1.0)
-    gpt, _ = train_gpt(cfg, tokenizer, corpus, codes, torch.ones(80), rt)
+    gpt, _ = train_gpt(cfg, tokenizer, corpus, codes, mels, torch.ones(80), rt)
     said = [phonemes_said(ends, len(own)) for ends, own in zip(corpus.ends, codes, strict=True)]
     texts = [text_tokens(text, tokenizer) for text in corpus.texts]
     whole = Batch(texts, codes, codes, corpus.voices.tolist(), said)
@@ -208,3 +228,4 @@ def test_the_language_model_learns_a_tiny_set(mini, tokenizer, corpus, codes, rt
     assert after[0] < 0.5 * before[0]
     assert after[1] < 6 < np.log(CODES)
     assert after[2] < 0.9 * before[2]
+    assert "spectrum.weight" not in gpt.state_dict()
