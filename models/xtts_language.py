@@ -1,5 +1,6 @@
 """The language model of xtts_mini: phonemes and a reference of the voice in, codes of speech out."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
     import torch
 
 STYLE_FFT = 2048  # samples: the FFT window of the mels that condition the GPT
+SIZE = 0.05  # standard deviation of the embeddings at the start
 IGNORE = -100  # a target that the losses leave out
+LOOKS = (
+    0,
+    1,
+    -1,
+)  # what a supervised head looks at: the phoneme said now, the next, the one before
 # Muon is not meant for the first and the last layers, nor for tables of embeddings.
 ENDS = frozenset(
     {
@@ -45,9 +52,11 @@ class Batch:
 
 def train_gpt(
     cfg: XttsMini, tokenizer: Any, corpus: Corpus, codes: list["torch.Tensor"],
-    mels: list["torch.Tensor"], mel_stats: "torch.Tensor", rt: Runtime,
+    mels: list["torch.Tensor"], mel_stats: "torch.Tensor", book: "torch.Tensor", rt: Runtime,
 ) -> tuple[Any, float]:  # fmt: skip
     """Train the language model. Returns it and the training time in seconds.
+
+    `mels` are the utterances' (80, FRAMES * codes), `book` the codes' vectors (CODES, size).
 
     Its latents also learn to say the mel frames themselves, by a linear layer that is thrown away. A
     code is a coarse picture of 46 ms of speech; with the text at hand the latents can be a finer one,
@@ -61,6 +70,7 @@ def train_gpt(
             module.p = 0.0
     for block in gpt.gpt.h:  # the same function as one fused kernel
         block.mlp.act = torch.nn.GELU(approximate="tanh")
+    start_embeddings(gpt, book, sum(map(len, corpus.texts)) / sum(map(len, codes)))
     gpt.spectrum = torch.nn.Linear(cfg.gpt.width, FRAMES * len(mel_stats))
     texts = [text_tokens(text, tokenizer) for text in corpus.texts]
     said = [phonemes_said(ends, len(own)) for ends, own in zip(corpus.ends, codes, strict=True)]
@@ -96,8 +106,8 @@ def train_gpt(
         )
 
     key = code_key(
-        train_gpt, gpt_losses, look_loss_of, spectrum_loss_of, text_tokens, phonemes_said, mishear,
-        pad, reference, build_tokenizer, cfg.gpt, cfg.dvae, cfg.speech,
+        train_gpt, start_embeddings, gpt_losses, look_loss_of, spectrum_loss_of, text_tokens,
+        phonemes_said, mishear, pad, reference, build_tokenizer, cfg.gpt, cfg.dvae, cfg.speech,
     )  # fmt: skip
     seconds = fit(
         "gpt", {"gpt": gpt}, loss, steps=cfg.gpt.steps, lr=cfg.gpt.lr, decay=cfg.gpt.decay,
@@ -106,6 +116,38 @@ def train_gpt(
     )  # fmt: skip
     del gpt.spectrum
     return gpt.eval().requires_grad_(False), seconds
+
+
+def start_embeddings(gpt: Any, book: "torch.Tensor", rate: float) -> None:
+    """Let the language model start with what is known of codes and of time.
+
+    PyTorch's embeddings are so large, and Coqui's of positions so small, that a small model finds its
+    place in the text late. Here codes start as their vectors in the DVAE, so that like codes are
+    alike, and positions as sinusoids; those of the codes advance as the text does on average, so that
+    a code looks at about the right phoneme from the start (Ping et al. 2018, Deep Voice 3, arXiv
+    1710.07654).
+
+    Args:
+        gpt: Coqui's `GPT`, whose embeddings are changed.
+        book: the codes' vectors (CODES, size); size is at most the model's width.
+        rate: phonemes per code.
+    """
+    import torch
+
+    vectors = (book - book.mean(0)) / (book - book.mean(0)).std()
+    width = gpt.mel_embedding.weight.shape[1]
+    turn = torch.nn.init.orthogonal_(torch.empty(width, book.shape[1]))
+    vectors = vectors @ turn.T * (width / book.shape[1]) ** 0.5  # their deviation is 1 again
+    with torch.no_grad():
+        gpt.text_embedding.weight.mul_(SIZE)
+        gpt.mel_embedding.weight.mul_(SIZE)
+        gpt.mel_embedding.weight[: len(book)] = SIZE * vectors
+        gpt.mel_head.weight[: len(book)] = SIZE * vectors / 2
+        for table, step in ((gpt.text_pos_embedding, 1.0), (gpt.mel_pos_embedding, rate)):
+            weight = table.emb.weight
+            speeds = torch.exp(-math.log(1000) * torch.arange(0, width, 2) / width)
+            angles = step * torch.arange(len(weight))[:, None] * speeds
+            weight.copy_(SIZE * 2**0.5 * torch.cat([angles.sin(), angles.cos()], 1))
 
 
 def text_tokens(text: str, tokenizer: Any) -> "torch.Tensor":
@@ -198,7 +240,15 @@ def gpt_losses(
     )
     said, _ = pad(batch.said, IGNORE)
     first = styles.shape[1] + 1  # after the start token
-    look_loss = look_loss_of(attention[0][:, 0, -said.shape[1] :, first:], said)
+    ends = torch.tensor([len(text) - 1 for text in batch.texts])[:, None]
+    looked = attention[0][:, : len(LOOKS), -said.shape[1] :, first:].unbind(1)
+    look_losses = [
+        look_loss_of(
+            own, torch.where(said == IGNORE, IGNORE, (said + by).clamp(min=1).minimum(ends))
+        )
+        for own, by in zip(looked, LOOKS, strict=True)
+    ]
+    look_loss = torch.stack(look_losses).mean()
     return text_loss, code_loss, look_loss, code_latents
 
 

@@ -35,7 +35,9 @@ def main(argv: Sequence[str]) -> None:
     decoder = build_decoder(cfg)
     decoder.speaker_encoder, seconds["speaker"] = train_speaker_encoder(cfg, some, rt)
     seconds["start"] = start_decoder(cfg, decoder, dvae, some, codes[: cfg.speech.first], rt)
-    gpt, seconds["gpt"] = train_gpt(cfg, tokenizer, corpus, codes, mels, mel_stats, rt)
+    gpt, seconds["gpt"] = train_gpt(
+        cfg, tokenizer, corpus, codes, mels, mel_stats, dvae.codebook.embed.T, rt
+    )
     latents = latents_of(gpt, tokenizer, some, codes[: cfg.speech.first], mel_stats, rt)
     seconds["decoder"] = train_decoder(cfg, decoder, some, latents, rt)
     save_folder(cfg, args.out_dir, tokenizer, gpt, decoder, dvae, mel_stats)

@@ -12,6 +12,7 @@ from models.muon import MuonAndAdamW
 from models.spoken import CODE, INPUT_RATE
 from models.xtts_language import (
     ENDS,
+    SIZE,
     Batch,
     gpt_losses,
     look_loss_of,
@@ -20,6 +21,7 @@ from models.xtts_language import (
     phonemes_said,
     reference,
     spectrum_loss_of,
+    start_embeddings,
     text_tokens,
     train_gpt,
 )
@@ -203,10 +205,38 @@ def mels(codes):
     return [torch.randn(80, FRAMES * len(own), generator=rng) for own in codes]
 
 
+@pytest.fixture(scope="module")
+def book():
+    """Vectors of the codes, in pairs that are alike."""
+    rng = torch.Generator().manual_seed(0)
+    pairs = torch.randn(CODES // 2, 1, 32, generator=rng).repeat(1, 2, 1)
+    return (pairs + 0.1 * torch.randn(pairs.shape, generator=rng)).flatten(0, 1)
+
+
+def test_like_codes_start_alike(mini, tokenizer, book):
+    gpt = build_xtts(mini, tokenizer).gpt
+    start_embeddings(gpt, book, 1.0)
+    for weight in (gpt.mel_embedding.weight, gpt.mel_head.weight):
+        vectors = functional.normalize(weight[:CODES])
+        likeness = (vectors @ vectors.T).fill_diagonal_(-1)
+        assert (likeness.argmax(1) == torch.arange(CODES) ^ 1).float().mean() > 0.99
+    for table in (gpt.text_embedding, gpt.mel_embedding, gpt.text_pos_embedding.emb):
+        assert table.weight.std().item() == pytest.approx(SIZE, rel=0.1)
+
+
+def test_a_code_starts_where_the_text_is_on_average(mini, tokenizer, book):
+    gpt = build_xtts(mini, tokenizer).gpt
+    start_embeddings(gpt, book, 1.5)
+    likeness = gpt.mel_pos_embedding.emb.weight[:100] @ gpt.text_pos_embedding.emb.weight.T
+    assert (likeness.argmax(1) - 1.5 * torch.arange(100)).abs().max() <= 0.5
+
+
 @pytest.mark.slow
-def test_resumed_training_equals_uninterrupted(mini, tokenizer, corpus, codes, mels, rt, tmp_path):
+def test_resumed_training_equals_uninterrupted(
+    mini, tokenizer, corpus, codes, mels, book, rt, tmp_path
+):
     cfg = steps(mini, "gpt", 6)
-    inputs = (cfg, tokenizer, corpus, codes, mels, torch.ones(80))
+    inputs = (cfg, tokenizer, corpus, codes, mels, torch.ones(80), book)
     whole, _ = train_gpt(*inputs, rt)
     other = {"seed": 0, "device": "cpu", "workers": 0, "cache": tmp_path / "other"}
     with pytest.raises(Killed):
@@ -217,9 +247,9 @@ def test_resumed_training_equals_uninterrupted(mini, tokenizer, corpus, codes, m
 
 
 @pytest.mark.slow
-def test_the_language_model_learns_a_tiny_set(mini, tokenizer, corpus, codes, mels, rt):
+def test_the_language_model_learns_a_tiny_set(mini, tokenizer, corpus, codes, mels, book, rt):
     cfg = steps(mini, "gpt", 120, lr=3e-3, text_weight=1.0)
-    gpt, _ = train_gpt(cfg, tokenizer, corpus, codes, mels, torch.ones(80), rt)
+    gpt, _ = train_gpt(cfg, tokenizer, corpus, codes, mels, torch.ones(80), book, rt)
     said = [phonemes_said(ends, len(own)) for ends, own in zip(corpus.ends, codes, strict=True)]
     texts = [text_tokens(text, tokenizer) for text in corpus.texts]
     whole = Batch(texts, codes, codes, corpus.voices.tolist(), said)
