@@ -318,7 +318,7 @@ class Gpt(Section):
 
     layers: Count
     width: Count
-    heads: Count
+    heads: Annotated[int, Field(ge=3)]  # three are supervised
     batch: Count
     steps: Count
     lr: Rate

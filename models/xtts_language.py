@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 STYLE_FFT = 2048  # samples: the FFT window of the mels that condition the GPT
 SIZE = 0.05  # standard deviation of the embeddings at the start
 IGNORE = -100  # a target that the losses leave out
-LOOKS = (
-    0,
-    1,
-    -1,
-)  # what a supervised head looks at: the phoneme said now, the next, the one before
+LOOKS = (0, 1, -1)  # the supervised heads look at the phoneme said now, the next, the one before
 # Muon is not meant for the first and the last layers, nor for tables of embeddings.
 ENDS = frozenset(
     {
@@ -190,13 +186,13 @@ def mishear(codes: "torch.Tensor", share: float, rng: np.random.Generator) -> "t
 def gpt_losses(
     gpt: Any, batch: Batch, styles: "torch.Tensor"
 ) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor", "torch.Tensor"]:
-    """Mean cross-entropies of the next text token, of the next code, and of the phoneme being said.
+    """Mean cross-entropies of the next text token, of the next code, and of the phonemes looked at.
 
     The fourth of what it returns is not a loss: the latents of the codes (rows, codes + 1, width).
 
-    The third supervises one attention head, whose weights are read as probabilities of the phonemes:
-    a small model speaks fluently long before it learns to follow its text, and this loss teaches it
-    where in the text to look (supervised attention: Liu et al. 2016, arXiv 1609.04186; guided
+    The third supervises the attention heads of `LOOKS`, whose weights are read as probabilities of the
+    phonemes: a small model speaks fluently long before it learns to follow its text, and this loss
+    teaches it where in the text to look (supervised attention: Liu et al. 2016, arXiv 1609.04186; guided
     attention in speech synthesis: Tachibana et al. 2017, arXiv 1710.08969).
 
     Coqui's own loss masks the conditioning of the last row only, and trains on sequences that

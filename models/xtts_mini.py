@@ -109,8 +109,9 @@ can be reached, so that the whole lane runs and learns on a CPU.
 - Speaker encoder: tells the voices apart, each at several speeds of playback, {cfg.speakers.steps}
   steps: {q[speaker_seconds]} s. It was not trained on, nor by, what scores similarity.
 - Language model: {cfg.gpt.layers} layers of {cfg.gpt.width}, {cfg.gpt.steps} steps of {cfg.gpt.batch}
-  by Muon: {q[gpt_seconds]} s. One attention head is shown which phoneme is being said, by the times
-  that the teachers give.
+  by Muon: {q[gpt_seconds]} s. Three attention heads are shown which phoneme is being said, which is
+  next and which was before, by the times that the teachers give; and what the model knows at each code
+  must give the mel frames too, through a layer that is thrown away, as a code is a coarse picture.
 - Decoder: a HiFi-GAN of {cfg.decoder.width} channels, {cfg.decoder.code_steps} steps on the codes'
   vectors ({q[start_seconds]} s), {cfg.decoder.steps} on the language model's latents and
   {cfg.decoder.critic_steps} against critics ({q[decoder_seconds]} s). All on two CPU cores, from

@@ -44,7 +44,7 @@ def mini(real_mini: XttsMini) -> XttsMini:
         "speech": {"voices": real_mini.speech.voices[:2], "blends": 1},
         "dvae": {"hidden": 16, "codebook": 8, "window": 16, "batch": 8},
         "speakers": {"filters": [8, 8, 8, 16], "batch": 8, "seconds": 0.6},
-        "gpt": {"layers": 1, "width": 64, "heads": 2, "batch": 4, "reference_seconds": [0.5, 0.8]},
+        "gpt": {"layers": 1, "width": 64, "heads": 4, "batch": 4, "reference_seconds": [0.5, 0.8]},
         "decoder": {"width": 32, "window": 6, "batch": 2},
     }
     changed = {
