@@ -33,7 +33,7 @@ test: $(READY) ## run all tests but those of real bases, one file on each core
 test-fast: $(READY) ## run the tests that take a second or two and need nothing but a clone
 	$(TESTS) -m "not slow and not real_bases"
 
-test-slow: $(READY) ## run the slow tests; with ABSENT=fail, a test that lacks a server or a model fails
+test-slow: $(READY) ## run the slow tests; with ABSENT=fail, a test that lacks a program or a model fails
 	$(TESTS) -m "slow and not real_bases"
 
 test-real-bases: $(READY) ## run both lanes on stand-ins for real bases (tests/real_bases)

@@ -5,6 +5,7 @@ import gc
 import io
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -73,6 +74,14 @@ def absent(what: str) -> NoReturn:
     if os.environ.get("ABSENT") == "fail":
         pytest.fail(what)
     pytest.skip(what)
+
+
+def binary(name: str, package: str) -> str:
+    """The path of a program, or a skip that names its Debian package."""
+    path = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], "/usr/sbin"]))
+    if path is None:
+        absent(f"{name} is not here: apt-get install {package}")
+    return path
 
 
 def library_env() -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.conftest import absent
+from tests.conftest import absent, binary
 
 NGINX_DAV = Path("/usr/lib/nginx/modules/ngx_http_dav_ext_module.so")
 START_SECONDS = 30
@@ -103,14 +102,6 @@ class Remote:
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
-
-
-def binary(name: str, package: str) -> str:
-    """The path of a server's program, or a skip that names its Debian package."""
-    path = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], "/usr/sbin"]))
-    if path is None:
-        absent(f"{name} is not here: apt-get install {package}")
-    return path
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Recordings are fetched from a server that drops, limits and refuses; never from the network."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -27,7 +26,7 @@ from likeness.voice import download as module
 from likeness.voice.audio import encode
 from likeness.voice.download import Failure, VoiceDownload, download, seconds_to_wait
 from likeness.voice.rows import Download
-from tests.conftest import ROOT, absent, files_of, library_env, section
+from tests.conftest import ROOT, binary, files_of, library_env, section
 from tests.voice.sounds import tone
 
 AUDIO = encode(tone(2.0, 16000), 16000, "WAV")
@@ -293,8 +292,7 @@ run(lambda _: fetch(params(sys.argv[1]), Path(sys.argv[2]), Runtime(7, "cpu", 1,
 
 @pytest.mark.slow
 def test_ffmpeg_ends_with_the_stage(site: Site, tmp_path: Path) -> None:
-    if shutil.which("ffmpeg") is None:
-        absent("FFmpeg's program is not installed")
+    binary("ffmpeg", "ffmpeg")
     command = [sys.executable, "-c", FETCH, site.url("long.m3u8"), str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, env=library_env(), stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 60
