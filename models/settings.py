@@ -338,11 +338,7 @@ class WaveDecoder(Section):
     batch: Count
     code_steps: Count
     steps: Count
-    critic_steps: Count
     lr: Rate
-    critic_lr: Rate
-    spectral_weight: Annotated[float, Field(ge=0)]
-    feature_weight: Annotated[float, Field(ge=0)]
 
 
 class Inference(Section):

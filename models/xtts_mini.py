@@ -112,10 +112,9 @@ can be reached, so that the whole lane runs and learns on a CPU.
   by Muon: {q[gpt_seconds]} s. Three attention heads are shown which phoneme is being said, which is
   next and which was before, by the times that the teachers give; and what the model knows at each code
   must give the mel frames too, through a layer that is thrown away, as a code is a coarse picture.
-- Decoder: a HiFi-GAN of {cfg.decoder.width} channels, {cfg.decoder.code_steps} steps on the codes'
-  vectors ({q[start_seconds]} s), {cfg.decoder.steps} on the language model's latents and
-  {cfg.decoder.critic_steps} against critics ({q[decoder_seconds]} s). All on two CPU cores, from
-  scratch.
+- Decoder: a HiFi-GAN of {cfg.decoder.width} channels, trained on spectra alone: {cfg.decoder.code_steps}
+  steps on the codes' vectors ({q[start_seconds]} s), {cfg.decoder.steps} on the language model's latents
+  ({q[decoder_seconds]} s). All on two CPU cores, from scratch.
 - Word error rates by `{q[asr]}` on the sentences of `models/xtts_sentences.yaml`, which no voice read
   in training, with 95 % intervals:
 

@@ -1,8 +1,8 @@
 """The decoder of xtts_mini: a narrow HiFi-GAN that turns the language model's latents into speech.
 
-It is trained on spectra first, as these need no second network, and against critics at the end, without
-which a HiFi-GAN (Kong et al. 2020, arXiv 2010.05646) buzzes. It starts on the codes' own vectors, which
-say the same as the latents and are there before the language model is: so both can be trained at once.
+It has the shape of a HiFi-GAN (Kong et al. 2020, arXiv 2010.05646) and is trained on spectra alone, as
+these need no second network. It starts on the codes' own vectors, which say the same as the latents and
+are there before the language model is: so both can be trained at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -62,58 +62,24 @@ def start_decoder(
 def train_decoder(
     cfg: XttsMini, decoder: Any, corpus: Corpus, latents: "list[torch.Tensor]", rt: Runtime
 ) -> float:
-    """Train the decoder on the language model's latents. Returns the training time in seconds.
-
-    For the last `critic_steps` three critics of spectra judge it as well (UnivNet, Jang et al. 2021,
-    arXiv 2106.07889): hinge losses, and the distance between what they see in real and in made speech.
-    """
-    import torch
-
+    """Train the decoder on the language model's latents. Returns the training time in seconds."""
     model = decoder.waveform_decoder.train()
     batches = Batches(cfg.decoder, decoder, corpus, latents, rt)
     distance = spectral_distance()
-    torch.manual_seed(cfg.speech.seed)
-    critics = torch.nn.ModuleList([critic() for _ in WINDOWS])
-    judges = torch.optim.AdamW(critics.parameters(), lr=cfg.decoder.critic_lr, betas=(0.8, 0.99))
 
-    def plain(rng: np.random.Generator) -> "torch.Tensor":
+    def loss(rng: np.random.Generator) -> "torch.Tensor":
         heard, embeddings, meant = batches.draw(rng)
         made = synthesize(decoder, heard, embeddings)
         return distance(made, meant[:, : made.shape[1]])
 
-    def judged(rng: np.random.Generator) -> "torch.Tensor":
-        heard, embeddings, meant = batches.draw(rng)
-        made = synthesize(decoder, heard, embeddings)
-        meant = meant[:, : made.shape[1]]
-        judges.zero_grad()
-        verdicts = zip(judge(critics, meant), judge(critics, made.detach()), strict=True)
-        wrong = [
-            (1 - real[-1]).relu().mean() + (1 + fake[-1]).relu().mean() for real, fake in verdicts
-        ]
-        torch.stack(wrong).sum().backward()
-        judges.step()
-        total = cfg.decoder.spectral_weight * distance(made, meant)
-        with torch.no_grad():
-            wanted = judge(critics, meant)
-        for real, fake in zip(wanted, judge(critics, made), strict=True):
-            total = total - fake[-1].mean()
-            near = [(a - b).abs().mean() for a, b in zip(real[:-1], fake[:-1], strict=True)]
-            total = total + cfg.decoder.feature_weight * torch.stack(near).mean()
-        return total
-
     key = code_key(
-        train_decoder, start_decoder, Batches, synthesize, spectral_distance, critic, judge,
-        build_decoder, cfg.decoder, cfg.speakers, cfg.gpt, cfg.dvae, cfg.speech,
+        train_decoder, start_decoder, Batches, synthesize, spectral_distance, build_decoder,
+        cfg.decoder, cfg.speakers, cfg.gpt, cfg.dvae, cfg.speech,
     )  # fmt: skip
     seconds = fit(
-        "decoder", {"decoder": model}, plain, steps=cfg.decoder.steps, lr=cfg.decoder.lr, decay=0.0,
+        "decoder", {"decoder": model}, loss, steps=cfg.decoder.steps, lr=cfg.decoder.lr, decay=0.0,
         seed=cfg.speech.seed, scratch=rt.scratch("xtts_mini_decoder", key),
         save_seconds=cfg.save_seconds, rt=rt,
-    )  # fmt: skip
-    seconds += fit(
-        "decoder and critics", {"decoder": model, "critics": critics, "judges": judges}, judged,
-        steps=cfg.decoder.critic_steps, lr=cfg.decoder.critic_lr, decay=0.0, seed=cfg.speech.seed + 1,
-        scratch=rt.scratch("xtts_mini_critics", key), save_seconds=cfg.save_seconds, rt=rt,
     )  # fmt: skip
     model.eval().requires_grad_(False)
     return seconds
@@ -224,35 +190,3 @@ def spectral_distance() -> Callable[["torch.Tensor", "torch.Tensor"], "torch.Ten
         return total
 
     return distance
-
-
-def critic() -> Any:
-    """A small network that judges log-spectra (B, 1, bands, frames): deep features, then verdicts."""
-    from torch import nn
-    from torch.nn.utils.parametrizations import weight_norm
-
-    def layer(before: int, after: int, stride: int) -> Any:
-        return weight_norm(nn.Conv2d(before, after, (9, 3), (stride, 1), (4, 1)))
-
-    layers: list[Any] = [layer(1, 16, 2), layer(16, 24, 2), layer(24, 32, 2), layer(32, 32, 1)]
-    return nn.ModuleList([*layers, weight_norm(nn.Conv2d(32, 1, 3, padding=1))])
-
-
-def judge(critics: Any, waves: "torch.Tensor") -> "list[list[torch.Tensor]]":
-    """What each critic sees in waves (B, N) at RATE: its layers' outputs, the last of them verdicts."""
-    import torch
-    from torch.nn.functional import leaky_relu
-
-    found = []
-    for network, fft in zip(critics, WINDOWS, strict=True):
-        window = torch.hann_window(fft)
-        spectrum = torch.stft(waves, fft, fft // 4, window=window, return_complex=True)
-        seen = (spectrum.real.square() + spectrum.imag.square() + 1e-7).sqrt().log()[:, None]
-        outputs = []
-        for number, layer in enumerate(network):
-            with torch.autocast("cpu", torch.bfloat16):
-                seen = layer(seen)
-            seen = leaky_relu(seen, 0.1) if number < len(network) - 1 else seen.float()
-            outputs.append(seen)
-        found.append(outputs)
-    return found

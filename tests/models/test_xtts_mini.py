@@ -34,7 +34,7 @@ def test_the_stage_makes_a_folder_that_stock_xtts_loads_and_a_card(
     for section in ("dvae", "speakers", "gpt", "decoder"):
         cfg = steps(cfg, section, 1)
     cfg = steps(cfg, "dvae", 1, plain_steps=1)
-    cfg = steps(cfg, "decoder", 1, code_steps=1, critic_steps=1)
+    cfg = steps(cfg, "decoder", 1, code_steps=1)
     found = {"asr": "whisper", "voices": 2, "seconds_per_second": 0.5}
     for kind in measured():
         for side in ("", "_stock", "_teachers"):

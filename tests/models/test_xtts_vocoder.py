@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch.nn import functional
 
-from likeness.common.checkpoints import Checkpoints
 from likeness.common.runtime import Runtime
 from models import xtts_vocoder
 from models.spoken import CODE, RATE
@@ -15,10 +14,7 @@ from models.xtts_speakers import embed_speakers
 from models.xtts_vocoder import (
     SCALE,
     STYLE_FFT,
-    WINDOWS,
     Batches,
-    critic,
-    judge,
     latents_of,
     log_mel,
     spectral_distance,
@@ -28,7 +24,7 @@ from models.xtts_vocoder import (
 )
 from tests.models.tiny import Dying, Killed, Watching, same_weights
 
-PHASES = ("decoder on codes", "decoder", "decoder and critics")
+PHASES = ("decoder on codes", "decoder")
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +38,9 @@ def latents(corpus, codes):
     ]
 
 
-def phases(cfg, on_codes, on_latents, against_critics, **more):
-    """The params with these numbers of steps of the decoder's three phases."""
-    counts = {"code_steps": on_codes, "steps": on_latents, "critic_steps": against_critics}
+def phases(cfg, on_codes, on_latents, **more):
+    """The params with these numbers of steps of the decoder's two phases."""
+    counts = {"code_steps": on_codes, "steps": on_latents}
     changed = cfg.decoder.model_copy(update={**counts, **more})
     return cfg.model_copy(update={"decoder": changed})
 
@@ -57,7 +53,7 @@ def new_decoder(cfg):
 
 
 def train(cfg, dvae, corpus, codes, latents, rt):
-    """A new decoder, trained in all three phases."""
+    """A new decoder, trained in both phases."""
     decoder = new_decoder(cfg)
     start_decoder(cfg, decoder, dvae, corpus, codes, rt)
     train_decoder(cfg, decoder, corpus, latents, rt)
@@ -145,7 +141,7 @@ def test_speech_is_made_for_almost_all_of_a_window(mini, corpus, decoder, latent
     assert 0.9 * 6 * SCALE < made.shape[1] <= 6 * SCALE
 
 
-# --- distances and critics ------------------------------------------------------------------------
+# --- distances ------------------------------------------------------------------------------------
 
 
 def test_spectral_distance_is_zero_for_the_same_and_ignores_the_sign():
@@ -165,35 +161,15 @@ def test_spectral_distance_hears_another_pitch():
     assert 0 < distance(near, low) < distance(high, low)
 
 
-def test_every_critic_judges_and_shows_its_layers():
-    critics = torch.nn.ModuleList([critic() for _ in WINDOWS])
-    found = judge(critics, 0.1 * torch.randn(3, 9000))
-    assert len(found) == len(WINDOWS)
-    for layers, window, network in zip(found, WINDOWS, critics, strict=True):
-        assert len(layers) == len(network)
-        assert {len(layer) for layer in layers} == {3}
-        assert layers[-1].shape[1] == 1
-        assert layers[-1].dtype == torch.float32
-        assert layers[-1].shape[-1] == 9000 // (window // 4) + 1  # a verdict for each frame
-
-
-def test_a_critic_hears_each_wave_alone():
-    critics = torch.nn.ModuleList([critic() for _ in WINDOWS])
-    waves = 0.1 * torch.randn(2, 9000)
-    for both, first in zip(judge(critics, waves), judge(critics, waves[:1]), strict=True):
-        assert torch.allclose(both[-1][:1], first[-1], atol=1e-3)
-
-
 # --- training -------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
 def test_the_decoder_learns_a_tiny_set_of_latents(mini, corpus, latents, tmp_path):
     rt = Watching(seed=0, device="cpu", workers=0, cache=tmp_path)
-    train_decoder(phases(mini, 1, 25, 2, lr=3e-3), new_decoder(mini), corpus, latents, rt)
+    train_decoder(phases(mini, 1, 25, lr=3e-3), new_decoder(mini), corpus, latents, rt)
     plain = rt.losses["decoder"]
     assert sum(plain[-5:]) < 0.6 * sum(plain[:5])
-    assert np.isfinite(rt.losses["decoder and critics"]).all()
 
 
 @pytest.mark.slow
@@ -201,37 +177,16 @@ def test_what_the_decoder_learns_on_codes_is_a_start_for_latents(
     mini, dvae, corpus, codes, latents, tmp_path
 ):
     rt = Watching(seed=0, device="cpu", workers=0, cache=tmp_path)
-    train(phases(mini, 25, 5, 1, lr=3e-3), dvae, corpus, codes, latents, rt)
-    on_codes, plain, _ = (rt.losses[name] for name in PHASES)
+    train(phases(mini, 25, 5, lr=3e-3), dvae, corpus, codes, latents, rt)
+    on_codes, plain = (rt.losses[name] for name in PHASES)
     assert sum(on_codes[-5:]) < 0.6 * sum(on_codes[:5])
     assert sum(plain) < 0.7 * sum(on_codes[:5])
-
-
-@pytest.mark.slow
-def test_critics_learn_to_tell_speech_from_what_the_decoder_makes(
-    mini, dvae, corpus, codes, latents, rt
-):
-    cfg = phases(mini, 5, 5, 40, critic_lr=2e-3)
-    decoder = train(cfg, dvae, corpus, codes, latents, rt)
-    [folder] = (rt.cache / "scratch" / "xtts_mini_critics").iterdir()
-    critics = torch.nn.ModuleList([critic() for _ in WINDOWS])
-    critics.load_state_dict(Checkpoints(folder).load()["critics"])
-    batches = Batches(cfg.decoder, decoder, corpus, latents, rt)
-    with torch.inference_mode():
-        pairs = []
-        for number in range(8):
-            heard, embeddings, meant = batches.draw(np.random.default_rng([5, number]))
-            made = synthesize(decoder, heard, embeddings)
-            verdicts = [judge(critics, waves) for waves in (meant[:, : made.shape[1]], made)]
-            pairs.append([np.mean([own[-1].mean().item() for own in one]) for one in verdicts])
-    real, fake = np.mean(pairs, axis=0)
-    assert real > fake + 0.1
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(mini, dvae, corpus, codes, latents, tmp_path_factory):
     rt = Runtime(0, "cpu", 0, tmp_path_factory.mktemp("whole"))
-    return train(phases(mini, 5, 5, 6), dvae, corpus, codes, latents, rt)
+    return train(phases(mini, 5, 5), dvae, corpus, codes, latents, rt)
 
 
 @pytest.mark.slow
@@ -239,18 +194,10 @@ def uninterrupted(mini, dvae, corpus, codes, latents, tmp_path_factory):
 def test_resumed_training_equals_uninterrupted(
     mini, dvae, corpus, codes, latents, uninterrupted, tmp_path, phase
 ):
-    inputs = (phases(mini, 5, 5, 6), dvae, corpus, codes, latents)
+    inputs = (phases(mini, 5, 5), dvae, corpus, codes, latents)
     other = {"seed": 0, "device": "cpu", "workers": 0, "cache": tmp_path}
     with pytest.raises(Killed):
         train(*inputs, Dying(**other, kill=phase))
     resumed = train(*inputs, Runtime(**other))
     assert same_weights(uninterrupted, resumed)
     assert not any(own.requires_grad for own in resumed.waveform_decoder.parameters())
-
-
-@pytest.mark.slow
-def test_the_judges_optimiser_is_saved(mini, dvae, corpus, codes, latents, rt):
-    train(phases(mini, 1, 1, 3), dvae, corpus, codes, latents, rt)
-    [folder] = (rt.cache / "scratch" / "xtts_mini_critics").iterdir()
-    state = Checkpoints(folder).load()["judges"]["state"]
-    assert {int(own["step"]) for own in state.values()} == {3}
