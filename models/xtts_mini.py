@@ -127,9 +127,10 @@ can be reached, so that the whole lane runs and learns on a CPU.
 - Cosine to readings of the same voice (`speaker_encoder`) {q[similarity]:.3f} ({q[similarity_low]:.3f}
   to {q[similarity_high]:.3f}), to those of other voices {q[similarity_others]:.3f}; n
   {q[similarity_n]}. {q[seconds_per_second]} s for a second of speech.
-- Weights are in half precision, rounded to six bits of mantissa, in compressed archives. The decoder,
-  the speaker encoder and the DVAE stand in the leading channels of Coqui's sizes; their other
-  channels are zero.
+- Weights are in half precision, matrices rounded to at least eight steps per standard deviation, in
+  compressed archives. The decoder, the speaker encoder and the DVAE stand in the leading channels of
+  Coqui's sizes; their other channels are zero, and so is the DVAE's own decoder, which speaks in
+  no part of XTTS.
 """
 
 

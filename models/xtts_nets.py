@@ -6,6 +6,7 @@ ones. The other channels are zeros, which change no output and compress to almos
 """
 
 import io
+import math
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +23,7 @@ CODES = 2048  # in the codebook; the tokens that start and stop a sequence follo
 START_CODE, STOP_CODE = CODES, CODES + 1
 LONGEST = 302  # codes of an utterance (14 s); generation that has not stopped is cut off
 LANGUAGE = "en"
+STEPS = 8  # of rounding, per standard deviation of a matrix
 
 
 def build_tokenizer(texts: Iterable[str], path: Path) -> Any:
@@ -131,9 +133,12 @@ def save_folder(
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     named = {f"gpt.{name}": tensor for name, tensor in gpt.state_dict().items()}
     named |= {f"hifigan_decoder.{name}": tensor for name, tensor in decoder.state_dict().items()}
-    widen(named | {"mel_stats": mel_stats}, state)
+    widen(coarse(named) | {"mel_stats": mel_stats}, state)
     stock = build_dvae(CODES).state_dict()
-    widen(dvae.state_dict(), stock)
+    widen(coarse(dvae.state_dict()), stock)
+    for name, tensor in stock.items():
+        if name.startswith("decoder."):  # speech comes from the language model's latents
+            tensor.zero_()
     save_tensors(folder / "model.pth", {"model": halved(state)})
     save_tensors(folder / "dvae.pth", halved(stock))
     save_tensors(folder / "mel_stats.pth", mel_stats)
@@ -143,16 +148,27 @@ def save_folder(
     write_json(folder / "config.json", config)
 
 
-def halved(state: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
-    """Half precision, rounded to six bits of mantissa: the other bits are zeros, which compress well."""
-    import torch
+def coarse(state: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+    """Round matrices to at least eight steps per standard deviation: few values compress well.
+
+    A step is a power of two, so that half precision holds its multiples exactly. Vectors stay as they
+    are: they are small, and a norm's values matter more.
+    """
 
     def rounded(tensor: "torch.Tensor") -> "torch.Tensor":
-        bits = tensor.half().view(torch.int16)
-        return ((bits + 8) & -16).view(torch.half)
+        deviation = tensor.std().item() if tensor.is_floating_point() and tensor.ndim > 1 else 0.0
+        if not deviation > 0:
+            return tensor
+        step = 2.0 ** math.floor(math.log2(deviation / STEPS))
+        return (tensor / step).round() * step
 
+    return {name: rounded(tensor) for name, tensor in state.items()}
+
+
+def halved(state: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+    """The state in half precision, whole numbers aside."""
     return {
-        name: rounded(tensor) if tensor.is_floating_point() else tensor
+        name: tensor.half() if tensor.is_floating_point() else tensor
         for name, tensor in state.items()
     }
 

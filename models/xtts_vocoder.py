@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SCALE = CODE * RATE / INPUT_RATE  # samples at RATE per code
 REFERENCES = 8  # utterances of a voice whose embeddings the decoder is given
+ENDS = frozenset({"conv_pre", "conv_post", "cond_layer"})  # Muon is not meant for these
 WINDOWS = (512, 1024, 2048)  # samples: of the spectra that are compared
 
 
@@ -62,7 +63,7 @@ def start_decoder(
 def train_decoder(
     cfg: XttsMini, decoder: Any, corpus: Corpus, latents: "list[torch.Tensor]", rt: Runtime
 ) -> float:
-    """Train the decoder on the language model's latents. Returns the training time in seconds."""
+    """Train the decoder on the language model's latents, by Muon. Returns the time in seconds."""
     model = decoder.waveform_decoder.train()
     batches = Batches(cfg.decoder, decoder, corpus, latents, rt)
     distance = spectral_distance()
@@ -79,7 +80,7 @@ def train_decoder(
     seconds = fit(
         "decoder", {"decoder": model}, loss, steps=cfg.decoder.steps, lr=cfg.decoder.lr, decay=0.0,
         seed=cfg.speech.seed, scratch=rt.scratch("xtts_mini_decoder", key),
-        save_seconds=cfg.save_seconds, rt=rt,
+        save_seconds=cfg.save_seconds, rt=rt, muon_except=ENDS,
     )  # fmt: skip
     model.eval().requires_grad_(False)
     return seconds
