@@ -339,7 +339,6 @@ class WaveDecoder(Section):
     batch: Count
     code_steps: Count
     steps: Count
-    other_styles: Annotated[float, Field(ge=0, le=1)]
     lr: Rate
 
 

@@ -38,8 +38,8 @@ def main(argv: Sequence[str]) -> None:
     gpt, seconds["gpt"] = train_gpt(
         cfg, tokenizer, corpus, codes, mels, mel_stats, dvae.codebook.embed.T, rt
     )
-    latents = latents_of(gpt, tokenizer, corpus, codes, mel_stats, cfg.decoder.other_styles, rt)
-    seconds["decoder"] = train_decoder(cfg, decoder, corpus, latents, rt)
+    latents = latents_of(gpt, tokenizer, some, codes[: cfg.speech.first], mel_stats, rt)
+    seconds["decoder"] = train_decoder(cfg, decoder, some, latents, rt)
     save_folder(cfg, args.out_dir, tokenizer, gpt, decoder, dvae, mel_stats)
     save_speakers(cfg, args.out_dir, corpus)
     quality = {

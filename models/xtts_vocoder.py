@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SCALE = CODE * RATE / INPUT_RATE  # samples at RATE per code
 REFERENCES = 8  # utterances of a voice whose embeddings the decoder is given
+ENDS = frozenset({"conv_pre", "conv_post", "cond_layer"})  # Muon is not meant for these
 WINDOWS = (512, 1024, 2048)  # samples: of the spectra that are compared
 
 
@@ -62,7 +63,7 @@ def start_decoder(
 def train_decoder(
     cfg: XttsMini, decoder: Any, corpus: Corpus, latents: "list[torch.Tensor]", rt: Runtime
 ) -> float:
-    """Train the decoder on the language model's latents. Returns the training time in seconds."""
+    """Train the decoder on the language model's latents, by Muon. Returns the time in seconds."""
     model = decoder.waveform_decoder.train()
     batches = Batches(cfg.decoder, decoder, corpus, latents, rt)
     distance = spectral_distance()
@@ -79,7 +80,7 @@ def train_decoder(
     seconds = fit(
         "decoder", {"decoder": model}, loss, steps=cfg.decoder.steps, lr=cfg.decoder.lr, decay=0.0,
         seed=cfg.speech.seed, scratch=rt.scratch("xtts_mini_decoder", key),
-        save_seconds=cfg.save_seconds, rt=rt,
+        save_seconds=cfg.save_seconds, rt=rt, muon_except=ENDS,
     )  # fmt: skip
     model.eval().requires_grad_(False)
     return seconds
@@ -131,13 +132,9 @@ def synthesize(decoder: Any, latents: "torch.Tensor", embeddings: "torch.Tensor"
 
 def latents_of(
     gpt: Any, tokenizer: Any, corpus: Corpus, codes: "list[torch.Tensor]",
-    mel_stats: "torch.Tensor", other_styles: float, rt: Runtime,
+    mel_stats: "torch.Tensor", rt: Runtime,
 ) -> "list[torch.Tensor]":  # fmt: skip
-    """Each utterance's latents (codes + 1, width) in half precision, as `Xtts.inference` has them.
-
-    A share of `other_styles` of them, drawn at random, is conditioned on another voice. If latents always
-    said whose voice it is, the decoder would not learn to use the speaker's embedding.
-    """
+    """Each utterance's latents (codes + 1, width) in half precision, as `Xtts.inference` has them."""
     import torch
     import torch.nn.functional as functional
 
@@ -149,10 +146,7 @@ def latents_of(
             styles.append(
                 gpt.get_style_emb(log_mel(clip[None], STYLE_FFT, mel_stats)).transpose(1, 2)
             )
-        rng = np.random.default_rng(rt.seed_for("styles"))
-        other = rng.integers(1, max(len(styles), 2), size=len(codes))
-        other *= rng.random(len(codes)) < other_styles
-        rows = zip(corpus.texts, codes, (corpus.voices + other) % len(styles), strict=True)
+        rows = zip(corpus.texts, codes, corpus.voices, strict=True)
         for text, own, voice in rt.progress(rows, "latents", total=len(codes)):
             tokens = text_tokens(text, tokenizer)[None]
             stopped = functional.pad(own, (0, 1), value=STOP_CODE)[None]
