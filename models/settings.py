@@ -283,7 +283,6 @@ class Speech(Section):
     blends: Count
     drawn: Count
     lines: Count
-    speeds: list[Annotated[float, Field(ge=0.8, le=1.25)]]
     first: Count
     kokoro: list[Package]
     styles: NpmPackage

@@ -88,10 +88,7 @@ def script(cfg: Speech, wordnet: Path) -> list[tuple[str, str]]:
 
 
 def spoken(cfg: Speech, rt: Runtime) -> Corpus:
-    """Every text of the script, read, and then `replayed` at each of the speeds.
-
-    The item store keeps what was read before.
-    """
+    """Every text of the script, read. The item store keeps what was read before."""
     folder = fetch_teachers(cfg, rt)
     items = {f"{k:06d}": job for k, job in enumerate(script(cfg, folder / WORDNET))}
     results, rejected = map_items(
@@ -99,26 +96,10 @@ def spoken(cfg: Speech, rt: Runtime) -> Corpus:
     )
     if rejected:
         raise LikenessError(f"spoken: {rejected[0].id}: {rejected[0].value}")
-    read_once = [
-        (result.record, np.load(io.BytesIO(result.read("speech.npy"))))
-        for result in results.values()
-    ]
-    again = [replayed(*pair, speed) for speed in cfg.speeds for pair in read_once]
-    records, said = zip(*read_once, *again, strict=True)
-    return corpus_of(records, said)
-
-
-def replayed(
-    record: dict[str, Any], samples: np.ndarray, speed: float
-) -> tuple[dict[str, Any], np.ndarray]:
-    """What `read_one` made, played `speed` times as fast, which makes another voice of it.
-
-    Speed perturbation comes from speech recognition (Ko et al. 2015, Audio augmentation for speech
-    recognition). A language model of speech learns its few voices by heart without it.
-    """
-    ends = [round(end / speed, 3) for end in record["ends"]]
-    changed = record | {"voice": f"{record['voice']} x {speed}", "ends": ends}
-    return changed, soxr.resample(samples, RATE * speed, RATE)
+    return corpus_of(
+        [result.record for result in results.values()],
+        [np.load(io.BytesIO(result.read("speech.npy"))) for result in results.values()],
+    )
 
 
 def corpus_of(records: Sequence[dict[str, Any]], said: Sequence[np.ndarray]) -> Corpus:

@@ -98,9 +98,8 @@ can be reached, so that the whole lane runs and learns on a CPU.
 - It reads phonemes: `config.json` says `"text": "phonemes"`, and this repository turns text into eSpeak
   NG's (`likeness.voice.phonemes`). Coqui's classes do not know that key and must be given the
   phonemes.
-- Data: {q[utterances]} utterances ({q[hours]} hours) in {q[speakers]} voices: {q[voices]} English voices
-  of Kokoro-82M, {cfg.speech.blends} blends of two of them, and Piper's joe; each as it was read and at
-  the speeds {cfg.speech.speeds}, which make other voices of it. The texts are example
+- Data: {q[utterances]} texts ({q[hours]} hours) in {q[speakers]} voices: {q[voices]} English voices of
+  Kokoro-82M, {cfg.speech.blends} blends of two of them, and Piper's joe. The texts are example
   sentences of WordNet, sentences of the sample narration's grammar (`narration.py`), and words in
   random order. The voice of the sample narration, am_michael, is in none of it. Kokoro and its voices
   are under the Apache License 2.0, joe's recordings are CC0, WordNet has a licence of its own like

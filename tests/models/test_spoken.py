@@ -18,7 +18,6 @@ from models.spoken import (
     blends,
     corpus_of,
     read_one,
-    replayed,
     script,
     spoken,
 )
@@ -190,7 +189,7 @@ def test_a_corpus_knows_voices_by_name_and_keeps_the_order():
 
 def test_the_corpus_is_the_script_read_once(real_mini, teachers, said, monkeypatch, rt):
     monkeypatch.setattr(module, "fetch_teachers", lambda *_: teachers)
-    cfg = real_mini.speech.model_copy(update={"drawn": 40, "lines": 12, "speeds": []})
+    cfg = real_mini.speech.model_copy(update={"drawn": 40, "lines": 12})
     said.answer = Spoken(tone(RATE, 0.1, 0.5, 0.1), RATE, np.array([0.3, 0.6]))
     made = spoken(cfg, rt)
     pairs = script(cfg, teachers / WORDNET)
@@ -200,33 +199,6 @@ def test_the_corpus_is_the_script_read_once(real_mini, teachers, said, monkeypat
     count = len(said.calls)
     assert spoken(cfg, rt).texts == made.texts
     assert len(said.calls) == count
-
-
-def test_all_is_heard_again_at_every_speed_as_if_by_other_voices(
-    real_mini, teachers, said, monkeypatch, rt
-):
-    monkeypatch.setattr(module, "fetch_teachers", lambda *_: teachers)
-    cfg = real_mini.speech.model_copy(update={"drawn": 40, "lines": 3, "speeds": [0.8, 1.25]})
-    said.answer = Spoken(tone(RATE, 0.1, 0.8, 0.1), RATE, np.array([0.4, 0.9]))
-    made = spoken(cfg, rt)
-    once = len(script(cfg, teachers / WORDNET))
-    assert made.texts == 3 * made.texts[:once]
-    names = [made.names[number] for number in made.voices]
-    assert names[once : 2 * once] == [f"{name} x 0.8" for name in names[:once]]
-    for fast, (first, last) in ((0.8, (once, 2 * once)), (1.25, (2 * once, 3 * once))):
-        for own, other in zip(made.ends[:once], made.ends[first:last], strict=True):
-            assert other == pytest.approx(own / fast, abs=1e-3)
-        # Whole codes, so the length is right to one of them.
-        lengths = [len(made.inputs[at]) / CODE for at in (0, first)]
-        assert lengths[1] == pytest.approx(lengths[0] / fast, abs=1.3)
-
-
-def test_a_tone_played_faster_is_higher():
-    tone = (8000 * np.sin(2 * np.pi * 400 * np.arange(RATE) / RATE)).astype(np.int16)
-    _, samples = replayed({"text": "t", "voice": "joe", "ends": [1.0]}, tone, 1.25)
-    loudest = np.abs(np.fft.rfft(samples)).argmax() * RATE / len(samples)
-    assert loudest == pytest.approx(500, abs=3)
-    assert len(samples) == pytest.approx(RATE / 1.25, abs=2)
 
 
 def test_a_text_that_cannot_be_read_stops_the_stage(real_mini, teachers, monkeypatch, rt):
