@@ -65,7 +65,7 @@ def step(model: Any, batch: int, half: bool) -> None:
     _adam = [torch.zeros_like(one) for one in learning for _ in range(2)]
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
         latents = style_latents(model.gpt, styles)
-        text, code = next_token_losses(model.gpt, rows, latents, [(0, 0)] * batch)
+        text, code, _ = next_token_losses(model.gpt, rows, latents, [(0, 0)] * batch)
     (0.01 * text + code).backward()
     for one in learning:
         one.grad = None
@@ -85,8 +85,9 @@ def main(args: argparse.Namespace) -> None:
     whole, adapted = build(args.base), build(args.base)
     whole.gpt.requires_grad_(True)
     inject_adapter(
-        adapted, rank=args.rank, alpha=2 * args.rank, dropout=0.05, targets=TARGETS, top_layers=0
-    )
+        adapted, rank=args.rank, alpha=2 * args.rank, dropout=0.05, targets=TARGETS, top_layers=0,
+        decoder_targets=[],
+    )  # fmt: skip
     adapted.gpt.train()
     with FakeTensorMode():
         ours = peak(adapted, args.batch, half=True)

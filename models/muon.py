@@ -17,13 +17,13 @@ class MuonAndAdamW:
 
     Muon's steps are scaled to the size of AdamW's (Liu et al. 2025, arXiv 2502.16982), so that the same
     learning rate and weight decay suit both. A convolution's weight (out, in, h, w) is to Muon a matrix
-    (out, in * h * w), unless a row has one value, as in the lengths of a weight normalization.
+    (out, in * h * w).
     """
 
     def __init__(
         self, model: "torch.nn.Module", lr: float, weight_decay: float, except_of: Collection[str]
     ) -> None:
-        """`except_of` names the modules (`conv_in`) whose weights AdamW trains, as it does all biases.
+        """`except_of` names the modules (`conv_in`) whose weights AdamW trains, biases aside.
 
         Raises:
             ValueError: the model has no module of such a name.
@@ -34,11 +34,7 @@ class MuonAndAdamW:
         if unknown := sorted(name for name in except_of if name not in modules):
             raise ValueError(f"no module {unknown[0]}")
         excepted = {id(own) for name in except_of for own in modules[name].parameters()}
-        chosen = [
-            own
-            for own in model.parameters()
-            if own.ndim > 1 and own[0].numel() > 1 and id(own) not in excepted
-        ]
+        chosen = [own for own in model.parameters() if own.ndim > 1 and id(own) not in excepted]
         ids = {id(own) for own in chosen}
         # torch's Muon takes matrices only, so it is given views, which share the weights' memory.
         self._matrices = [(own, torch.nn.Parameter(own.detach().flatten(1))) for own in chosen]

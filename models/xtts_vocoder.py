@@ -5,13 +5,14 @@ these need no second network. It starts on the codes' own vectors, which say the
 are there before the language model is: so both can be trained at once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from likeness.common.runtime import Runtime
 from likeness.voice.codes import log_mel
+from likeness.voice.spectra import spectral_distance
 from models.fitting import fit
 from models.settings import WaveDecoder, XttsMini, code_key
 from models.spoken import CODE, INPUT_RATE, RATE, Corpus, as_tensor
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 SCALE = CODE * RATE / INPUT_RATE  # samples at RATE per code
 REFERENCES = 8  # utterances of a voice whose embeddings the decoder is given
-ENDS = frozenset({"conv_pre", "conv_post", "cond_layer"})  # Muon is not meant for these
-WINDOWS = (512, 1024, 2048)  # samples: of the spectra that are compared
 
 
 def start_decoder(
@@ -42,7 +41,7 @@ def start_decoder(
     front = torch.nn.Linear(book.shape[1], cfg.gpt.width)
     whole = torch.nn.ModuleDict({"front": front, "decoder": decoder.waveform_decoder})
     batches = Batches(cfg.decoder, decoder, corpus, [book[own] for own in codes], rt)
-    distance = spectral_distance()
+    distance = spectral_distance(RATE)
 
     def loss(rng: np.random.Generator) -> "torch.Tensor":
         vectors, embeddings, meant = batches.draw(rng)
@@ -63,10 +62,10 @@ def start_decoder(
 def train_decoder(
     cfg: XttsMini, decoder: Any, corpus: Corpus, latents: "list[torch.Tensor]", rt: Runtime
 ) -> float:
-    """Train the decoder on the language model's latents, by Muon. Returns the time in seconds."""
+    """Train the decoder on the language model's latents. Returns the training time in seconds."""
     model = decoder.waveform_decoder.train()
     batches = Batches(cfg.decoder, decoder, corpus, latents, rt)
-    distance = spectral_distance()
+    distance = spectral_distance(RATE)
 
     def loss(rng: np.random.Generator) -> "torch.Tensor":
         heard, embeddings, meant = batches.draw(rng)
@@ -80,7 +79,7 @@ def train_decoder(
     seconds = fit(
         "decoder", {"decoder": model}, loss, steps=cfg.decoder.steps, lr=cfg.decoder.lr, decay=0.0,
         seed=cfg.speech.seed, scratch=rt.scratch("xtts_mini_decoder", key),
-        save_seconds=cfg.save_seconds, rt=rt, muon_except=ENDS,
+        save_seconds=cfg.save_seconds, rt=rt,
     )  # fmt: skip
     model.eval().requires_grad_(False)
     return seconds
@@ -158,36 +157,3 @@ def latents_of(
                 )  # fmt: skip
             latents.append(found[0].half().clone())
     return latents
-
-
-def spectral_distance() -> Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]:
-    """A loss between the spectra of two batches of waveforms (N, samples) at RATE.
-
-    It compares log-mels, which matter to listeners and speech recognisers, and short-time magnitudes
-    at three resolutions (Parallel WaveGAN, arXiv 1910.11480). Phases are not compared.
-    """
-    import torch
-    from torchaudio.transforms import MelSpectrogram
-
-    mels = [
-        MelSpectrogram(RATE, n_fft=fft, hop_length=fft // 4, n_mels=bands, power=1)
-        for fft, bands in ((512, 40), (1024, 80), (2048, 100))
-    ]
-    windows = {fft: torch.hann_window(fft) for fft in WINDOWS}
-
-    def magnitudes(waves: "torch.Tensor", fft: int) -> "torch.Tensor":
-        spectrum = torch.stft(waves, fft, fft // 4, window=windows[fft], return_complex=True)
-        return (spectrum.real.square() + spectrum.imag.square() + 1e-7).sqrt()
-
-    def distance(made: "torch.Tensor", meant: "torch.Tensor") -> "torch.Tensor":
-        total = made.new_zeros(())
-        for mel in mels:
-            logs = [(mel(waves) + 1e-3).log() for waves in (made, meant)]
-            total = total + 2 * (logs[0] - logs[1]).abs().mean()
-        for fft in windows:
-            mine, other = magnitudes(made, fft), magnitudes(meant, fft)
-            total = total + (mine - other).norm() / other.norm().clamp(min=1e-3)
-            total = total + (mine.log() - other.log()).abs().mean()
-        return total
-
-    return distance

@@ -50,21 +50,6 @@ def test_first_layer_biases_and_norms_are_adamws():
     assert alike == {"0.weight", "0.bias", "1.weight", "1.bias", "2.bias", "4.bias"}
 
 
-def test_the_lengths_of_a_weight_normalization_are_adamws():
-    model, twin = (torch.nn.utils.parametrizations.weight_norm(network()[2]) for _ in range(2))
-    optimizer = MuonAndAdamW(model, lr=0.1, weight_decay=0.0, except_of=())
-    plain = torch.optim.AdamW(twin.parameters(), lr=0.1, weight_decay=0.0)
-    for one, by in ((model, optimizer), (twin, plain)):
-        one(torch.ones(2, 8, 3, 3)).square().sum().backward()
-        by.step()
-    (lengths, directions), others = (
-        (one.parametrizations.weight.original0, one.parametrizations.weight.original1)
-        for one in (model, twin)
-    )
-    assert torch.equal(lengths, others[0])
-    assert not torch.equal(directions, others[1])
-
-
 def test_the_state_goes_on_where_it_was():
     whole, first = network(), network()
     one = MuonAndAdamW(whole, lr=0.1, weight_decay=0.01, except_of={"0"})

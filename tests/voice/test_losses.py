@@ -1,15 +1,26 @@
 """The loss counts what generation meets, each row as if it were alone, and nothing that was shown."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from likeness.voice.codes import FRAMES
+from likeness.voice.codes import FFT, FRAMES, RATE, log_mel
 from likeness.voice.examples import Example
-from likeness.voice.losses import IGNORE, draw_style, next_token_losses, pad, style_latents
+from likeness.voice.losses import (
+    IGNORE,
+    decoded_loss,
+    draw_style,
+    next_token_losses,
+    pad,
+    style_latents,
+)
 from likeness.voice.xtts import load_xtts
+
+VOICE = torch.full((1, 512, 1), 0.04)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +68,7 @@ def test_each_row_counts_as_it_would_alone(
 ) -> None:
     """Coqui's loss hides the span of the last row only (coqui-ai/TTS #3388)."""
     styles = latents(3)
-    found = [float(loss) for loss in next_token_losses(gpt, examples, styles, hidden)]
+    found = [float(loss) for loss in next_token_losses(gpt, examples, styles, hidden)[:2]]
     alone = [
         next_token_losses(gpt, [row], styles[at : at + 1], [hidden[at]])
         for at, row in enumerate(examples)
@@ -89,7 +100,7 @@ def test_training_meets_what_generation_meets(
     targets = functional.pad(row.codes, (0, 1), value=gpt.stop_audio_token)
     targets[start:end] = IGNORE
     expected = functional.cross_entropy(logits[0, -len(targets) :], targets, ignore_index=IGNORE)
-    _, found = next_token_losses(gpt, [row], style, [(start, end)])
+    _, found, _ = next_token_losses(gpt, [row], style, [(start, end)])
     assert found.item() == pytest.approx(expected.item(), abs=1e-4)
 
 
@@ -99,6 +110,52 @@ def test_one_voice_conditions_all_rows(gpt: Any, examples: list[Example]) -> Non
     same = next_token_losses(gpt, examples, style.repeat(3, 1, 1), hidden)
     other = next_token_losses(gpt, examples, -style, hidden)
     assert one[1].item() == same[1].item() != other[1].item()
+
+
+# --- what is decoded ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def heard(tiny_xtts: Path) -> tuple[Any, Any, Example]:
+    """A model, latents (1, 20, D), and a clip that sounds as the decoder makes them sound."""
+    import torch
+    from torch.nn import functional
+    from torchaudio.functional import resample
+
+    model = load_xtts(tiny_xtts, "cpu")
+    states = torch.randn(1, 20, 64, generator=torch.Generator().manual_seed(0)).cumsum(1)
+    with torch.inference_mode():
+        wave = model.hifigan_decoder(states, g=VOICE)[0]
+        mel = log_mel(resample(wave, 24000, RATE), 2 * FFT, model.mel_stats)[0]
+        mel = functional.pad(mel, (0, 20 * FRAMES - mel.shape[1]))  # a frame less, by rounding
+    return model, states, Example("a", [5], torch.zeros(20, dtype=torch.long), mel)
+
+
+def decoded(heard: tuple[Any, Any, Example], row: Example, windows: int, longest: int) -> float:
+    model, states, _ = heard
+    rng = np.random.default_rng(0)
+    return float(decoded_loss(model, [row], states, VOICE, windows, longest, rng))
+
+
+def test_a_clip_that_sounds_as_decoded_has_no_loss(heard: tuple[Any, Any, Example]) -> None:
+    _, _, own = heard
+    assert decoded(heard, own, 1, 20) == pytest.approx(0.0, abs=1e-5)
+    assert decoded(heard, replace(own, mel=own.mel + 0.5), 1, 20) == pytest.approx(0.5, abs=1e-5)
+
+
+def test_parts_are_compared_with_the_frames_that_they_stand_for(
+    heard: tuple[Any, Any, Example],
+) -> None:
+    """Near the ends of a part the decoder does not hear what comes before and after."""
+    _, _, own = heard
+    shifted = replace(own, mel=own.mel.roll(FRAMES, dims=1))
+    assert decoded(heard, own, 9, 8) < 0.5 * decoded(heard, shifted, 9, 8)
+
+
+def test_parts_are_as_long_as_the_shortest_clip_at_most(heard: tuple[Any, Any, Example]) -> None:
+    _, _, own = heard
+    short = replace(own, codes=own.codes[:6], mel=own.mel[:, : 6 * FRAMES])
+    assert np.isfinite(decoded(heard, short, 3, 16))
 
 
 # --- references -----------------------------------------------------------------------------------

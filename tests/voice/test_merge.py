@@ -11,7 +11,14 @@ from likeness.common.errors import LikenessError
 from likeness.common.io import digest
 from likeness.voice.merge import main, merge
 from likeness.voice.speech import speak
-from likeness.voice.xtts import FILES, SPEAKERS, load_xtts, read_speakers, read_weights
+from likeness.voice.xtts import (
+    FILES,
+    NORMALIZED,
+    SPEAKERS,
+    load_xtts,
+    read_speakers,
+    read_weights,
+)
 from likeness.voice.xtts_files import read_settings
 from models.xtts_measure import load_stock
 from tests.conftest import files_of
@@ -64,7 +71,12 @@ def test_its_weights_are_those_of_the_base_with_the_adapter(folders: Folders) ->
     before, after = read_weights(base), read_weights(merged)
     changed = {name for name in before if before[name].dtype != after[name].dtype}
     layers = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
-    assert changed == {f"gpt.gpt.h.{at}.{layer}.weight" for at in (0, 1) for layer in layers}
+    normalized = f"resblocks.0.convs2.0{NORMALIZED.removesuffix('1')}"
+    decoder = ("conv_pre.weight", f"{normalized}0", f"{normalized}1")
+    assert changed == {
+        *(f"gpt.gpt.h.{at}.{layer}.weight" for at in (0, 1) for layer in layers),
+        *(f"hifigan_decoder.waveform_decoder.{name}" for name in decoder),
+    }
     assert all(torch.equal(before[name], after[name]) for name in before.keys() - changed)
 
 

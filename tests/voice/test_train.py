@@ -29,6 +29,11 @@ SMALL: dict[str, Any] = {
     "rank": 2,
     "alpha": 4,
     "dropout": 0.1,
+    "targets": ["c_attn", "c_proj", "c_fc"],
+    "top_layers": 0,
+    "decoder_learning_rate": 0.01,
+    "decoder_windows": 2,
+    "decoder_codes": 5,
     "epochs": 3,
     "batch": 2,
     "accumulation": 2,
@@ -145,7 +150,7 @@ def test_metrics_and_curves(trained: tuple[Path, dict[str, Any]]) -> None:
     assert 0 < metrics["trainable_share"] < 1
     assert metrics["rejected_silent"] == 0
     plots = files_of(out / "plots")
-    for name in ("loss", "wer", "similarity", "score"):
+    for name in ("loss", "decoded_loss", "wer", "similarity", "score"):
         rows = plots[f"plots/metrics/val/{name}.tsv"].decode().splitlines()
         assert [row.split("\t")[0] for row in rows] == ["step", "0", "2", "4", "6"]
     assert "plots/metrics/train/loss.tsv" in plots
@@ -171,9 +176,13 @@ def test_training_lowers_the_validation_loss(
 ) -> None:
     scripted(monkeypatch, [(0.5, 0.5)] * 2)
     metrics = run(folders, tmp_path, rt, epochs=8, evaluate_every=8, dropout=0.0)
-    rows = (tmp_path / "plots/plots/metrics/val/loss.tsv").read_text().split()
     assert metrics["epochs"] == 8
-    assert float(rows[-1]) < 0.98 * metrics["val_loss_without_adapter"]
+    for name, share in (
+        ("loss", 0.98),
+        ("decoded_loss", 0.995),
+    ):  # the decoder's weights are random
+        rows = (tmp_path / f"plots/plots/metrics/val/{name}.tsv").read_text().split()
+        assert float(rows[-1]) < share * metrics[f"val_{name}_without_adapter"]
 
 
 @pytest.mark.slow
@@ -184,6 +193,8 @@ def test_training_lowers_the_validation_loss(
         {"top_layers": 1},
         {"targets": ["c_attn", "to_q", "to_kv"], "own_reference": 1.0, "text_weight": 0.0},
         {"lr_schedule": "constant", "accumulation": 1, "evaluate_every": 2},
+        {"targets": []},
+        {"decoder_targets": [], "decoder_weight": 0.0},
     ],
 )
 def test_every_option_trains_to_finite_weights(
@@ -229,7 +240,7 @@ def test_the_best_epoch_is_the_one_that_is_heard_best_and_not_of_the_lowest_loss
     folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([5.0, 4.0, 3.0, 2.0])
-    monkeypatch.setattr(Trainer, "_val_loss", lambda self, voice: next(losses))
+    monkeypatch.setattr(Trainer, "_val_losses", lambda self, voice: (next(losses), 0.5))
     scripted(monkeypatch, [(0.5, 0.5), (0.1, 0.6), (0.3, 0.7), (0.4, 0.7)])
     kept: list[Any] = []
     original = Trainer._evaluate
@@ -254,7 +265,7 @@ def test_word_errors_count_by_their_weight_and_loss_decides_a_tie(
     folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([5.0, 4.0, 3.0, 3.5])
-    monkeypatch.setattr(Trainer, "_val_loss", lambda self, voice: next(losses))
+    monkeypatch.setattr(Trainer, "_val_losses", lambda self, voice: (next(losses), 0.5))
     scripted(monkeypatch, [(0.0, 0.5), (0.9, 0.7), (0.1, 0.7), (0.0, 0.7)])
     assert run(folders, tmp_path, rt, wer_weight=0.0)["best_epoch"] == 2
 
@@ -277,7 +288,7 @@ def test_training_stops_when_neither_score_nor_loss_gets_better(
     epochs: int,
 ) -> None:
     left = iter(losses)
-    monkeypatch.setattr(Trainer, "_val_loss", lambda self, voice: next(left))
+    monkeypatch.setattr(Trainer, "_val_losses", lambda self, voice: (next(left), 0.5))
     scripted(monkeypatch, [(0.0, 0.5)] + [(0.2, 0.5)] * 4)
     assert run(folders, tmp_path, rt, epochs=4, patience=2)["epochs"] == epochs
 
@@ -286,9 +297,9 @@ def test_training_stops_when_neither_score_nor_loss_gets_better(
 def test_the_validation_loss_is_the_same_when_computed_twice(
     folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = Trainer._val_loss
+    original = Trainer._val_losses
 
-    def twice(self: Trainer, voice: Any) -> float:
+    def twice(self: Trainer, voice: Any) -> tuple[float, float]:
         import torch
 
         first = original(self, voice)
@@ -296,7 +307,7 @@ def test_the_validation_loss_is_the_same_when_computed_twice(
         assert original(self, voice) == first
         return first
 
-    monkeypatch.setattr(Trainer, "_val_loss", twice)
+    monkeypatch.setattr(Trainer, "_val_losses", twice)
     scripted(monkeypatch, [(0.5, 0.5)] * 2)
     assert run(folders, tmp_path, rt, epochs=1)["val_loss_without_adapter"] > 0
 
@@ -349,7 +360,7 @@ def test_what_made_the_codes_is_forgotten_before_training(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "step"), [("_val_loss", 0), ("_optimize", 4), ("_listen", 4)])
+@pytest.mark.parametrize(("method", "step"), [("_val_losses", 0), ("_optimize", 4), ("_listen", 4)])
 def test_a_killed_run_goes_on_to_the_same_bytes(
     folders: Folders,
     trained: tuple[Path, dict[str, Any]],
@@ -418,11 +429,11 @@ def test_what_auto_is_on_a_gpu_learns_and_goes_on_after_a_kill(
     losses, state_of = module.next_token_losses, Trainer._state
 
     def first_overflows(gpt: Any, *rest: Any) -> Any:
-        text, code = losses(gpt, *rest)
+        text, code, latents = losses(gpt, *rest)
         if gpt.training:
             kinds.append(torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu"))
             code = code * torch.inf if half == "fp16" and len(kinds) == 1 else code
-        return text, code
+        return text, code, latents
 
     def watched(self: Trainer) -> dict[str, Any]:
         state = state_of(self)
@@ -466,7 +477,8 @@ def test_the_bundled_base_learns_in_half_precision_and_speaks(
 ) -> None:
     base = bundled_model("xtts_mini", tmp_path / "xtts_mini")
     rt = runtime(tmp_path / "cache", half=half)
-    one_step = {"epochs": 1, "batch": 8, "accumulation": 1, "sentences": 1}
+    rates = {"learning_rate": 1e-4, "decoder_learning_rate": 1e-4}
+    one_step = {"epochs": 1, "batch": 8, "accumulation": 1, "sentences": 1, **rates}
     metrics = run({**folders, "base": base}, tmp_path, rt, **one_step)
     assert metrics["steps"] == 1
     assert np.isfinite([metrics["val_loss"], metrics["val_score"]]).all()

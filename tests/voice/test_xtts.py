@@ -1,6 +1,7 @@
 """A base is checked, loaded and left as it is, an adapter goes in and out, the voice is stock XTTS's."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,22 @@ def model(tiny_xtts: Path) -> Any:
     return load_xtts(tiny_xtts, "cpu")
 
 
-def inject(model: Any, targets: list[str] = GPT2, top_layers: int = 0) -> dict[str, Any]:
+def inject(
+    model: Any, targets: list[str] = GPT2, top_layers: int = 0, decoder: Sequence[str] = ()
+) -> dict[str, Any]:
     return inject_adapter(
-        model, rank=2, alpha=6, dropout=0.0, targets=targets, top_layers=top_layers
-    )
+        model, rank=2, alpha=6, dropout=0.0, targets=targets, top_layers=top_layers,
+        decoder_targets=decoder,
+    )  # fmt: skip
+
+
+def decoded(model: Any) -> Any:
+    """(samples,) that the decoder makes of some latents."""
+    import torch
+
+    latents = torch.linspace(-2, 2, 6 * 64).reshape(1, 6, 64)
+    with torch.inference_mode():
+        return model.hifigan_decoder(latents, g=torch.full((1, 512, 1), 0.04)).flatten()
 
 
 def fill(parameters: dict[str, Any]) -> None:
@@ -382,15 +395,35 @@ def test_added_to_the_weights_it_does_the_same(
     assert not torch.allclose(logits(other), plain, atol=1e-2)
 
 
+@pytest.mark.parametrize("targets", [["conv_pre", "cond_layer"], ["convs2.0"], ["conv_post"]])
+def test_in_the_decoder_too_even_where_weights_are_normalized(
+    tiny_xtts: Path, model: Any, targets: list[str]
+) -> None:
+    import torch
+
+    before = decoded(model)
+    parameters = inject(model, [], decoder=targets)
+    assert torch.equal(decoded(model), before)
+    fill(parameters)
+    adapter = plain_adapter(parameters, 6 / 2)
+    other = load_xtts(tiny_xtts, "cpu")
+    apply_adapter(other, adapter)
+    made = decoded(model)
+    change = (made - before).abs().max()  # quiet, as its weights are random
+    assert change > 1e-4
+    assert (decoded(other) - made).abs().max() < 0.01 * change
+
+
 def test_a_delta_is_scale_times_b_times_a() -> None:
     import torch
 
     first, second = torch.randn(2, 3), torch.randn(5, 2)
-    weights = {"gpt.h.0.x.lora_A.default.weight": first, "gpt.h.0.x.lora_B.default.weight": second}
+    layer = "gpt.gpt.h.0.x"
+    weights = {f"{layer}.lora_A.default.weight": first, f"{layer}.lora_B.default.weight": second}
     found = dict(deltas(plain_adapter(weights, 3.0)))
-    assert list(found) == ["gpt.h.0.x.weight"]
-    assert torch.allclose(found["gpt.h.0.x.weight"], 3.0 * (second @ first).T)
-    linear = {name.replace("gpt.h.0", "other"): tensor for name, tensor in weights.items()}
+    assert list(found) == [f"{layer}.weight"]
+    assert torch.allclose(found[f"{layer}.weight"], 3.0 * (second @ first).T)
+    linear = {name.replace(layer, "other.x"): tensor for name, tensor in weights.items()}
     assert torch.allclose(
         dict(deltas(plain_adapter(linear, 1.0)))["other.x.weight"], second @ first
     )
@@ -399,7 +432,7 @@ def test_a_delta_is_scale_times_b_times_a() -> None:
 def test_only_upper_layers_are_adapted_when_asked_for(model: Any) -> None:
     names = inject(model, top_layers=1)
     assert len(names) == 2 * 4
-    assert all(name.startswith("gpt.h.1.") for name in names)
+    assert all(name.startswith("gpt.gpt.h.1.") for name in names)
 
 
 def test_more_upper_layers_than_there_are_is_all(model: Any) -> None:
@@ -411,9 +444,19 @@ def test_a_target_that_no_layer_has_is_one_line(model: Any) -> None:
         inject(model, ["c_attn", "q_proj"])
     with pytest.raises(LikenessError, match="named to_q"):
         inject(model, ["c_attn", "to_q"], top_layers=1)  # it is in no block
+    with pytest.raises(LikenessError, match=r"voice_train\.decoder_targets: .* named post$"):
+        inject(model, decoder=["post"])
 
 
-@pytest.mark.parametrize(("layer", "width"), [("gpt.h.9.mlp.c_fc", 64), ("gpt.h.0.mlp.c_fc", 32)])
+@pytest.mark.parametrize("target", ["convs1.1", "ups.0"])
+def test_a_layer_that_peft_would_adapt_wrongly_is_one_line(model: Any, target: str) -> None:
+    with pytest.raises(LikenessError, match=rf"decoder_targets: {target} is a dilated or transp"):
+        inject(model, decoder=[target])
+
+
+@pytest.mark.parametrize(
+    ("layer", "width"), [("gpt.gpt.h.9.mlp.c_fc", 64), ("gpt.gpt.h.0.mlp.c_fc", 32)]
+)
 def test_an_adapter_of_another_base_is_one_line(
     tiny_xtts: Path, tmp_path: Path, layer: str, width: int
 ) -> None:

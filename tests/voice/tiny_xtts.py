@@ -15,7 +15,16 @@ from likeness.common.manifest import write_manifest
 from likeness.voice.audio import encode
 from likeness.voice.codes import build_dvae
 from likeness.voice.rows import Utterance
-from likeness.voice.xtts import ADAPTER, EMBEDDING, LATENTS, VOICE, read_speakers, read_weights
+from likeness.voice.xtts import (
+    ADAPTER,
+    BLOCKS,
+    EMBEDDING,
+    LATENTS,
+    NORMALIZED,
+    VOICE,
+    read_speakers,
+    read_weights,
+)
 from models.xtts_measure import load_stock
 from tests.voice.sounds import babble, write
 
@@ -160,18 +169,24 @@ def with_stop(base: Path, folder: Path, stop: float, spread: float = 1.0) -> Pat
 
 
 def build_voice_folder(base: Path, folder: Path, seed: int = 1) -> Path:
-    """What voice_train writes, here a random adapter on all blocks and one of the base's own voices."""
+    """What voice_train writes: here a random adapter on all blocks and on two layers of the decoder.
+
+    The voice is one of the base's own.
+    """
     import torch
     from safetensors.torch import save_file
 
     torch.manual_seed(seed)
     adapter: dict[str, torch.Tensor] = {}
     for name, weight in read_weights(base, "meta").items():
-        layer = name.removeprefix("gpt.").removesuffix(".weight")
-        if layer.startswith("gpt.h.") and layer.endswith(("c_attn", "c_proj", "c_fc")):
+        layer = name.replace(NORMALIZED, ".weight").removesuffix(".weight")
+        if layer.startswith(BLOCKS) and layer.endswith(("c_attn", "c_proj", "c_fc")):
             inputs, outputs = weight.shape
             adapter[f"{layer}.lora_A.weight"] = 0.1 * torch.randn(2, inputs)
             adapter[f"{layer}.lora_B.weight"] = 0.1 * torch.randn(outputs, 2)
+        elif layer.endswith((".conv_pre", ".resblocks.0.convs2.0")) and weight.ndim == 3:
+            adapter[f"{layer}.lora_A.weight"] = 0.1 * torch.randn(2, *weight.shape[1:])
+            adapter[f"{layer}.lora_B.weight"] = 0.1 * torch.randn(len(weight), 2, 1)
     voice = read_speakers(base)["ann"]
     folder.mkdir(parents=True)
     save_file(adapter, folder / ADAPTER)

@@ -35,12 +35,14 @@ class Example:
     """A row of the dataset as the model's input.
 
     Attributes:
+        path: of the clip.
         tokens: token ids of the text, the language's first.
         codes: of the DVAE, (C,).
         mel: (80, FRAMES * C), the conditioning input when this clip is a reference.
     """
 
     id: str
+    path: Path
     tokens: list[int]
     codes: "torch.Tensor"
     mel: "torch.Tensor"
@@ -90,7 +92,8 @@ def encode_rows(
         if isinstance(found, Rejection):
             rejected.append(found)
         else:
-            examples[row.id] = _example(row.id, found, stored[row.id])
+            path = dataset / row.file_name
+            examples[row.id] = _example(row.id, path, found, stored[row.id])
     return examples, rejected
 
 
@@ -110,12 +113,12 @@ def _tokens(row: Utterance, tokenizer: Any, language: str, most: int) -> list[in
     return tokens
 
 
-def _example(name: str, tokens: list[int], stored: Stored) -> Example:
+def _example(name: str, path: Path, tokens: list[int], stored: Stored) -> Example:
     import torch
 
     codes = np.frombuffer(stored.read("codes.i16"), np.int16).astype(np.int64)
     mel = np.frombuffer(stored.read("mel.f16"), np.float16).reshape(-1, len(codes) * FRAMES)
-    return Example(name, tokens, torch.from_numpy(codes), torch.from_numpy(mel.copy()))
+    return Example(name, path, tokens, torch.from_numpy(codes), torch.from_numpy(mel.copy()))
 
 
 # --- batches --------------------------------------------------------------------------------------

@@ -1,27 +1,29 @@
-"""A trainable adapter in XTTS's GPT, and the form in which it is saved (LoRA, Hu et al. 2021)."""
+"""A trainable adapter in XTTS, and the form in which it is saved (LoRA, Hu et al. 2021)."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from likeness.common.errors import LikenessError
-from likeness.voice.xtts import BLOCKS, Weights
+from likeness.voice.xtts import Weights
 
 if TYPE_CHECKING:
     import torch
 
 
 def inject_adapter(
-    model: Any, *, rank: int, alpha: int, dropout: float, targets: Sequence[str], top_layers: int
-) -> dict[str, "torch.nn.Parameter"]:
-    """Put trainable LoRA layers (Hu et al. 2021) on the GPT; returns their weights by name.
+    model: Any, *, rank: int, alpha: int, dropout: float, targets: Sequence[str],
+    top_layers: int, decoder_targets: Sequence[str],
+) -> dict[str, "torch.nn.Parameter"]:  # fmt: skip
+    """Put trainable LoRA layers (Hu et al. 2021) in an `Xtts`; returns their weights by name.
 
-    The layers replace modules in place, and the GPT is not wrapped: Coqui accesses its attributes
+    The layers replace modules in place, and the model is not wrapped: Coqui accesses its attributes
     (`gpt.gpt.wte`), and its inference model shares modules with the GPT that is trained.
 
     Args:
-        targets: ends of the names of the layers to adapt.
-        top_layers: adapt only this many of the uppermost blocks; 0 adapts all. No gradient is
+        targets: ends of the names of the GPT's layers to adapt.
+        top_layers: adapt only this many of the GPT's uppermost blocks; 0 adapts all. No gradient is
             computed below the lowest adapter.
+        decoder_targets: ends of the names of the decoder's layers to adapt.
 
     Raises:
         LikenessError: a target matches no layer.
@@ -29,29 +31,49 @@ def inject_adapter(
     from peft import LoraConfig, inject_adapter_in_model
 
     blocks = model.args.gpt_layers
-    chosen = list(range(max(0, blocks - top_layers), blocks)) if top_layers else None
-    names = [name for name, _ in model.gpt.named_modules()]
-    if chosen:
-        names = [
-            name for name in names if name.startswith(tuple(f"{BLOCKS}{at}." for at in chosen))
-        ]
-    for target in targets:
-        if not any(name == target or name.endswith(f".{target}") for name in names):
-            raise LikenessError(
-                f"params.yaml: voice_train.targets: no layer to adapt is named {target}"
-            )
-    config = LoraConfig(
-        r=rank,
-        lora_alpha=alpha,
-        lora_dropout=dropout,
-        target_modules=list(targets),
-        layers_to_transform=chosen,
-        layers_pattern="h" if chosen else None,
-        fan_in_fan_out=True,  # Conv1D
-    )
-    inject_adapter_in_model(config, model.gpt)
-    model.gpt.eval()  # new modules start in training mode, with dropout
-    return {name: p for name, p in model.gpt.named_parameters() if p.requires_grad}
+    upper = list(range(max(0, blocks - top_layers), blocks)) if top_layers else None
+    decoder = model.hifigan_decoder.waveform_decoder
+    # Features of the decoder are sound, in which dropout would be noise.
+    for key, part, ends, chosen, share in (
+        ("targets", model.gpt, targets, upper, dropout),
+        ("decoder_targets", decoder, decoder_targets, None, 0.0),
+    ):
+        layers = dict(part.named_modules())
+        if chosen:
+            within = tuple(f"gpt.h.{at}." for at in chosen)
+            layers = {name: own for name, own in layers.items() if name.startswith(within)}
+        for end in ends:
+            found = [own for name, own in layers.items() if f".{name}".endswith(f".{end}")]
+            if not found:
+                raise LikenessError(
+                    f"params.yaml: voice_train.{key}: no layer to adapt is named {end}"
+                )
+            if any(map(is_beyond_peft, found)):
+                raise LikenessError(
+                    f"params.yaml: voice_train.{key}: {end} is a dilated or transposed convolution, "
+                    "which peft cannot adapt; name other layers"
+                )
+        config = LoraConfig(
+            r=rank,
+            lora_alpha=alpha,
+            lora_dropout=share,
+            target_modules=list(ends),
+            layers_to_transform=chosen,
+            layers_pattern="h" if chosen else None,
+            fan_in_fan_out=True,  # Conv1D
+        )
+        if ends:
+            inject_adapter_in_model(config, part)
+        part.eval()  # new modules start in training mode, with dropout
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def is_beyond_peft(layer: Any) -> bool:
+    """Whether it is a convolution that peft has no adapter for, or adapts as if it were not dilated."""
+    import torch
+
+    transposed = isinstance(layer, torch.nn.ConvTranspose1d)
+    return transposed or (isinstance(layer, torch.nn.Conv1d) and layer.dilation != (1,))
 
 
 def plain_adapter(weights: Mapping[str, "torch.Tensor"], scale: float) -> Weights:

@@ -18,8 +18,7 @@ from likeness.voice.xtts import (
     SPEAKERS,
     VOICE,
     Voice,
-    deltas,
-    read_adapter,
+    load_xtts,
     read_speakers,
     read_weights,
 )
@@ -48,15 +47,17 @@ def merge(base: Path, trained: Path, out_dir: Path) -> None:
     Raises:
         LikenessError: the base is not an XTTS, the adapter belongs to another base, or `out_dir` exists.
     """
+    import torch
     from safetensors.torch import load_file
 
     if out_dir.exists():
         raise LikenessError(f"{out_dir}: already exists; name a new folder")
     check_xtts(base)
-    adapter = read_adapter(trained / ADAPTER, base)
-    state = read_weights(base)
-    for name, delta in deltas(adapter):
-        state[f"gpt.{name}"] = state[f"gpt.{name}"].float() + delta
+    tuned = load_xtts(base, "cpu", adapter=trained / ADAPTER).state_dict()
+    state = {
+        name: own if torch.equal(own.float(), tuned[name]) else tuned[name]
+        for name, own in read_weights(base).items()
+    }
     voice = load_file(trained / VOICE)
     speakers = read_speakers(base) | {SPEAKER: Voice(voice[LATENTS[0]], voice[EMBEDDING])}
     # Coqui reads a speaker's values by their order and not by their names.

@@ -1,4 +1,4 @@
-"""LoRA (Hu et al. 2021) on XTTS's GPT, and the choice of the best epoch by what it says.
+"""LoRA (Hu et al. 2021) on XTTS, and the choice of the best epoch by what it says.
 
 The loss keeps falling when speech no longer improves. So the model says a few sentences at each
 evaluation, and the epoch is chosen by their word error rate and their similarity to the voice.
@@ -47,7 +47,7 @@ class VoiceTrain(Hearing):
     rank: Annotated[int, Field(ge=1, le=256)]
     alpha: Annotated[int, Field(ge=1, le=512)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    targets: Annotated[list[str], Field(min_length=1)]
+    targets: list[str]
     top_layers: Annotated[int, Field(ge=0)]
     epochs: Annotated[int, Field(ge=1)]
     batch: Annotated[int, Field(ge=1)]
@@ -58,6 +58,11 @@ class VoiceTrain(Hearing):
     weight_decay: Annotated[float, Field(ge=0)]
     max_grad_norm: Annotated[float, Field(gt=0)]
     text_weight: Annotated[float, Field(ge=0, le=1)]
+    decoder_targets: list[str]
+    decoder_learning_rate: Annotated[float, Field(gt=0, le=1)]
+    decoder_weight: Annotated[float, Field(ge=0)]
+    decoder_windows: Annotated[int, Field(ge=1)]
+    decoder_codes: Annotated[int, Field(ge=3)]
     own_reference: Annotated[float, Field(ge=0, le=1)]
     min_reference_seconds: Annotated[float, Field(ge=0.5)]
     max_reference_seconds: Annotated[float, Field(ge=0.5, le=30)]

@@ -21,7 +21,8 @@ from likeness.voice.codes import HOP, RATE
 from likeness.voice.examples import Example, make_batches
 from likeness.voice.listening import Listener
 from likeness.voice.lora import inject_adapter, plain_adapter
-from likeness.voice.losses import draw_style, next_token_losses, style_latents
+from likeness.voice.losses import decoded_loss, draw_style, next_token_losses, style_latents
+from likeness.voice.spectra import spectral_distance
 from likeness.voice.xtts import (
     ADAPTER,
     EMBEDDING,
@@ -67,6 +68,7 @@ class Trainer:
         self.train_split, self.val_split = train_split, val_split
         self.sentences, self.references, self.settings = sentences, references, settings
         self.embedding = voice_of(model, references).embedding
+        self.distance = spectral_distance(model.config.audio.output_sample_rate, rt.device)
         self.checkpoints, self.samples = Checkpoints(scratch), scratch / "samples"
         self.accelerator = Accelerator(cpu=rt.device == "cpu", mixed_precision="no")
         self.mixed = MixedPrecision(rt.precision(cfg.mixed_precision), rt.device)
@@ -79,10 +81,17 @@ class Trainer:
             dropout=cfg.dropout,
             targets=cfg.targets,
             top_layers=cfg.top_layers,
+            decoder_targets=cfg.decoder_targets,
         )
+        rates = {"gpt.": cfg.learning_rate, "hifigan_decoder.": cfg.decoder_learning_rate}
         self.optimizer = torch.optim.AdamW(
-            list(self.parameters.values()),
-            lr=cfg.learning_rate,
+            [
+                {
+                    "params": [p for name, p in self.parameters.items() if name.startswith(part)],
+                    "lr": lr,
+                }
+                for part, lr in rates.items()
+            ],
             betas=BETAS,
             weight_decay=cfg.weight_decay,
         )
@@ -99,7 +108,7 @@ class Trainer:
         self.step = 0
         self.stale = 0
         self.lowest = math.inf  # validation loss
-        self.best: dict[str, Any] = {"score": -math.inf}
+        self.best: dict[str, Any] = {"order": (-math.inf, -math.inf)}
         self.history: list[tuple[int, dict[str, float]]] = []
         self.seconds: list[float] = []
 
@@ -138,7 +147,7 @@ class Trainer:
         first = self.history[0][1]
         measured = {
             name: (self.best[name], first[f"val/{name}"])
-            for name in ("score", "wer", "similarity", "loss")
+            for name in ("score", "wer", "similarity", "loss", "decoded_loss")
         }
         return {
             **{f"val_{name}": round(best, 6) for name, (best, _) in measured.items()},
@@ -182,33 +191,45 @@ class Trainer:
         torch.manual_seed(self.rt.seed_for("train", step))  # dropout
         rng = np.random.default_rng(self.rt.seed_for("styles", step))
         batches = self._batches(step)
-        sums = torch.zeros(2)
-        self.model.gpt.train()
+        sums = torch.zeros(3)
+        self.model.gpt.train(bool(cfg.targets))
         for rows in batches:
             seconds = rng.uniform(cfg.min_reference_seconds, cfg.max_reference_seconds)
             frames = round(seconds * RATE / HOP)
             styles = [draw_style(self.train_split, r, frames, cfg.own_reference, rng) for r in rows]
+            examples = [self.train_split[row] for row in rows]
             with self.mixed.autocast():
-                text_loss, code_loss = next_token_losses(
+                text_loss, code_loss, latents = next_token_losses(
                     self.model.gpt,
-                    [self.train_split[row] for row in rows],
+                    examples,
                     style_latents(self.model.gpt, styles),
                     [(style.start, style.end) for style in styles],
                 )
-                loss = (code_loss + cfg.text_weight * text_loss) / len(batches)
-            self.accelerator.backward(self.mixed.scaled(loss))
-            sums += torch.stack([text_loss, code_loss]).detach().cpu()
+            heard_loss = code_loss.new_zeros(())
+            if cfg.decoder_weight:
+                heard_loss = decoded_loss(
+                    self.model, examples, latents, self.embedding, self.distance,
+                    cfg.decoder_windows, cfg.decoder_codes, rng,
+                )  # fmt: skip
+            losses = torch.stack([text_loss, code_loss, heard_loss]).float()
+            loss = losses @ losses.new_tensor([cfg.text_weight, 1.0, cfg.decoder_weight])
+            self.accelerator.backward(self.mixed.scaled(loss / len(batches)))
+            sums += losses.detach().cpu()
         self.model.gpt.eval()  # in training mode, the GPT returns too many latents for inference
         rate = float(self.lr_scheduler.get_last_lr()[0])
         self.mixed.step(self.optimizer, list(self.parameters.values()), cfg.max_grad_norm)
         self.lr_scheduler.step()
         self.optimizer.zero_grad()
-        text, code = (sums / len(batches)).tolist()
+        text, code, decoded = (sums / len(batches)).tolist()
         learnt = self.parameters.values()
         check_finite(
-            *(text + code, learnt), stage="voice_train", step=step, learning_rate=cfg.learning_rate
-        )
-        return {"train/loss": code, "train/text_loss": text, "train/learning_rate": rate}
+            *(text + code + decoded, learnt), stage="voice_train", step=step,
+            learning_rate=cfg.learning_rate,
+        )  # fmt: skip
+        return {
+            "train/loss": code, "train/text_loss": text, "train/decoded_loss": decoded,
+            "train/learning_rate": rate,
+        }  # fmt: skip
 
     def _batches(self, step: int) -> list[list[int]]:
         """Rows of the train split for a step's batches; each row occurs once in an epoch."""
@@ -225,30 +246,46 @@ class Trainer:
         neither its score nor its validation loss is the best so far.
         """
         voice = Voice(latents_of(self.model, self.references), self.embedding)
-        loss = self._val_loss(voice)
+        code, decoded = self._val_losses(voice)
+        loss = code + self.cfg.decoder_weight * decoded
         wer, similarity = self._listen(voice)
         score = similarity - self.cfg.wer_weight * wer
-        measured = {"loss": loss, "wer": wer, "similarity": similarity, "score": score}
+        measured = {
+            "loss": code, "decoded_loss": decoded, "wer": wer, "similarity": similarity,
+            "score": score,
+        }  # fmt: skip
         self._log(tracker, {f"val/{name}": value for name, value in measured.items()})
-        better = (score, -loss) > (self.best["score"], -self.best.get("loss", math.inf))
+        better = (score, -loss) > self.best["order"]
         self.stale = 0 if better or loss < self.lowest else self.stale + 1
         self.lowest = min(loss, self.lowest)
         if better:
-            self.best = {**measured, "step": self.step, "weights": self._weights()}
+            self.best = {
+                **measured, "order": (score, -loss), "step": self.step, "weights": self._weights(),
+            }  # fmt: skip
 
-    def _val_loss(self, voice: Voice) -> float:
-        """Mean loss of a code over the val split, conditioned on the references as in inference.
+    def _val_losses(self, voice: Voice) -> tuple[float, float]:
+        """Mean losses of a code and of a clip as decoded, over the val split.
 
-        Row by row and without dropout, so that equal weights give an equal loss.
+        They are conditioned on the references as in inference. Row by row and without dropout, so that
+        equal weights give equal losses.
         """
         import torch
 
-        losses = []
+        rng = np.random.default_rng(0)  # draws nothing, as a whole clip is decoded
+        codes, losses = [], []
         with torch.inference_mode():
             for example in self.val_split:
-                _, loss = next_token_losses(self.model.gpt, [example], voice.latents, [(0, 0)])
-                losses.append(float(loss) * (len(example.codes) + 1))
-        return sum(losses) / sum(len(example.codes) + 1 for example in self.val_split)
+                _, loss, latents = next_token_losses(
+                    self.model.gpt, [example], voice.latents, [(0, 0)]
+                )
+                decoded = decoded_loss(
+                    self.model, [example], latents, voice.embedding, self.distance, 1,
+                    len(example.codes), rng,
+                )  # fmt: skip
+                codes.append(len(example.codes) + 1)
+                losses.append((float(loss), float(decoded)))
+        code, decoded = np.average(losses, axis=0, weights=codes).tolist()
+        return code, decoded
 
     def _listen(self, voice: Voice) -> tuple[float, float]:
         """Word error rate and similarity of the sentences, whose audio is kept as samples."""

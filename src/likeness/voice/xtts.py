@@ -31,7 +31,8 @@ LATENTS = ("gpt_cond_latent", "gpt_conditioning_latents")  # a speaker's; XTTS-v
 EMBEDDING = "speaker_embedding"
 PARTS = ("gpt.", "hifigan_decoder.", "mel_stats")  # to load; a trainer's checkpoint has more
 REBUILT = ("gpt.gpt_inference.", "gpt.gpt.wte.")  # duplicates in old checkpoints
-BLOCKS = "gpt.h."  # GPT-2's, whose layers are Conv1D: their weights are (in, out)
+NORMALIZED = ".parametrizations.weight.original1"  # has the shape of the weight that is normalized
+BLOCKS = "gpt.gpt.h."  # GPT-2's, whose layers are Conv1D: their weights are (in, out)
 READABLE = re.compile(
     r"(?:[\W\d_]|[\0-\u024f])+"
 )  # all but the letters of other scripts than Latin
@@ -142,9 +143,12 @@ def read_adapter(path: Path, base: Path) -> Weights:
         raise LikenessError(
             f"{path}: not an adapter ({one_line(error)}); run voice_train"
         ) from error
-    weights = read_weights(base, "meta")
+    weights = {
+        name.replace(NORMALIZED, ".weight"): tensor
+        for name, tensor in read_weights(base, "meta").items()
+    }
     for name, delta in deltas({name: tensor.to("meta") for name, tensor in adapter.items()}):
-        if f"gpt.{name}" not in weights or weights[f"gpt.{name}"].shape != delta.shape:
+        if name not in weights or weights[name].shape != delta.shape:
             raise LikenessError(
                 f"{path}: {name} does not fit {base}; run voice_train with this base"
             )
@@ -152,24 +156,32 @@ def read_adapter(path: Path, base: Path) -> Weights:
 
 
 def deltas(adapter: Mapping[str, "torch.Tensor"]) -> "Iterator[tuple[str, torch.Tensor]]":
-    """Name of each adapted weight of the GPT, and what is added to it, in the weight's shape.
+    """Name of each adapted weight of `Xtts`, and what is added to it, in the weight's shape.
 
-    An iterator, as all of them together are as large as the GPT.
+    An iterator, as all of them together are as large as the model.
     """
     for name, first in adapter.items():
         layer, _, rest = name.partition(".lora_A.")
         if rest:
-            product = adapter[f"{layer}.lora_B.{rest}"] @ first  # (out, in)
+            second = adapter[
+                f"{layer}.lora_B.{rest}"
+            ]  # (out, rank), and (out, rank, 1) of a convolution
+            product = (second.flatten(1) @ first.flatten(1)).unflatten(1, first.shape[1:])
             yield f"{layer}.weight", product.T if layer.startswith(BLOCKS) else product
 
 
 def apply_adapter(model: Any, adapter: Mapping[str, "torch.Tensor"]) -> None:
     """Add an adapter to a loaded model's weights."""
     import torch
+    from torch.nn.utils.parametrize import is_parametrized
 
     with torch.no_grad():
         for name, delta in deltas(adapter):
-            model.gpt.get_parameter(name).add_(delta)
+            layer = model.get_submodule(name.removesuffix(".weight"))
+            if is_parametrized(layer):  # by weight normalization, which sets its own parts
+                layer.weight = layer.weight + delta
+            else:
+                layer.weight.add_(delta)
 
 
 # --- speaking -------------------------------------------------------------------------------------
