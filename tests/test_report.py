@@ -56,6 +56,11 @@ VOICE_TRAINING = {
         "val_similarity_without_adapter": 0.62,
         "val_loss": 2.5,
         "val_loss_without_adapter": 4.25,
+        "val_decoded_loss": 9.5,
+        "val_decoded_loss_without_adapter": 13.5,
+        "targets": ["c_attn"],
+        "decoder_targets": ["conv_pre"],
+        "decoder_learning_rate": 0.004,
     },
 }
 HEARD = {"heard": "a red <hat>", "wer": 0.25, "similarity": 0.81, "dnsmos": 3.14}
@@ -240,7 +245,7 @@ def test_the_voice_has_a_card_of_its_own(folder: Path, tiny_adapter: Path, rt: R
     _, header, body = card.split("---\n", 2)
     assert yaml.safe_load(header)["base_model"] == "tiny_xtts"
     assert "rank 8 (1234 weights, 2.1 % of" in body
-    assert "batch 8 at" in body
+    assert "batch 8, in the GPT at learning rate 0.001, in the decoder at" in body
     assert "| wer | 0.4 (0.3 to 0.5; n 12) | 0.2 (0.1 to 0.3; n 12) |" in body
     assert "&" not in body, "a card is no HTML"
 

@@ -19,7 +19,7 @@ xtts_mini = pytest.mark.parametrize(
 )
 
 # The highest word error rates, on sentences that no voice read in training.
-HIGHEST = {"catalogue": 0.12, "new_syntax": 0.25, "plain": 0.35, "joined": 0.25}
+HIGHEST = {"catalogue": 0.12, "new_syntax": 0.12, "plain": 0.2, "joined": 0.15}
 
 
 def estimate(name, value):
@@ -79,7 +79,7 @@ def test_it_is_small_and_its_quality_is_stated_and_good(model):
         assert quality[f"wer_{kind}"] <= highest
         # The teachers are heard well: else the figure would say little about the model.
         assert quality[f"wer_{kind}_teachers"] < quality[f"wer_{kind}"]
-    assert quality["dnsmos"] >= 2
+    assert quality["dnsmos"] >= 2.4
     assert quality["similarity_low"] > quality["similarity_others_high"]
 
 

@@ -414,6 +414,26 @@ def test_in_the_decoder_too_even_where_weights_are_normalized(
     assert (decoded(other) - made).abs().max() < 0.01 * change
 
 
+def test_an_unused_channel_of_the_decoder_stays_silent(model: Any) -> None:
+    """Its weights are zero, which have no direction."""
+    import torch
+
+    name = "hifigan_decoder.waveform_decoder.resblocks.0.convs2.0"
+    layer = model.get_submodule(name)
+    with torch.no_grad():
+        layer.parametrizations.weight.original0[3:] = 0
+    before = layer.weight.detach().clone()
+    size = before.shape
+    adapter = {
+        f"{name}.lora_A.weight": torch.ones(1, *size[1:]),
+        f"{name}.lora_B.weight": torch.eye(size[0], 1)[:, :, None],
+    }
+    apply_adapter(model, adapter)
+    assert torch.allclose(layer.weight[0], before[0] + 1, atol=1e-5)
+    assert torch.allclose(layer.weight[1:], before[1:], atol=1e-6)
+    assert not layer.weight[3:].any()
+
+
 def test_a_delta_is_scale_times_b_times_a() -> None:
     import torch
 

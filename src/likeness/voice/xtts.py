@@ -178,10 +178,15 @@ def apply_adapter(model: Any, adapter: Mapping[str, "torch.Tensor"]) -> None:
     with torch.no_grad():
         for name, delta in deltas(adapter):
             layer = model.get_submodule(name.removesuffix(".weight"))
-            if is_parametrized(layer):  # by weight normalization, which sets its own parts
-                layer.weight = layer.weight + delta
-            else:
+            if not is_parametrized(layer):
                 layer.weight.add_(delta)
+                continue
+            # Weight normalization (arXiv 1602.07868): lengths and directions of an output's weights each.
+            # A base's unused channels have no length, but must keep a direction.
+            weight, parts = layer.weight + delta, layer.parametrizations.weight
+            lengths = weight.norm(dim=tuple(range(1, weight.ndim)), keepdim=True)
+            parts.original0.copy_(lengths)
+            parts.original1.copy_(torch.where(lengths > 0, weight, parts.original1))
 
 
 # --- speaking -------------------------------------------------------------------------------------
