@@ -72,6 +72,25 @@ def fill(parameters: dict[str, Any]) -> None:
             parameter.normal_(std=0.1)
 
 
+def half_unused(base: Path, folder: Path) -> Path:
+    """A copy of a base whose decoder is half as wide, in the first channels of one as wide as before."""
+    import torch
+    from TTS.tts.layers.xtts.hifigan_decoder import HifiDecoder
+
+    from models.xtts_nets import widen
+
+    shutil.copytree(base, folder)
+    state = read_weights(folder)
+    part = "hifigan_decoder.waveform_decoder."
+    wide = {name: own.float() for name, own in state.items() if name.startswith(part)}
+    width = state["gpt.mel_head.weight"].shape[1]
+    torch.manual_seed(3)
+    small = HifiDecoder(decoder_input_dim=width, upsample_initial_channel_decoder=16)
+    widen({f"hifigan_decoder.{name}": own for name, own in small.state_dict().items()}, wide)
+    torch.save({"model": state | wide}, folder / "model.pth")
+    return folder
+
+
 def logits(model: Any) -> Any:
     """(1, 8, codes) from the network that speaks."""
     import torch
@@ -386,7 +405,7 @@ def test_added_to_the_weights_it_does_the_same(
 
     parameters = inject(model, targets)
     fill(parameters)
-    adapter = plain_adapter(parameters, 6 / 2)
+    adapter = plain_adapter(parameters, 6 / 2, tiny_xtts)
     assert not any(".default" in name for name in adapter)
     other = load_xtts(tiny_xtts, "cpu")
     plain = logits(other)
@@ -405,7 +424,7 @@ def test_in_the_decoder_too_even_where_weights_are_normalized(
     parameters = inject(model, [], decoder=targets)
     assert torch.equal(decoded(model), before)
     fill(parameters)
-    adapter = plain_adapter(parameters, 6 / 2)
+    adapter = plain_adapter(parameters, 6 / 2, tiny_xtts)
     other = load_xtts(tiny_xtts, "cpu")
     apply_adapter(other, adapter)
     made = decoded(model)
@@ -434,19 +453,40 @@ def test_an_unused_channel_of_the_decoder_stays_silent(model: Any) -> None:
     assert not layer.weight[3:].any()
 
 
-def test_a_delta_is_scale_times_b_times_a() -> None:
+def test_a_delta_is_scale_times_b_times_a(tiny_xtts: Path) -> None:
     import torch
 
     first, second = torch.randn(2, 3), torch.randn(5, 2)
     layer = "gpt.gpt.h.0.x"
     weights = {f"{layer}.lora_A.default.weight": first, f"{layer}.lora_B.default.weight": second}
-    found = dict(deltas(plain_adapter(weights, 3.0)))
+    found = dict(deltas(plain_adapter(weights, 3.0, tiny_xtts)))
     assert list(found) == [f"{layer}.weight"]
     assert torch.allclose(found[f"{layer}.weight"], 3.0 * (second @ first).T)
     linear = {name.replace(layer, "other.x"): tensor for name, tensor in weights.items()}
     assert torch.allclose(
-        dict(deltas(plain_adapter(linear, 1.0)))["other.x.weight"], second @ first
+        dict(deltas(plain_adapter(linear, 1.0, tiny_xtts)))["other.x.weight"], second @ first
     )
+
+
+def test_channels_of_the_decoder_without_use_are_left_out(tiny_xtts: Path, tmp_path: Path) -> None:
+    """It says the same as with them, and an adapter of it fits the base."""
+    from safetensors.torch import save_file
+
+    base = half_unused(tiny_xtts, tmp_path / "half")
+    wide, narrow = load_xtts(base, "cpu", whole=True), load_xtts(base, "cpu")
+    sizes = [len(one.hifigan_decoder.waveform_decoder.conv_pre.weight) for one in (wide, narrow)]
+    assert sizes == [32, 16]
+    change = decoded(wide).abs().max()
+    assert (decoded(narrow) - decoded(wide)).abs().max() < 1e-4 * change
+    parameters = inject(narrow, [], decoder=["conv_pre", "convs2.0", "cond_layer"])
+    fill(parameters)
+    save_file(plain_adapter(parameters, 6 / 2, base), tmp_path / ADAPTER)
+    for whole in (True, False):
+        tuned = load_xtts(base, "cpu", adapter=tmp_path / ADAPTER, whole=whole)
+        made = decoded(narrow)
+        moved = (made - decoded(wide)).abs().max()
+        assert moved > 0.01 * change
+        assert (decoded(tuned) - made).abs().max() < 0.01 * moved
 
 
 def test_only_upper_layers_are_adapted_when_asked_for(model: Any) -> None:

@@ -64,7 +64,7 @@ def small_networks() -> Iterator[None]:
     def init(self: Any, *args: Any, **options: Any) -> None:
         small = options.get("decoder_input_dim") == WIDTH
         if small:
-            options["upsample_initial_channel_decoder"] = WIDTH // 2
+            options.setdefault("upsample_initial_channel_decoder", WIDTH // 2)
         original(self, *args, **options)
         if small:
             self.speaker_encoder = ResNetSpeakerEncoder(

@@ -1,10 +1,11 @@
 """A trainable adapter in XTTS, and the form in which it is saved (LoRA, Hu et al. 2021)."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from likeness.common.errors import LikenessError
-from likeness.voice.xtts import Weights
+from likeness.voice.xtts import Weights, read_shapes
 
 if TYPE_CHECKING:
     import torch
@@ -76,16 +77,23 @@ def is_beyond_peft(layer: Any) -> bool:
     return transposed or (isinstance(layer, torch.nn.Conv1d) and layer.dilation != (1,))
 
 
-def plain_adapter(weights: Mapping[str, "torch.Tensor"], scale: float) -> Weights:
-    """The weights of `inject_adapter` under plain names, with `scale` multiplied into `lora_B`.
+def plain_adapter(weights: Mapping[str, "torch.Tensor"], scale: float, base: Path) -> Weights:
+    """The weights of `inject_adapter` as `read_adapter` takes them, in the shapes of the folder `base`.
 
-    So the file can be used without knowing alpha and rank.
+    They get plain names, and `scale` is multiplied into `lora_B`, so the file can be used without knowing
+    alpha and rank. Channels of the decoder that `load_xtts` leaves out are zero.
     """
-    return {
-        name.replace(".default", ""): (tensor * scale if ".lora_B." in name else tensor)
-        .detach()
-        .float()
-        .cpu()
-        .contiguous()
-        for name, tensor in weights.items()
-    }
+
+    stored = read_shapes(base)
+    plain: Weights = {}
+    for name, tensor in weights.items():
+        layer, _, part = name.replace(".default", "").rpartition(".lora_")
+        own = (tensor * scale if part.startswith("B") else tensor).detach().float().cpu()
+        if own.ndim == 3:  # of a convolution: A (rank, in, taps), B (out, rank, 1)
+            outputs, inputs, _ = stored[f"{layer}.weight"]
+            shape = (len(own), inputs) if part.startswith("A") else (outputs, own.shape[1])
+            wide = own.new_zeros(*shape, own.shape[2])
+            wide[: len(own), : own.shape[1]] = own
+            own = wide
+        plain[f"{layer}.lora_{part}"] = own.contiguous()
+    return plain

@@ -53,7 +53,7 @@ def merge(base: Path, trained: Path, out_dir: Path) -> None:
     if out_dir.exists():
         raise LikenessError(f"{out_dir}: already exists; name a new folder")
     check_xtts(base)
-    tuned = load_xtts(base, "cpu", adapter=trained / ADAPTER).state_dict()
+    tuned = load_xtts(base, "cpu", adapter=trained / ADAPTER, whole=True).state_dict()
     state = {
         name: own if torch.equal(own.float(), tuned[name]) else tuned[name]
         for name, own in read_weights(base).items()

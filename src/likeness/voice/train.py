@@ -165,7 +165,7 @@ def train(
         "speaker": speaker.name,
         **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
     }
-    trainer.save(out_dir)
+    trainer.save(out_dir, base)
     training = {**describe(base), **cfg.model_dump(), **metrics}
     write_json(out_dir / "training.json", training)
     write_manifest(out_dir / "rejected.jsonl", rejected)

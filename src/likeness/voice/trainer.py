@@ -168,8 +168,8 @@ class Trainer:
     def sample_paths(self) -> list[Path]:
         return sorted(self.samples.glob("*.wav"))
 
-    def save(self, out_dir: Path) -> None:
-        """Write the best epoch's adapter, and the `Voice` that it makes of the references."""
+    def save(self, out_dir: Path, base: Path) -> None:
+        """Write the best epoch's adapter of `base`, and the `Voice` that it makes of the references."""
         from safetensors.torch import save_file
 
         self._load(self.best["weights"])
@@ -178,7 +178,7 @@ class Trainer:
             name: tensor.cpu().contiguous()
             for name, tensor in ((LATENTS[0], latents), (EMBEDDING, self.embedding))
         }
-        adapter = plain_adapter(self.parameters, self.cfg.alpha / self.cfg.rank)
+        adapter = plain_adapter(self.parameters, self.cfg.alpha / self.cfg.rank, base)
         for name, tensors in ((VOICE, voice), (ADAPTER, adapter)):
             with atomic_path(out_dir / name) as temporary:
                 save_file(tensors, temporary, metadata={"format": "pt"})

@@ -46,14 +46,14 @@ class Voice:
     embedding: "torch.Tensor"
 
 
-# --- loading --------------------------------------------------------------------------------------
-
-
-def load_xtts(folder: Path, device: str, *, adapter: Path | None = None) -> Any:
+def load_xtts(
+    folder: Path, device: str, *, adapter: Path | None = None, whole: bool = False
+) -> Any:
     """The `Xtts` in a folder, frozen and ready to speak.
 
     Args:
         adapter: a file of voice_train, which is added to the weights.
+        whole: keep channels that are zero (`drop_unused`).
 
     Raises:
         LikenessError: `Xtts` cannot load the folder (`check_xtts` says why), or the adapter belongs to
@@ -78,7 +78,28 @@ def load_xtts(folder: Path, device: str, *, adapter: Path | None = None) -> Any:
     model.requires_grad_(False)
     if adapter is not None:
         apply_adapter(model, read_adapter(adapter, folder))
+    if not whole:
+        drop_unused(model)
     return model.to(device)
+
+
+def drop_unused(model: Any) -> None:
+    """Leave out the decoder's last channels if they are zero (`models/xtts_nets.py: widen`): faster."""
+    from TTS.tts.layers.xtts.hifigan_decoder import HifiDecoder
+
+    wide = model.hifigan_decoder.waveform_decoder
+    used = int(wide.conv_pre.weight.flatten(1).any(dim=1).nonzero().max()) + 1
+    if used == len(wide.conv_pre.weight):
+        return
+    args, state = model.args, wide.state_dict()
+    narrow = HifiDecoder(
+        decoder_input_dim=args.decoder_input_dim, d_vector_dim=args.d_vector_dim,
+        cond_d_vector_in_each_upsampling_layer=args.cond_d_vector_in_each_upsampling_layer,
+        upsample_initial_channel_decoder=used,
+    ).waveform_decoder  # fmt: skip
+    for name, own in narrow.state_dict().items():
+        own.copy_(state[name][tuple(slice(size) for size in own.shape)])
+    model.hifigan_decoder.waveform_decoder = narrow.eval().requires_grad_(False)
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -113,6 +134,12 @@ def read_weights(folder: Path, device: str = "cpu") -> Weights:
     }
 
 
+def read_shapes(folder: Path) -> "dict[str, torch.Size]":
+    """The shapes of `read_weights`, a weight that is normalized by its own name."""
+    read = read_weights(folder, "meta").items()
+    return {name.replace(NORMALIZED, ".weight"): tensor.shape for name, tensor in read}
+
+
 def read_speakers(folder: Path, device: str = "cpu") -> dict[str, Voice]:
     """The base's own speakers by name; empty if the folder has no file of them."""
     path = folder / SPEAKERS
@@ -123,9 +150,6 @@ def read_speakers(folder: Path, device: str = "cpu") -> dict[str, Voice]:
             raise LikenessError(f"{path}: {name}: no {LATENTS[0]} or no {EMBEDDING}; {AGAIN}")
         found[name] = Voice(latents, one[EMBEDDING])
     return found
-
-
-# --- adapters -------------------------------------------------------------------------------------
 
 
 def read_adapter(path: Path, base: Path) -> Weights:
@@ -143,12 +167,9 @@ def read_adapter(path: Path, base: Path) -> Weights:
         raise LikenessError(
             f"{path}: not an adapter ({one_line(error)}); run voice_train"
         ) from error
-    weights = {
-        name.replace(NORMALIZED, ".weight"): tensor
-        for name, tensor in read_weights(base, "meta").items()
-    }
+    shapes = read_shapes(base)
     for name, delta in deltas({name: tensor.to("meta") for name, tensor in adapter.items()}):
-        if name not in weights or weights[name].shape != delta.shape:
+        if shapes.get(name) != delta.shape:
             raise LikenessError(
                 f"{path}: {name} does not fit {base}; run voice_train with this base"
             )
@@ -163,9 +184,7 @@ def deltas(adapter: Mapping[str, "torch.Tensor"]) -> "Iterator[tuple[str, torch.
     for name, first in adapter.items():
         layer, _, rest = name.partition(".lora_A.")
         if rest:
-            second = adapter[
-                f"{layer}.lora_B.{rest}"
-            ]  # (out, rank), and (out, rank, 1) of a convolution
+            second = adapter[f"{layer}.lora_B.{rest}"]
             product = (second.flatten(1) @ first.flatten(1)).unflatten(1, first.shape[1:])
             yield f"{layer}.weight", product.T if layer.startswith(BLOCKS) else product
 
@@ -181,15 +200,11 @@ def apply_adapter(model: Any, adapter: Mapping[str, "torch.Tensor"]) -> None:
             if not is_parametrized(layer):
                 layer.weight.add_(delta)
                 continue
-            # Weight normalization (arXiv 1602.07868): lengths and directions of an output's weights each.
-            # A base's unused channels have no length, but must keep a direction.
+            # Weight normalization: a channel without use has no length, but must keep a direction.
             weight, parts = layer.weight + delta, layer.parametrizations.weight
             lengths = weight.norm(dim=tuple(range(1, weight.ndim)), keepdim=True)
             parts.original0.copy_(lengths)
             parts.original1.copy_(torch.where(lengths > 0, weight, parts.original1))
-
-
-# --- speaking -------------------------------------------------------------------------------------
 
 
 def voice_of(model: Any, clips: Sequence[Array]) -> Voice:
