@@ -59,7 +59,10 @@ def build(folder: Path) -> Any:
 def step(model: Any, batch: int, half: bool) -> None:
     codes = Codes([1] * CODES)
     mel = torch.zeros(80, CODES * FRAMES)
-    rows = [Example(str(at), [1] * TOKENS, codes, mel) for at in range(batch)]  # type: ignore[arg-type]
+    rows = [
+        Example(str(at), Path(), [1] * TOKENS, codes, mel)  # type: ignore[arg-type]
+        for at in range(batch)
+    ]
     styles = [Style(torch.zeros(80, REFERENCE * FRAMES)) for _ in rows]
     learning = [one for one in model.parameters() if one.requires_grad]
     _adam = [torch.zeros_like(one) for one in learning for _ in range(2)]

@@ -35,6 +35,8 @@ from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+# GPTTrainer has no loss of what is decoded.
+GPT = {"targets": ["c_attn", "c_proj", "c_fc"], "decoder_targets": [], "decoder_weight": 0.0}
 sys.path.insert(0, str(ROOT / "src"))
 
 from likeness.common import cli  # noqa: E402
@@ -179,7 +181,7 @@ def encoded(job: Job, model: Any, rt: Runtime) -> tuple[list[Utterance], dict[st
 
 def build(job: Job, folder: Path, **changes: Any) -> Trainer:
     """voice_train's trainer of the model in `folder`, to which its new adapter adds nothing yet."""
-    cfg, dataset = job.cfg.model_copy(update=changes), job.folders["dataset"]
+    cfg, dataset = job.cfg.model_copy(update=GPT | changes), job.folders["dataset"]
     rt = start(job.runtime, job.work / "cache")
     model = xtts.load_xtts(folder, rt.device)
     rows, examples = encoded(job, model, rt)

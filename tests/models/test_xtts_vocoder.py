@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from likeness.common.runtime import Runtime
 from models import xtts_vocoder
-from models.spoken import CODE, RATE
+from models.spoken import CODE
 from models.xtts_language import Batch, gpt_losses, phonemes_said, reference, text_tokens
 from models.xtts_nets import STOP_CODE, build_decoder
 from models.xtts_speakers import embed_speakers
@@ -17,7 +17,6 @@ from models.xtts_vocoder import (
     Batches,
     latents_of,
     log_mel,
-    spectral_distance,
     start_decoder,
     synthesize,
     train_decoder,
@@ -142,23 +141,6 @@ def test_speech_is_made_for_almost_all_of_a_window(mini, corpus, decoder, latent
 
 
 # --- distances ------------------------------------------------------------------------------------
-
-
-def test_spectral_distance_is_zero_for_the_same_and_ignores_the_sign():
-    distance = spectral_distance()
-    waves = 0.1 * torch.randn(2, 8000)
-    assert distance(waves, waves).item() == pytest.approx(0, abs=1e-5)
-    assert distance(-waves, waves).item() == pytest.approx(0, abs=1e-5)
-    assert distance(0.5 * waves, waves) > 1
-
-
-def test_spectral_distance_hears_another_pitch():
-    distance = spectral_distance()
-    seconds = torch.arange(12000) / RATE
-    low, near, high = (
-        (0.2 * torch.sin(2 * np.pi * hertz * seconds))[None] for hertz in (200, 210, 800)
-    )
-    assert 0 < distance(near, low) < distance(high, low)
 
 
 # --- training -------------------------------------------------------------------------------------
