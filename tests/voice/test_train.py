@@ -524,6 +524,8 @@ def test_a_bad_row_is_counted_and_set_aside(
     ("changes", "message"),
     [
         ({"targets": ["q_proj"]}, r"voice_train\.targets: no layer"),
+        ({"targets": [], "decoder_targets": []}, r"targets and decoder_targets: both are \[\]"),
+        ({"decoder_weight": 0.0}, r"decoder_weight: 0, so nothing would train decoder_targets"),
         ({"language": "pt"}, r"voice_train\.language: pt: this base speaks en"),
         ({"min_reference_seconds": 2.0}, r"min_reference_seconds: more than max_reference_seconds"),
         (

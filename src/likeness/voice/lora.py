@@ -27,7 +27,7 @@ def inject_adapter(
         decoder_targets: ends of the names of the decoder's layers to adapt.
 
     Raises:
-        LikenessError: a target matches no layer.
+        LikenessError: a target matches no layer, or one that peft cannot adapt.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -83,7 +83,6 @@ def plain_adapter(weights: Mapping[str, "torch.Tensor"], scale: float, base: Pat
     They get plain names, and `scale` is multiplied into `lora_B`, so the file can be used without knowing
     alpha and rank. Channels of the decoder that `load_xtts` leaves out are zero.
     """
-
     stored = read_shapes(base)
     plain: Weights = {}
     for name, tensor in weights.items():

@@ -1,4 +1,4 @@
-"""The losses of XTTS's GPT, for the next text token and the next code, and its conditioning.
+"""The losses of XTTS: for the next text token, the next code, and what is decoded; and its conditioning.
 
 Coqui's `GPT.forward` masks the conditioning excerpt out of the loss in the last row of a batch only,
 at a quarter of the right positions, and trains on sequences that generation does not produce. Here

@@ -99,12 +99,21 @@ def train(
 
     Raises:
         LikenessError: the base is not an XTTS or does not speak the language, a target matches no
-            layer, or too little of the dataset can be used.
+            layer, no layer would be trained, or too little of the dataset can be used.
     """
     if cfg.min_reference_seconds > cfg.max_reference_seconds:
         raise LikenessError(
             "params.yaml: voice_train.min_reference_seconds: more than max_reference_seconds "
             f"(got {cfg.min_reference_seconds} and {cfg.max_reference_seconds})"
+        )
+    if not cfg.targets and not cfg.decoder_targets:
+        raise LikenessError(
+            "params.yaml: voice_train: targets and decoder_targets: both are []; name layers to adapt"
+        )
+    if cfg.decoder_targets and not cfg.decoder_weight:
+        raise LikenessError(
+            "params.yaml: voice_train.decoder_weight: 0, so nothing would train decoder_targets; "
+            "raise it, or set them to []"
         )
     rows = [
         row
