@@ -13,13 +13,12 @@ from likeness.voice.merge import main, merge
 from likeness.voice.speech import speak
 from likeness.voice.xtts import (
     FILES,
-    NORMALIZED,
     SPEAKERS,
     load_xtts,
     read_speakers,
     read_weights,
 )
-from likeness.voice.xtts_files import read_settings
+from likeness.voice.xtts_files import NORMALIZED, read_settings
 from models.xtts_measure import load_stock
 from tests.conftest import files_of
 from tests.voice.tiny_xtts import build_voice_folder

@@ -19,7 +19,8 @@ from likeness.voice.synthesize import VoiceSynthesize, synthesize
 from likeness.voice.train import VoiceTrain, train
 from likeness.voice.trainer import Trainer
 from likeness.voice.whisper_files import check_model
-from likeness.voice.xtts import ADAPTER, read_adapter
+from likeness.voice.xtts import ADAPTER
+from likeness.voice.xtts_files import read_adapter
 from models.xtts_measure import load_stock
 from tests.conftest import bundled_model, files_of, runtime, section
 from tests.voice.tiny_xtts import utterance

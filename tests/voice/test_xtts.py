@@ -24,13 +24,12 @@ from likeness.voice.xtts import (
     apply_adapter,
     deltas,
     load_xtts,
-    read_adapter,
     read_speakers,
     read_weights,
     say,
     voice_of,
 )
-from likeness.voice.xtts_files import check_speaks, check_xtts, read_settings
+from likeness.voice.xtts_files import check_speaks, check_xtts, read_adapter, read_settings
 from models.xtts_measure import load_stock
 from tests.conftest import bundled_model
 from tests.voice.sounds import babble

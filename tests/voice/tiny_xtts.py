@@ -20,11 +20,11 @@ from likeness.voice.xtts import (
     BLOCKS,
     EMBEDDING,
     LATENTS,
-    NORMALIZED,
     VOICE,
     read_speakers,
     read_weights,
 )
+from likeness.voice.xtts_files import NORMALIZED
 from models.xtts_measure import load_stock
 from tests.voice.sounds import babble, write
 

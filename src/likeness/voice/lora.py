@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from likeness.common.errors import LikenessError
-from likeness.voice.xtts import Weights, read_shapes
+from likeness.voice.xtts import Weights
+from likeness.voice.xtts_files import read_shapes
 
 if TYPE_CHECKING:
     import torch

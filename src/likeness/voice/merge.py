@@ -22,7 +22,7 @@ from likeness.voice.xtts import (
     read_speakers,
     read_weights,
 )
-from likeness.voice.xtts_files import check_xtts
+from likeness.voice.xtts_files import check_xtts, read_adapter
 
 SPEAKER = "tuned"  # the learnt voice's name among the speakers
 
@@ -53,6 +53,7 @@ def merge(base: Path, trained: Path, out_dir: Path) -> None:
     if out_dir.exists():
         raise LikenessError(f"{out_dir}: already exists; name a new folder")
     check_xtts(base)
+    read_adapter(trained / ADAPTER, base)
     tuned = load_xtts(base, "cpu", adapter=trained / ADAPTER, whole=True).state_dict()
     state = {
         name: own if torch.equal(own.float(), tuned[name]) else tuned[name]

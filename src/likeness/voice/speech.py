@@ -1,4 +1,4 @@
-"""Sentences spoken by a base or a tuned model with Coqui's own inference, each with its own seed."""
+"""Sentences spoken by a base or a tuned model as Coqui's inference speaks, each with its own seed."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -11,11 +11,13 @@ from likeness.common.resident import OneAtATime
 from likeness.common.result import Rejected, Result
 from likeness.voice.audio import SILENT, encode, read, resample
 from likeness.voice.codes import RATE
+from likeness.voice.sampling import Wanted, sample_codes
 from likeness.voice.xtts import Voice, load_xtts, read_speakers, say, voice_of
 
 if TYPE_CHECKING:
     import torch
 
+Asked = tuple[str, int, str]  # text, seed and speaker
 resident_xtts = OneAtATime(load_xtts)
 
 
@@ -31,6 +33,8 @@ def speak(
 ) -> list[Result | Rejected]:
     """`audio.wav` and its length in seconds for each payload's `text`, sampled with its `seed`.
 
+    The codes of all payloads are sampled together; an audio is the same to the byte as alone.
+
     A payload's `speaker` names one of the base's own; if empty, the voice is that of `references`.
     Reasons to set a sentence aside: `empty`, `too_long` (for the tokenizer, in characters or in
     tokens), `endless` (the model reached its limit without a stop token) and `silent`.
@@ -42,38 +46,44 @@ def speak(
         settings: as `read_settings` gives them.
     """
     model = resident_xtts(base, device, adapter=adapter)
-    results: list[Result | Rejected] = []
-    for payload in payloads:
-        if payload["speaker"]:
-            voice = own_speakers(base)[payload["speaker"]]
-        else:
-            voice = _reference_voice(base, adapter, tuple(references), device)
+    voices = own_speakers(base)
+    if references:
+        voices = {**voices, "": _reference_voice(base, adapter, tuple(references), device)}
+    wanted: dict[Asked, Wanted] = {}
+    results: dict[Asked, Result | Rejected] = {}
+    asked = [(one["text"], one["seed"], one["speaker"]) for one in payloads]
+    for text, seed, speaker in dict.fromkeys(asked):  # a short batch repeats its last payload
         try:
-            results.append(_speak_one(model, payload, voice, language, settings))
+            tokens = check_text(model, text, language)
+            wanted[text, seed, speaker] = Wanted(tokens, voices[speaker].latents, seed)
         except Rejected as rejected:
-            results.append(rejected)
-    return results
+            results[text, seed, speaker] = rejected
+    sampled = sample_codes(model.gpt, list(wanted.values()), settings)
+    for one, codes in zip(wanted, sampled, strict=True):
+        try:
+            results[one] = _speak_one(model, one, voices[one[2]], language, settings, codes)
+        except Rejected as rejected:
+            results[one] = rejected
+    return [results[one] for one in asked]
 
 
 def _speak_one(
-    model: Any, payload: dict[str, Any], voice: Voice, language: str, settings: dict[str, float]
-) -> Result:
-    """One sentence. Raises `Rejected` if it cannot be said."""
-    text = payload["text"]
-    check_text(model, text, language)
+    model: Any, asked: Asked, voice: Voice, language: str, settings: dict[str, float],
+    known: "torch.Tensor | None",
+) -> Result:  # fmt: skip
+    """One sentence, of `known` codes (1, C) if there are any. Raises `Rejected` if it cannot be said."""
+    text, seed, _ = asked
     generate = model.gpt.generate
 
     def stopping(**options: Any) -> "torch.Tensor":
-        codes: torch.Tensor = generate(**options)
+        codes: torch.Tensor = generate(**options) if known is None else known
         if model.gpt.stop_audio_token not in codes[0].tolist():
             raise Rejected("endless", codes.shape[1], model.gpt.max_gen_mel_tokens)
         return codes
 
     model.gpt.generate = stopping  # `inference` does not report whether the model stopped by itself
     try:
-        wave = say(
-            model, text, language=language, voice=voice, seed=payload["seed"], settings=settings
-        )
+        wave = say(model, text, language=language, voice=voice, seed=seed, settings=settings)
     finally:
         del model.gpt.generate
     peak = float(np.abs(wave).max()) if np.isfinite(wave).all() else 0.0
@@ -84,8 +94,8 @@ def _speak_one(
     return Result({"seconds": seconds}, {"audio.wav": encode(wave, rate, "WAV")})
 
 
-def check_text(model: Any, text: str, language: str) -> None:
-    """Raise `Rejected` if the model cannot say a text."""
+def check_text(model: Any, text: str, language: str) -> list[int]:
+    """The token ids of a text. Raises `Rejected` if the model cannot say it."""
     if not any(letter.isalnum() for letter in text):
         raise Rejected("empty", text)
     characters = model.tokenizer.char_limits.get(language, 250)  # the tokenizer's own default
@@ -96,9 +106,10 @@ def check_text(model: Any, text: str, language: str) -> None:
     unknown = vocabulary.token_to_id("[UNK]")
     if strange := {letter for letter in letters if unknown in vocabulary.encode(letter).ids}:
         raise Rejected("unknown_letters", "".join(sorted(strange)))
-    tokens = len(model.tokenizer.encode(spoken, lang=language))
-    if tokens >= model.args.gpt_max_text_tokens:
-        raise Rejected("too_long", f"{tokens} tokens", model.args.gpt_max_text_tokens)
+    tokens: list[int] = model.tokenizer.encode(spoken, lang=language)
+    if len(tokens) >= model.args.gpt_max_text_tokens:
+        raise Rejected("too_long", f"{len(tokens)} tokens", model.args.gpt_max_text_tokens)
+    return tokens
 
 
 @cache

@@ -4,6 +4,7 @@ A base is a folder with XTTS-v2's files. `Xtts.load_checkpoint` rewrites a `mode
 pickled config, which would change the hash of a file that DVC tracks, so its steps are repeated here.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ import numpy as np
 
 from likeness.common.archives import read_archive
 from likeness.common.errors import AGAIN, LikenessError, one_line
-from likeness.common.io import read_json
 from likeness.voice.codes import RATE
 from likeness.voice.phonemes import phonemes
 
@@ -31,7 +31,6 @@ LATENTS = ("gpt_cond_latent", "gpt_conditioning_latents")  # a speaker's; XTTS-v
 EMBEDDING = "speaker_embedding"
 PARTS = ("gpt.", "hifigan_decoder.", "mel_stats")  # to load; a trainer's checkpoint has more
 REBUILT = ("gpt.gpt_inference.", "gpt.gpt.wte.")  # duplicates in old checkpoints
-NORMALIZED = ".parametrizations.weight.original1"  # has the shape of the weight that is normalized
 BLOCKS = "gpt.gpt.h."  # GPT-2's, whose layers are Conv1D: their weights are (in, out)
 READABLE = re.compile(
     r"(?:[\W\d_]|[\0-\u024f])+"
@@ -52,13 +51,13 @@ def load_xtts(
     """The `Xtts` in a folder, frozen and ready to speak.
 
     Args:
-        adapter: a file of voice_train, which is added to the weights.
+        adapter: a file of voice_train that `read_adapter` has checked, which is added to the weights.
         whole: keep channels that are zero (`drop_unused`).
 
     Raises:
-        LikenessError: `Xtts` cannot load the folder (`check_xtts` says why), or the adapter belongs to
-            another base.
+        LikenessError: `Xtts` cannot load the folder (`check_xtts` says why).
     """
+    from safetensors.torch import load_file
     from TTS.tts.configs.xtts_config import XttsConfig
     from TTS.tts.models.xtts import Xtts
 
@@ -77,7 +76,7 @@ def load_xtts(
     model.hifigan_decoder.eval()
     model.requires_grad_(False)
     if adapter is not None:
-        apply_adapter(model, read_adapter(adapter, folder))
+        apply_adapter(model, load_file(adapter))
     if not whole:
         drop_unused(model)
     return model.to(device)
@@ -115,7 +114,7 @@ def load_tokenizer(folder: Path) -> Any:
         def preprocess_text(self, txt: str, lang: str) -> str:
             return READABLE.sub(lambda part: phonemes(part[0]), txt)
 
-    read = read_json(folder / "config.json").get("text")
+    read = json.loads((folder / "config.json").read_bytes()).get("text")
     kind = PhonemeTokenizer if read == "phonemes" else VoiceBpeTokenizer
     return kind(str(folder / "vocab.json"))
 
@@ -134,12 +133,6 @@ def read_weights(folder: Path, device: str = "cpu") -> Weights:
     }
 
 
-def read_shapes(folder: Path) -> "dict[str, torch.Size]":
-    """The shapes of `read_weights`, a weight that is normalized by its own name."""
-    read = read_weights(folder, "meta").items()
-    return {name.replace(NORMALIZED, ".weight"): tensor.shape for name, tensor in read}
-
-
 def read_speakers(folder: Path, device: str = "cpu") -> dict[str, Voice]:
     """The base's own speakers by name; empty if the folder has no file of them."""
     path = folder / SPEAKERS
@@ -150,30 +143,6 @@ def read_speakers(folder: Path, device: str = "cpu") -> dict[str, Voice]:
             raise LikenessError(f"{path}: {name}: no {LATENTS[0]} or no {EMBEDDING}; {AGAIN}")
         found[name] = Voice(latents, one[EMBEDDING])
     return found
-
-
-def read_adapter(path: Path, base: Path) -> Weights:
-    """The adapter that voice_train wrote.
-
-    Raises:
-        LikenessError: the file is not an adapter, or belongs to another base.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        adapter = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise LikenessError(
-            f"{path}: not an adapter ({one_line(error)}); run voice_train"
-        ) from error
-    shapes = read_shapes(base)
-    for name, delta in deltas({name: tensor.to("meta") for name, tensor in adapter.items()}):
-        if shapes.get(name) != delta.shape:
-            raise LikenessError(
-                f"{path}: {name} does not fit {base}; run voice_train with this base"
-            )
-    return adapter
 
 
 def deltas(adapter: Mapping[str, "torch.Tensor"]) -> "Iterator[tuple[str, torch.Tensor]]":

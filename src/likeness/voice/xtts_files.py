@@ -1,15 +1,20 @@
-"""Checks of a base's folder before its weights are loaded: files, languages and sampling settings."""
+"""Checks of a base's folder and of an adapter before weights are loaded: files, shapes, settings."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from likeness.common.archives import read_archive
-from likeness.common.errors import AGAIN, LikenessError
+from likeness.common.errors import AGAIN, LikenessError, one_line
 from likeness.common.io import read_json
 from likeness.common.weights import check_shapes, shapes_of
 from likeness.voice.codes import build_dvae
-from likeness.voice.xtts import FILES, SPEAKERS, read_speakers, read_weights
+from likeness.voice.xtts import FILES, SPEAKERS, Weights, deltas, read_speakers, read_weights
 
+if TYPE_CHECKING:
+    import torch
+
+NORMALIZED = ".parametrizations.weight.original1"  # has the shape of the weight that is normalized
 SETTINGS = ("temperature", "top_k", "top_p", "repetition_penalty")  # of the sampling of codes
 
 
@@ -98,3 +103,33 @@ def read_settings(base: Path, given: Mapping[str, float | None] | None = None) -
         # transformers wants floats, even for whole numbers in a config, and an int for top_k.
         settings[name] = int(value) if name == "top_k" else float(value)
     return settings
+
+
+def read_adapter(path: Path, base: Path) -> Weights:
+    """The adapter that voice_train wrote.
+
+    Raises:
+        LikenessError: the file is not an adapter, or belongs to another base.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        adapter = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise LikenessError(
+            f"{path}: not an adapter ({one_line(error)}); run voice_train"
+        ) from error
+    shapes = read_shapes(base)
+    for name, delta in deltas({name: tensor.to("meta") for name, tensor in adapter.items()}):
+        if shapes.get(name) != delta.shape:
+            raise LikenessError(
+                f"{path}: {name} does not fit {base}; run voice_train with this base"
+            )
+    return adapter
+
+
+def read_shapes(folder: Path) -> "dict[str, torch.Size]":
+    """The shapes of `read_weights`, a weight that is normalized by its own name."""
+    read = read_weights(folder, "meta").items()
+    return {name.replace(NORMALIZED, ".weight"): tensor.shape for name, tensor in read}
