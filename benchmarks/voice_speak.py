@@ -26,8 +26,8 @@ from likeness.common.runtime import start  # noqa: E402
 from likeness.repository.dvc import open_cache_folder  # noqa: E402
 from likeness.stage import SCHEMA  # noqa: E402
 from likeness.voice.audio import encode  # noqa: E402
+from likeness.voice.sampling import TOGETHER  # noqa: E402
 from likeness.voice.speech import own_speakers, speak  # noqa: E402
-from likeness.voice.synthesize import TOGETHER  # noqa: E402
 from likeness.voice.xtts import say  # noqa: E402
 from likeness.voice.xtts_files import read_settings  # noqa: E402
 from models.texts import measured  # noqa: E402

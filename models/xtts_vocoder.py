@@ -12,9 +12,9 @@ import numpy as np
 
 from likeness.common.runtime import Runtime
 from likeness.voice.codes import log_mel
-from likeness.voice.spectra import spectral_distance
 from models.fitting import fit
 from models.settings import WaveDecoder, XttsMini, code_key
+from models.spectra import spectral_distance
 from models.spoken import CODE, INPUT_RATE, RATE, Corpus, as_tensor
 from models.xtts_language import STYLE_FFT, reference, text_tokens
 from models.xtts_nets import STOP_CODE, build_decoder

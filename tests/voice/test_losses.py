@@ -1,6 +1,5 @@
 """The loss counts what generation meets, each row as if it were alone, and nothing that was shown."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,12 @@ from likeness.voice.codes import FRAMES
 from likeness.voice.examples import Example
 from likeness.voice.losses import (
     IGNORE,
-    decoded_loss,
     draw_style,
     next_token_losses,
     pad,
     style_latents,
 )
-from likeness.voice.spectra import spectral_distance
 from likeness.voice.xtts import load_xtts
-
-VOICE = torch.full((1, 512, 1), 0.04)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +26,6 @@ def gpt(tiny_xtts: Path) -> Any:
 
 def example(number: int, tokens: int, codes: int) -> Example:
     """Random codes; the mel's value is the row's number, growing by a thousandth a frame."""
-    import torch
 
     rng = np.random.default_rng(number)
     frames = number + 0.001 * torch.arange(FRAMES * codes)
@@ -53,7 +47,6 @@ def examples() -> list[Example]:
 
 
 def latents(count: int) -> Any:
-    import torch
 
     return torch.randn(count, 32, 64, generator=torch.Generator().manual_seed(0))
 
@@ -92,7 +85,6 @@ def test_training_meets_what_generation_meets(
     gpt: Any, examples: list[Example], start: int, end: int
 ) -> None:
     """The loss follows from the logits of Coqui's inference model; hidden codes are left out."""
-    import torch
     from torch.nn import functional
 
     row, style = examples[0], latents(1)
@@ -112,59 +104,6 @@ def test_one_voice_conditions_all_rows(gpt: Any, examples: list[Example]) -> Non
     same = next_token_losses(gpt, examples, style.repeat(3, 1, 1), hidden)
     other = next_token_losses(gpt, examples, -style, hidden)
     assert one[1].item() == same[1].item() != other[1].item()
-
-
-# --- what is decoded ------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def heard(tiny_xtts: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Example]:
-    """A model, latents (1, 20, D), and a clip that sounds as the decoder makes them sound."""
-    import soundfile
-
-    model = load_xtts(tiny_xtts, "cpu")
-    states = torch.randn(1, 20, 64, generator=torch.Generator().manual_seed(0)).cumsum(1)
-    with torch.inference_mode():
-        wave = model.hifigan_decoder(states, g=VOICE).flatten().numpy()
-    path = tmp_path_factory.mktemp("heard") / "a.wav"
-    soundfile.write(path, wave, 24000, subtype="FLOAT")
-    mel = torch.zeros(80, 20 * FRAMES)
-    return model, states, Example("a", path, [5], torch.zeros(20, dtype=torch.long), mel)
-
-
-def difference(made: Any, meant: Any) -> Any:
-    """The spectral distance at a common level, as random weights make quiet sounds."""
-    return spectral_distance(24000)(*(0.1 * waves / waves.std() for waves in (made, meant)))
-
-
-def decoded(heard: tuple[Any, Any, Example], row: Example, windows: int, longest: int) -> float:
-    model, states, _ = heard
-    rng = np.random.default_rng(0)
-    return float(
-        decoded_loss(model, [row], states, VOICE, difference, windows, longest, rng).detach()
-    )
-
-
-def test_a_clip_that_sounds_as_decoded_has_no_loss(heard: tuple[Any, Any, Example]) -> None:
-    assert decoded(heard, heard[2], 1, 20) == pytest.approx(0.0, abs=1e-3)
-
-
-def test_parts_are_compared_with_the_samples_that_they_stand_for(
-    heard: tuple[Any, Any, Example], tmp_path: Path
-) -> None:
-    """Near the ends of a part the decoder does not hear what comes before and after."""
-    import soundfile
-
-    _, _, own = heard
-    wave, rate = soundfile.read(own.path)
-    soundfile.write(tmp_path / "a.wav", np.roll(wave, 3000), rate, subtype="FLOAT")
-    shifted = replace(own, path=tmp_path / "a.wav")
-    assert decoded(heard, own, 9, 12) < 0.8 * decoded(heard, shifted, 9, 12)
-
-
-def test_parts_are_as_long_as_the_shortest_clip_at_most(heard: tuple[Any, Any, Example]) -> None:
-    _, _, own = heard
-    assert np.isfinite(decoded(heard, replace(own, codes=own.codes[:6]), 3, 16))
 
 
 # --- references -----------------------------------------------------------------------------------
@@ -214,7 +153,6 @@ def test_the_only_clip_is_its_own_reference() -> None:
 
 
 def test_references_of_several_lengths_are_encoded_as_each_alone(gpt: Any) -> None:
-    import torch
 
     rows = [example(at, 5, 10 + 5 * at) for at in range(3)]
     styles = [draw_style(rows, at, 400, 1.0, np.random.default_rng(at)) for at in range(3)]

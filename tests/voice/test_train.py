@@ -23,7 +23,7 @@ from likeness.voice.xtts import ADAPTER
 from likeness.voice.xtts_files import read_adapter
 from models.xtts_measure import load_stock
 from tests.conftest import bundled_model, files_of, runtime, section
-from tests.voice.tiny_xtts import utterance
+from tests.voice.tiny_xtts import utterance, with_stop
 
 STEPS = 6  # five train rows in batches of two, two batches a step: two steps an epoch
 SMALL: dict[str, Any] = {
@@ -57,7 +57,8 @@ def folders(
     tiny_xtts: Path, tiny_speaker: Path, tiny_voice: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Folders:
     asr = tmp_path_factory.mktemp("tiny_asr")
-    return {"dataset": tiny_voice, "base": tiny_xtts, "asr": asr, "speaker": tiny_speaker}
+    base = with_stop(tiny_xtts, tmp_path_factory.mktemp("tiny") / "tiny_xtts", stop=3.0)
+    return {"dataset": tiny_voice, "base": base, "asr": asr, "speaker": tiny_speaker}
 
 
 def without_whisper(patch: pytest.MonkeyPatch) -> None:
@@ -151,10 +152,11 @@ def test_metrics_and_curves(trained: tuple[Path, dict[str, Any]]) -> None:
     assert 0 < metrics["trainable_share"] < 1
     assert metrics["rejected_silent"] == 0
     plots = files_of(out / "plots")
-    for name in ("loss", "decoded_loss", "wer", "similarity", "score"):
+    for name in ("loss", "wer", "similarity", "score"):
         rows = plots[f"plots/metrics/val/{name}.tsv"].decode().splitlines()
         assert [row.split("\t")[0] for row in rows] == ["step", "0", "2", "4", "6"]
-    assert "plots/metrics/train/loss.tsv" in plots
+    for name in ("loss", "text_loss", "code_loss", "decoded_loss"):
+        assert f"plots/metrics/train/{name}.tsv" in plots
     assert "plots/metrics/seconds_per_step.tsv" in files_of(out / "timings")
     assert not any("seconds" in name for name in plots), "times differ from run to run"
 
@@ -172,18 +174,19 @@ def test_inputs_stay_as_they_are(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "share"),
+    [({"decoder_targets": []}, 0.98), ({"targets": []}, 0.995)],  # the decoder's weights are random
+)
 def test_training_lowers_the_validation_loss(
-    folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any], share: float,
+) -> None:  # fmt: skip
     scripted(monkeypatch, [(0.5, 0.5)] * 2)
-    metrics = run(folders, tmp_path, rt, epochs=8, evaluate_every=8, dropout=0.0)
+    metrics = run(folders, tmp_path, rt, epochs=8, evaluate_every=8, dropout=0.0, **changes)
     assert metrics["epochs"] == 8
-    for name, share in (
-        ("loss", 0.98),
-        ("decoded_loss", 0.995),
-    ):  # the decoder's weights are random
-        rows = (tmp_path / f"plots/plots/metrics/val/{name}.tsv").read_text().split()
-        assert float(rows[-1]) < share * metrics[f"val_{name}_without_adapter"]
+    rows = (tmp_path / "plots/plots/metrics/val/loss.tsv").read_text().split()
+    assert float(rows[-1]) < share * metrics["val_loss_without_adapter"]
 
 
 @pytest.mark.slow
@@ -195,7 +198,7 @@ def test_training_lowers_the_validation_loss(
         {"targets": ["c_attn", "to_q", "to_kv"], "own_reference": 1.0, "text_weight": 0.0},
         {"lr_schedule": "constant", "accumulation": 1, "evaluate_every": 2},
         {"targets": []},
-        {"decoder_targets": [], "decoder_weight": 0.0},
+        {"decoder_targets": []},
     ],
 )
 def test_every_option_trains_to_finite_weights(
@@ -241,7 +244,7 @@ def test_the_best_epoch_is_the_one_that_is_heard_best_and_not_of_the_lowest_loss
     folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([5.0, 4.0, 3.0, 2.0])
-    monkeypatch.setattr(Trainer, "_val_losses", lambda self, voice: (next(losses), 0.5))
+    monkeypatch.setattr(Trainer, "_val_loss", lambda self, voice: next(losses))
     scripted(monkeypatch, [(0.5, 0.5), (0.1, 0.6), (0.3, 0.7), (0.4, 0.7)])
     kept: list[Any] = []
     original = Trainer._evaluate
@@ -266,7 +269,7 @@ def test_word_errors_count_by_their_weight_and_loss_decides_a_tie(
     folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([5.0, 4.0, 3.0, 3.5])
-    monkeypatch.setattr(Trainer, "_val_losses", lambda self, voice: (next(losses), 0.5))
+    monkeypatch.setattr(Trainer, "_val_loss", lambda self, voice: next(losses))
     scripted(monkeypatch, [(0.0, 0.5), (0.9, 0.7), (0.1, 0.7), (0.0, 0.7)])
     assert run(folders, tmp_path, rt, wer_weight=0.0)["best_epoch"] == 2
 
@@ -289,7 +292,7 @@ def test_training_stops_when_neither_score_nor_loss_gets_better(
     epochs: int,
 ) -> None:
     left = iter(losses)
-    monkeypatch.setattr(Trainer, "_val_losses", lambda self, voice: (next(left), 0.5))
+    monkeypatch.setattr(Trainer, "_val_loss", lambda self, voice: next(left))
     scripted(monkeypatch, [(0.0, 0.5)] + [(0.2, 0.5)] * 4)
     assert run(folders, tmp_path, rt, epochs=4, patience=2)["epochs"] == epochs
 
@@ -298,9 +301,9 @@ def test_training_stops_when_neither_score_nor_loss_gets_better(
 def test_the_validation_loss_is_the_same_when_computed_twice(
     folders: Folders, tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = Trainer._val_losses
+    original = Trainer._val_loss
 
-    def twice(self: Trainer, voice: Any) -> tuple[float, float]:
+    def twice(self: Trainer, voice: Any) -> float:
         import torch
 
         first = original(self, voice)
@@ -308,7 +311,7 @@ def test_the_validation_loss_is_the_same_when_computed_twice(
         assert original(self, voice) == first
         return first
 
-    monkeypatch.setattr(Trainer, "_val_losses", twice)
+    monkeypatch.setattr(Trainer, "_val_loss", twice)
     scripted(monkeypatch, [(0.5, 0.5)] * 2)
     assert run(folders, tmp_path, rt, epochs=1)["val_loss_without_adapter"] > 0
 
@@ -361,7 +364,7 @@ def test_what_made_the_codes_is_forgotten_before_training(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "step"), [("_val_losses", 0), ("_optimize", 4), ("_listen", 4)])
+@pytest.mark.parametrize(("method", "step"), [("_val_loss", 0), ("_optimize", 4), ("_listen", 4)])
 def test_a_killed_run_goes_on_to_the_same_bytes(
     folders: Folders,
     trained: tuple[Path, dict[str, Any]],
@@ -521,12 +524,22 @@ def test_a_bad_row_is_counted_and_set_aside(
         run(scattered, tmp_path / "other", rt, max_rejected_share=0.1)
 
 
+@pytest.mark.slow
+def test_a_base_that_does_not_come_to_an_end_is_one_line(
+    folders: Folders, tiny_xtts: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    endless = with_stop(tiny_xtts, tmp_path / "base", stop=-30.0)
+    with pytest.raises(
+        LikenessError, match=r"decoder_targets: the base says too few .* \(0 of train"
+    ):
+        run({**folders, "base": endless}, tmp_path, rt)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"targets": ["q_proj"]}, r"voice_train\.targets: no layer"),
         ({"targets": [], "decoder_targets": []}, r"targets and decoder_targets: both are \[\]"),
-        ({"decoder_weight": 0.0}, r"decoder_weight: 0, so nothing would train decoder_targets"),
         ({"language": "pt"}, r"voice_train\.language: pt: this base speaks en"),
         ({"min_reference_seconds": 2.0}, r"min_reference_seconds: more than max_reference_seconds"),
         (

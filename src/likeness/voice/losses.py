@@ -1,18 +1,17 @@
-"""The losses of XTTS: for the next text token, the next code, and what is decoded; and its conditioning.
+"""The losses of XTTS for the next text token and the next code, and its conditioning.
 
 Coqui's `GPT.forward` masks the conditioning excerpt out of the loss in the last row of a batch only,
 at a quarter of the right positions, and trains on sequences that generation does not produce. Here
 each row has its own mask, and the sequences are those of `GPT.generate`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from likeness.voice.audio import read, resample
-from likeness.voice.codes import CODE, FRAMES, RATE
+from likeness.voice.codes import FRAMES
 from likeness.voice.examples import Example
 
 if TYPE_CHECKING:
@@ -115,47 +114,6 @@ def next_token_losses(
         )
     )
     return text_loss, code_loss, code_states
-
-
-def decoded_loss(
-    model: Any,
-    examples: Sequence[Example],
-    latents: "torch.Tensor",
-    embedding: "torch.Tensor",
-    distance: "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]",
-    windows: int,
-    longest: int,
-    rng: np.random.Generator,
-) -> "torch.Tensor":
-    """Distance between clips and what the decoder makes of their latents.
-
-    A code says little of a voice, 46 ms in 11 bits, so the loss of the codes alone leaves the voice as
-    it is.
-
-    Args:
-        model: Coqui's `Xtts`.
-        examples: B rows.
-        latents: theirs (B, longest codes or more, D), from `next_token_losses`.
-        embedding: (1, 512, 1), of the voice.
-        distance: of `spectral_distance`, at the decoder's rate.
-        windows: parts of rows that are decoded, drawn with replacement.
-        longest: codes of a part at most.
-    """
-    import torch
-
-    rate = model.config.audio.output_sample_rate
-    scale = CODE * rate / RATE
-    length = min(longest, *(len(row.codes) for row in examples))
-    parts, meant = [], []
-    for at in rng.integers(len(examples), size=windows).tolist():
-        first = int(rng.integers(len(examples[at].codes) - length + 1))
-        parts.append(latents[at, first : first + length])
-        # A clip's last code may go on beyond its end, into silence.
-        wave = np.pad(resample(*read(examples[at].path), rate), (0, round(scale)))
-        meant.append(wave[round(first * scale) :][: round(length * scale)])
-    made = model.hifigan_decoder(torch.stack(parts).float(), g=embedding).reshape(windows, -1)
-    wanted = torch.from_numpy(np.stack(meant)).float().to(made.device)
-    return distance(made, wanted[:, : made.shape[1]])
 
 
 def pad(rows: Sequence[Sequence[int]], value: int) -> "tuple[torch.Tensor, torch.Tensor]":

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 ROUNDING = 1e-3  # well above the relative error of a probability in float32
+TOGETHER = 8  # texts to sample at a time; more are hardly faster
 
 
 class Wanted(NamedTuple):

@@ -25,6 +25,7 @@ from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.voice.languages import Language, check_language
 from likeness.voice.rows import Pair, Speech, Utterance, choose_references
+from likeness.voice.sampling import TOGETHER
 from likeness.voice.speech import own_speakers, speak
 from likeness.voice.text import normalize, unknown_symbols
 from likeness.voice.xtts import ADAPTER
@@ -37,7 +38,6 @@ from likeness.voice.xtts_files import (
 )
 
 LONGEST = 200  # characters; XTTS's tokenizer takes up to 203 of Portuguese and 250 of English
-TOGETHER = 8  # sentences that are sampled at a time; more are hardly faster
 REASONS = ("empty", "unknown_symbols", "unknown_letters", "too_long", "endless", "silent", "error")
 
 

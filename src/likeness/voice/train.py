@@ -60,7 +60,6 @@ class VoiceTrain(Hearing):
     text_weight: Annotated[float, Field(ge=0, le=1)]
     decoder_targets: list[str]
     decoder_learning_rate: Annotated[float, Field(gt=0, le=1)]
-    decoder_weight: Annotated[float, Field(ge=0)]
     decoder_windows: Annotated[int, Field(ge=1)]
     decoder_codes: Annotated[int, Field(ge=3)]
     own_reference: Annotated[float, Field(ge=0, le=1)]
@@ -109,11 +108,6 @@ def train(
     if not cfg.targets and not cfg.decoder_targets:
         raise LikenessError(
             "params.yaml: voice_train: targets and decoder_targets: both are []; name layers to adapt"
-        )
-    if cfg.decoder_targets and not cfg.decoder_weight:
-        raise LikenessError(
-            "params.yaml: voice_train.decoder_weight: 0, so nothing would train decoder_targets; "
-            "raise it, or set them to []"
         )
     rows = [
         row

@@ -6,12 +6,15 @@ takes the same steps as one that is not.
 
 import math
 import time
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from likeness.common.checkpoints import Checkpoints
+from likeness.common.errors import LikenessError
 from likeness.common.io import atomic_path, write_bytes
 from likeness.common.precision import MixedPrecision, check_finite
 from likeness.common.runtime import Runtime
@@ -21,8 +24,8 @@ from likeness.voice.codes import HOP, RATE
 from likeness.voice.examples import Example, make_batches
 from likeness.voice.listening import Listener
 from likeness.voice.lora import inject_adapter, plain_adapter
-from likeness.voice.losses import decoded_loss, draw_style, next_token_losses, style_latents
-from likeness.voice.spectra import spectral_distance
+from likeness.voice.losses import draw_style, next_token_losses, style_latents
+from likeness.voice.parallel import Parallel, decoded_loss, log_mels, say_beside
 from likeness.voice.xtts import (
     ADAPTER,
     EMBEDDING,
@@ -67,8 +70,24 @@ class Trainer:
         self.cfg, self.rt, self.model, self.listener = cfg, rt, model, listener
         self.train_split, self.val_split = train_split, val_split
         self.sentences, self.references, self.settings = sentences, references, settings
-        self.embedding = voice_of(model, references).embedding
-        self.distance = spectral_distance(model.config.audio.output_sample_rate, rt.device)
+        voice = voice_of(model, references)
+        self.embedding = voice.embedding
+        self.mels = log_mels(model.config.audio.output_sample_rate, rt.device)
+        rows = [*train_split, *val_split] if cfg.decoder_targets else []
+        seeds = [rt.seed_for("parallel", row.id) for row in rows]
+        beside = say_beside(
+            model, rows, seeds, voice=voice, settings=settings, progress=rt.progress
+        )
+        self.parallel, self.val_parallel = (
+            [beside[row.id] for row in split if row.id in beside]
+            for split in (train_split, val_split)
+        )
+        if rows and not (self.parallel and self.val_parallel):
+            raise LikenessError(
+                "params.yaml: voice_train.decoder_targets: the base says too few of the clips' texts "
+                f"to their end ({len(self.parallel)} of train, {len(self.val_parallel)} of val); set "
+                "them to []"
+            )
         self.checkpoints, self.samples = Checkpoints(scratch), scratch / "samples"
         self.accelerator = Accelerator(cpu=rt.device == "cpu", mixed_precision="no")
         self.mixed = MixedPrecision(rt.precision(cfg.mixed_precision), rt.device)
@@ -147,7 +166,7 @@ class Trainer:
         first = self.history[0][1]
         measured = {
             name: (self.best[name], first[f"val/{name}"])
-            for name in ("score", "wer", "similarity", "loss", "decoded_loss")
+            for name in ("score", "wer", "similarity", "loss")
         }
         return {
             **{f"val_{name}": round(best, 6) for name, (best, _) in measured.items()},
@@ -158,6 +177,7 @@ class Trainer:
             "val_n": len(self.val_split),
             "val_sentences": len(self.sentences),
             "train_n": len(self.train_split),
+            "decoder_n": len(self.parallel),
             "best_epoch": self.best["step"] // self.steps_per_epoch,
             "epochs": self.step // self.steps_per_epoch,
             "steps": self.step,
@@ -191,45 +211,55 @@ class Trainer:
         torch.manual_seed(self.rt.seed_for("train", step))  # dropout
         rng = np.random.default_rng(self.rt.seed_for("styles", step))
         batches = self._batches(step)
-        sums = torch.zeros(3)
+        sums: dict[str, float] = defaultdict(float)
         self.model.gpt.train(bool(cfg.targets))
         for rows in batches:
-            seconds = rng.uniform(cfg.min_reference_seconds, cfg.max_reference_seconds)
-            frames = round(seconds * RATE / HOP)
-            styles = [draw_style(self.train_split, r, frames, cfg.own_reference, rng) for r in rows]
-            examples = [self.train_split[row] for row in rows]
-            with self.mixed.autocast():
-                text_loss, code_loss, latents = next_token_losses(
-                    self.model.gpt,
-                    examples,
-                    style_latents(self.model.gpt, styles),
-                    [(style.start, style.end) for style in styles],
+            losses: dict[str, torch.Tensor] = {}
+            if cfg.targets:
+                seconds = rng.uniform(cfg.min_reference_seconds, cfg.max_reference_seconds)
+                losses["text"], losses["code"] = self._next_token_losses(rows, seconds, rng)
+            if cfg.decoder_targets:
+                losses["decoded"] = self._decoded_loss(
+                    self.parallel, cfg.decoder_windows, cfg.decoder_codes, rng
                 )
-            heard_loss = code_loss.new_zeros(())
-            if cfg.decoder_weight:
-                heard_loss = decoded_loss(
-                    self.model, examples, latents, self.embedding, self.distance,
-                    cfg.decoder_windows, cfg.decoder_codes, rng,
-                )  # fmt: skip
-            losses = torch.stack([text_loss, code_loss, heard_loss]).float()
-            loss = losses @ losses.new_tensor([cfg.text_weight, 1.0, cfg.decoder_weight])
+            weights = {"text": cfg.text_weight}
+            loss = torch.stack([weights.get(name, 1.0) * losses[name] for name in losses]).sum()
             self.accelerator.backward(self.mixed.scaled(loss / len(batches)))
-            sums += losses.detach().cpu()
+            for name, one in {"": loss, **losses}.items():
+                sums[f"train/{name}_loss".replace("/_", "/")] += float(one) / len(batches)
         self.model.gpt.eval()  # in training mode, the GPT returns too many latents for inference
         rate = float(self.lr_scheduler.get_last_lr()[0])
         self.mixed.step(self.optimizer, list(self.parameters.values()), cfg.max_grad_norm)
         self.lr_scheduler.step()
         self.optimizer.zero_grad()
-        text, code, decoded = (sums / len(batches)).tolist()
-        learnt = self.parameters.values()
         check_finite(
-            *(text + code + decoded, learnt), stage="voice_train", step=step,
+            sums["train/loss"], self.parameters.values(), stage="voice_train", step=step,
             learning_rate=cfg.learning_rate,
         )  # fmt: skip
-        return {
-            "train/loss": code, "train/text_loss": text, "train/decoded_loss": decoded,
-            "train/learning_rate": rate,
-        }  # fmt: skip
+        return {**sums, "train/learning_rate": rate}
+
+    def _next_token_losses(
+        self, rows: list[int], seconds: float, rng: np.random.Generator
+    ) -> "tuple[torch.Tensor, torch.Tensor]":
+        """Losses of the texts and of the codes of rows, conditioned on so many seconds of speech."""
+        frames, own = round(seconds * RATE / HOP), self.cfg.own_reference
+        styles = [draw_style(self.train_split, row, frames, own, rng) for row in rows]
+        with self.mixed.autocast():
+            text, code, _ = next_token_losses(
+                self.model.gpt,
+                [self.train_split[row] for row in rows],
+                style_latents(self.model.gpt, styles),
+                [(style.start, style.end) for style in styles],
+            )
+        return text.float(), code.float()
+
+    def _decoded_loss(
+        self, rows: Sequence[Parallel], windows: int, longest: int, rng: np.random.Generator
+    ) -> "torch.Tensor":
+        return decoded_loss(
+            self.model, rows, embedding=self.embedding, mels=self.mels, windows=windows,
+            longest=longest, rng=rng,
+        )  # fmt: skip
 
     def _batches(self, step: int) -> list[list[int]]:
         """Rows of the train split for a step's batches; each row occurs once in an epoch."""
@@ -246,14 +276,10 @@ class Trainer:
         neither its score nor its validation loss is the best so far.
         """
         voice = Voice(latents_of(self.model, self.references), self.embedding)
-        code, decoded = self._val_losses(voice)
-        loss = code + self.cfg.decoder_weight * decoded
+        loss = self._val_loss(voice)
         wer, similarity = self._listen(voice)
         score = similarity - self.cfg.wer_weight * wer
-        measured = {
-            "loss": code, "decoded_loss": decoded, "wer": wer, "similarity": similarity,
-            "score": score,
-        }  # fmt: skip
+        measured = {"loss": loss, "wer": wer, "similarity": similarity, "score": score}
         self._log(tracker, {f"val/{name}": value for name, value in measured.items()})
         better = (score, -loss) > self.best["order"]
         self.stale = 0 if better or loss < self.lowest else self.stale + 1
@@ -263,29 +289,27 @@ class Trainer:
                 **measured, "order": (score, -loss), "step": self.step, "weights": self._weights(),
             }  # fmt: skip
 
-    def _val_losses(self, voice: Voice) -> tuple[float, float]:
-        """Mean losses of a code and of a clip as decoded, over the val split.
+    def _val_loss(self, voice: Voice) -> float:
+        """Loss of a code if the GPT is adapted, and of what is decoded if the decoder is, on val.
 
-        They are conditioned on the references as in inference. Row by row and without dropout, so that
-        equal weights give equal losses.
+        Codes are conditioned on the references as in inference. Row by row and without dropout, so
+        that equal weights give equal losses.
         """
         import torch
 
-        rng = np.random.default_rng(0)  # draws nothing, as a whole clip is decoded
-        codes, losses = [], []
+        rng = np.random.default_rng(0)  # draws nothing, as all of a row is decoded
+        parts: dict[str, list[tuple[float, int]]] = defaultdict(list)
         with torch.inference_mode():
-            for example in self.val_split:
-                _, loss, latents = next_token_losses(
-                    self.model.gpt, [example], voice.latents, [(0, 0)]
-                )
-                decoded = decoded_loss(
-                    self.model, [example], latents, voice.embedding, self.distance, 1,
-                    len(example.codes), rng,
-                )  # fmt: skip
-                codes.append(len(example.codes) + 1)
-                losses.append((float(loss), float(decoded)))
-        code, decoded = np.average(losses, axis=0, weights=codes).tolist()
-        return code, decoded
+            for example in self.val_split if self.cfg.targets else []:
+                loss = next_token_losses(self.model.gpt, [example], voice.latents, [(0, 0)])[1]
+                parts["code"].append((float(loss), len(example.codes) + 1))
+            for row in self.val_parallel:
+                count = len(row.latents)
+                parts["decoded"].append((float(self._decoded_loss([row], 1, count, rng)), count))
+        return sum(
+            sum(loss * count for loss, count in found) / sum(count for _, count in found)
+            for found in parts.values()
+        )
 
     def _listen(self, voice: Voice) -> tuple[float, float]:
         """Word error rate and similarity of the sentences, whose audio is kept as samples."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from likeness.voice.spectra import spectral_distance
+from models.spectra import spectral_distance
 
 RATE = 24000
 
