@@ -218,9 +218,11 @@ def _estimate(value: float, intervals: bytes, key: str) -> Measured:
     return Measured(value, (low, high), n)
 
 
-def git(root: Path, *command: str) -> str:
+def git(root: Path, *command: str, environment: Mapping[str, str] | None = None) -> str:
     """What a git command prints. Raises `LikenessError` if it fails."""
-    done = subprocess.run(["git", *command], cwd=root, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", *command], cwd=root, env=environment, capture_output=True, text=True
+    )
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["failed"])[0]
         raise LikenessError(f"git {shlex.join(command)}: {reason}")

@@ -1,17 +1,14 @@
 """Runs experiments, each in a clone of its own, and repeats them until they are done or have failed.
 
-A clone has one commit checked out and shares the caches of the repository. After the run the experiment
-is fetched from it, and the clone is deleted. So a search never touches the workspace, a killed run
-leaves nothing that disturbs the next one, and an experiment is done if and only if git has it. Neither
-`dvc queue` nor `dvc exp run --temp` gives that: if the worker of a queue is killed, its task is shown as
+After a run the experiment is fetched from its clone, and the clone is deleted. So a killed run leaves
+nothing that disturbs the next one, and an experiment is done if and only if git has it. Neither `dvc
+queue` nor `dvc exp run --temp` gives that: if the worker of a queue is killed, its task is shown as
 running for ever, and after `dvc queue kill` as a success without an experiment (DVC 3.67); parallel runs
 with --temp take each other's entries from one stash.
 """
 
-import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import threading
@@ -25,10 +22,10 @@ import yaml
 from tqdm import tqdm
 
 from likeness.common.errors import LikenessError
-from likeness.repository.dvc import flat, share_settings, untracked_inputs
+from likeness.repository.clones import Clone, clones, environment
+from likeness.repository.dvc import flat
 from likeness.repository.experiments import git, outdated_stages, read_file, read_lock
 
-CLONE_VARIABLE = "LIKENESS_SEARCH"  # in the environment of all that runs in a clone: its path
 ERROR_LINE = re.compile(r"(error: |ERROR: |[\w.]*(Error|Exception)\b)")
 
 
@@ -77,11 +74,7 @@ class Runner:
         self._retries, self._seconds = retries, minutes and minutes * 60
         self._stopped = threading.Event()
         self._lock = threading.Lock()  # DVC's own objects are not made for threads
-        # Parallel runs share the cores, unless the user has set OMP_NUM_THREADS.
-        threads = str(max(1, (os.cpu_count() or 1) // jobs))
-        self._environment = {"OMP_NUM_THREADS": threads} | os.environ
-        bin_folder = str(Path(sys.executable).parent)  # the stages' python, and dvc
-        self._environment["PATH"] = os.pathsep.join([bin_folder, os.environ.get("PATH", "")])
+        self._environment = environment(jobs)
         (folder / "logs").mkdir(parents=True, exist_ok=True)
 
     def log_of(self, name: str) -> Path:
@@ -90,17 +83,17 @@ class Runner:
     def recover(self) -> None:
         """Clean up after a killed search: end its processes and fetch what it had finished."""
         for clone in self._clones():
-            end_processes(clone)
-            for ref in git(clone, "for-each-ref", "--format=%(refname)", self._refs).splitlines():
-                if not ref.endswith("-shared"):
-                    self._fetch(clone, ref)
-            shutil.rmtree(clone)
+            clone.end()
+            for name in clone.experiments():
+                if not name.endswith("-shared"):
+                    clone.fetch(name)
+            clone.delete()
 
     def stop(self) -> None:
         """End all runs. None is started after that."""
         self._stopped.set()
         for clone in self._clones():
-            end_processes(clone)
+            clone.end()
 
     def run(self, run: Run, keep: bool = True) -> None:
         """Run an experiment; repeat it a few times if it is killed or crashes.
@@ -126,90 +119,47 @@ class Runner:
         raise LikenessError(f"{run.name}: {reason} ({log})")
 
     def _attempt(self, run: Run, keep: bool) -> int:
-        clone = self.folder / run.name
+        clone = Clone(self.root, self.folder / run.name, self.rev)
         try:
             with self._lock:
-                self._clone(clone, run.params)
+                clone.make(run.params)
             code = self._execute(run, clone)
-            ref = f"{self._refs}{run.name}"
             if code == 0 and keep:
-                self._fetch(clone, ref)
+                with self._lock:
+                    clone.fetch(run.name)
             return code
         finally:
-            end_processes(clone)  # a stage goes on running if `dvc` is killed
-            shutil.rmtree(clone, ignore_errors=True)
+            clone.delete()  # a stage goes on running if `dvc` is killed
 
-    def _execute(self, run: Run, clone: Path) -> int:
+    def _execute(self, run: Run, clone: Clone) -> int:
         with self.log_of(run.name).open("w") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *run.command],
-                cwd=clone,
-                env=self._environment | {CLONE_VARIABLE: str(clone)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # ^C reaches the search, which ends its runs
-            )
+            process = clone.start(run.command, log, self._environment)
             if self._stopped.is_set():
                 process.kill()
             try:
                 return process.wait(self._seconds)
             except subprocess.TimeoutExpired:
                 log.write(f"\nerror: ended after {self._seconds} s\n")
-                end_processes(clone)
+                clone.end()
                 return process.wait() or 1
 
-    @property
-    def _refs(self) -> str:
-        return f"refs/exps/{self.rev[:2]}/{self.rev[2:]}/"
-
-    def _clones(self) -> Iterator[Path]:
-        return (path.parent for path in self.folder.glob("*/.git"))
-
-    def _fetch(self, clone: Path, ref: str) -> None:
-        with self._lock:
-            git(self.root, "fetch", "--quiet", "--no-write-fetch-head", str(clone), f"{ref}:{ref}")
-
-    def _clone(self, clone: Path, params: dict[str, Any]) -> None:
-        shutil.rmtree(clone, ignore_errors=True)
-        git(self.root, "clone", "--quiet", "--no-checkout", str(self.root), str(clone))
-        git(clone, "checkout", "--quiet", "--detach", self.rev)
-        for key in ("user.name", "user.email"):
-            if found := git(self.root, "config", "--default", "", key):
-                git(clone, "config", key, found)
-        share_settings(self.root, clone)
-        self._link_inputs(clone, params)
-
-    def _link_inputs(self, clone: Path, params: dict[str, Any]) -> None:
-        """Link inputs that are in neither git nor DVC, such as a real base that was only downloaded."""
-        path = clone / "params.yaml"
-        path.write_text(yaml.safe_dump(params), encoding="utf-8")  # dvc.yaml's paths depend on it
-        inputs = untracked_inputs(clone)
-        git(clone, "checkout", "--quiet", "params.yaml")
-        for wanted in inputs:
-            source = self.root / wanted.relative_to(clone)
-            if not wanted.exists() and source.exists():
-                wanted.parent.mkdir(parents=True, exist_ok=True)
-                wanted.symlink_to(source)
+    def _clones(self) -> Iterator[Clone]:
+        return clones(self.root, self.folder, self.rev)
 
 
-def end_processes(clone: Path) -> None:
-    """Kill every process that runs in a clone, whatever its parent is."""
-    import psutil  # type: ignore[import-untyped]
+def reason_of(log: Path, code: int | None, after: int = 0) -> str:
+    """The first line of a log that names an error; else how the process ended.
 
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(CLONE_VARIABLE) == str(clone):
-                process.kill()
-        except (psutil.Error, OSError):
-            continue
-
-
-def reason_of(log: Path, code: int) -> str:
-    """The first line of a log that names an error; else how the process ended."""
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+    Args:
+        code: its exit code, if it is known.
+        after: where the log of this run begins, in bytes.
+    """
+    text = log.read_bytes()[after:].decode("utf-8", errors="replace") if log.exists() else ""
+    for line in text.splitlines():
         if ERROR_LINE.match(line.strip()):
             return line.strip()[:300]
+    if code is None:
+        return "killed, as it has left neither an experiment nor an error in its log"
     return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 
 
