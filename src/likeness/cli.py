@@ -10,7 +10,7 @@ from pathlib import Path
 from likeness.common.cli import run
 from likeness.common.errors import LikenessError
 
-# Each command is a module of likeness.repository, or of the lane that LANES names. It has
+# Each command is a module of likeness.repository, or of the package that PACKAGES names. It has
 # `add_arguments(parser)` and `main(args, root) -> int`, its docstring is its help, and it is imported
 # only when it is called.
 COMMANDS = {
@@ -18,11 +18,12 @@ COMMANDS = {
     "doctor": "is this machine ready for the pipeline",
     "fetch": "download real base models to models/, from your remote or their hub, and track them by DVC",
     "gate": "are the reproduced metrics as good as a revision's, and is dvc.lock up to date",
+    "jobs": "a queue of experiments that survives what started it: submit, stop, go on, read the log",
     "merge": "the base with the learnt voice inside, as Coqui's Xtts loads it",
     "prune": "delete old results of items and checkpoints of killed trainings",
     "search": "run a search over params, and continue one that was interrupted",
 }
-LANES = {"merge": "voice"}
+PACKAGES = {"jobs": "studio", "merge": "voice"}
 
 
 def main(argv: Sequence[str]) -> None:
@@ -32,7 +33,7 @@ def main(argv: Sequence[str]) -> None:
     for name, summary in COMMANDS.items():
         commands.add_parser(name, help=summary, add_help=False)
     chosen, rest = parser.parse_known_args(argv)
-    part = LANES.get(chosen.command, "repository")
+    part = PACKAGES.get(chosen.command, "repository")
     module = importlib.import_module(f"likeness.{part}.{chosen.command}")
     own = argparse.ArgumentParser(prog=f"likeness {chosen.command}", description=module.__doc__)
     module.add_arguments(own)
