@@ -217,6 +217,7 @@ def test_a_job_is_an_experiment_of_what_was_committed(
     found = experiments(repo, stored["commit"])["mine"]
     assert json.loads(git(repo, "show", f"{found}:metrics.json")) == {"rank": 8}
     assert (git(repo, "status", "--porcelain"), git(repo, "stash", "list")) == before
+    until(lambda: not job.clone.is_left())
     assert sorted(path.name for path in job.folder.iterdir()) == ["exit", "job.json", "log"]
     assert ranks(repo) == ["8"]
 
@@ -312,7 +313,8 @@ def test_a_supervisor_may_be_killed_at_any_moment(
     until(lambda: not [job for job in list_jobs(repo) if not job.exit.exists()])
     assert {str(state(job)) for job in list_jobs(repo)} == {"done"}
     assert set(experiments(repo, git(repo, "rev-parse", "HEAD"))) == {"HEAD", *names}
-    assert not list((repo / FOLDER).glob("*/clone"))
+    until(lambda: not supervisors(repo))
+    assert not list((repo / FOLDER).glob("*/*clone"))
 
 
 @pytest.mark.slow

@@ -106,11 +106,19 @@ class Clone:
     def delete(self) -> None:
         """End what runs in the clone, and delete it."""
         self.end()
-        half_deleted = self.path.with_name(f".{self.path.name}")  # so that a clone is there or not
-        shutil.rmtree(half_deleted, ignore_errors=True)
+        shutil.rmtree(self._half_deleted, ignore_errors=True)
         if self.path.exists():
-            self.path.rename(half_deleted)
-            shutil.rmtree(half_deleted, ignore_errors=True)
+            self.path.rename(self._half_deleted)
+            shutil.rmtree(self._half_deleted, ignore_errors=True)
+
+    def is_left(self) -> bool:
+        """Whether the clone is there, or part of it."""
+        return self.path.exists() or self._half_deleted.exists()
+
+    @property
+    def _half_deleted(self) -> Path:
+        """Its name while it is being deleted, so that under its own name it is there or is not."""
+        return self.path.with_name(f".{self.path.name}")
 
     @property
     def _refs(self) -> str:
@@ -136,11 +144,12 @@ def clones(root: Path, folder: Path, rev: str) -> Iterator[Clone]:
 
 def environment(runs: int) -> dict[str, str]:
     """The environment of a run of which there are so many at a time."""
-    # Parallel runs share the cores, unless the user has set OMP_NUM_THREADS.
+    # Parallel runs share the cores, unless the user has set OMP_NUM_THREADS; logs are written at once.
     threads = str(max(1, (os.cpu_count() or 1) // runs))
+    defaults = {"OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"}
     bin_folder = str(Path(sys.executable).parent)  # the stages' python, and dvc
     path = os.pathsep.join([bin_folder, os.environ.get("PATH", "")])
-    return {"OMP_NUM_THREADS": threads} | os.environ | {"PATH": path}
+    return defaults | os.environ | {"PATH": path}
 
 
 @dataclass(frozen=True)

@@ -141,8 +141,7 @@ def list_jobs(root: Path) -> list[Job]:
     """
     with locked(root):
         attend(root)
-        jobs = [find_job(root, path.parent.name) for path in (root / FOLDER).glob("*/job.json")]
-        waiting = queue(root)
+        jobs, waiting = _jobs(root), queue(root)
     ids = {job.id for job in waiting}
     begun = sorted((job for job in jobs if job.id not in ids), key=lambda job: job.submitted)
     return [*begun, *waiting]
@@ -156,9 +155,12 @@ def queue(root: Path) -> list[Job]:
 
 
 def unsettled(root: Path) -> list[Job]:
-    """The jobs of which it is not recorded how they ended: they wait, run, or have just ended."""
-    paths = sorted((root / FOLDER).glob("*/job.json"))
-    return [find_job(root, p.parent.name) for p in paths if not p.with_name("exit").exists()]
+    """The jobs that wait, run, or have left something behind."""
+    return [job for job in _jobs(root) if not job.exit.exists() or job.clone.is_left()]
+
+
+def _jobs(root: Path) -> list[Job]:
+    return [find_job(root, path.parent.name) for path in (root / FOLDER).glob("*/job.json")]
 
 
 def workers(root: Path) -> int:
@@ -272,8 +274,9 @@ def stop(root: Path, identity: str) -> None:
         if now.state not in ("queued", "running"):
             raise LikenessError(f"{identity}: is {now.state} already; there is nothing to stop")
         if now.state == "running":
-            job.clone.delete()
+            job.clone.end()
         record(job, Status("stopped"))
+        attend(root)
 
 
 def resume(root: Path, identity: str) -> None:

@@ -23,7 +23,6 @@ from likeness.studio.jobs import (
     locked,
     queue,
     record,
-    state,
     unsettled,
     workers,
 )
@@ -56,31 +55,31 @@ class Supervisor:
         """Record what has ended, and start what may start."""
         for child in self._children.values():
             child.poll()  # also of stopped jobs, so that no dead process stays in the system's table
-        begun = [job for job in unsettled(self.root) if job.process]
-        running = [job for job in begun if not self._settle(job)]
-        free = workers(self.root) - len(running)
-        for job in queue(self.root)[: max(0, free)]:
+        running = 0
+        for job in unsettled(self.root):
+            if job.exit.exists():
+                job.clone.delete()
+            elif job.process and job.process.is_alive():
+                running += 1
+            elif job.process:
+                self._settle(job, job.process)
+        for job in queue(self.root)[: max(0, workers(self.root) - running)]:
             self._start(job)
 
-    def _settle(self, job: Job) -> bool:
-        """Whether a job has ended; how is recorded, its experiment is fetched and its clone deleted."""
-        assert job.process
-        if job.process.is_alive():
-            return False
-        child = self._children.pop(job.process.pid, None)
+    def _settle(self, job: Job, process: Process) -> None:
+        """Record how a job has ended whose process is gone; its experiment is fetched before."""
+        child = self._children.pop(process.pid, None)
+        code = child.wait() if child else None
+        job.clone.end()  # a stage goes on running if `dvc` is killed
+        try:
+            if job.id in job.clone.experiments():
+                job.clone.fetch(job.id)
+            status = ending(job, code)
+        except Exception as error:
+            status = _failed(error)
         with locked(self.root):
-            if job.exit.exists() or find_job(self.root, job.id) != job:
-                return True  # stopped, or queued again
-            job.clone.end()  # a stage goes on running if `dvc` is killed
-            try:
-                if job.id in job.clone.experiments():
-                    job.clone.fetch(job.id)
-                status = ending(job, child.wait() if child else None)
-            except Exception as error:
-                status = _failed(error)
-            job.clone.delete()
-            record(job, status)
-        return True
+            if not job.exit.exists() and find_job(self.root, job.id) == job:
+                record(job, status)  # else it was stopped, or is queued again
 
     def _start(self, job: Job) -> None:
         problem: Exception | None = None
@@ -89,12 +88,12 @@ class Supervisor:
         except Exception as error:
             problem = error
         with locked(self.root):
-            if state(job).state != "queued":  # stopped while its clone was made
-                job.clone.delete()
-            elif problem:
-                job.clone.delete()
+            if job.exit.exists():  # stopped while its clone was made
+                return
+            if problem:
                 record(job, _failed(problem))
             else:
+                job = find_job(self.root, job.id)
                 with job.log.open("ab") as log:
                     child = job.clone.start(job.run.command, log, environment(workers(self.root)))
                 self._children[child.pid] = child
