@@ -265,6 +265,8 @@ def test_a_job_outlives_its_supervisors(repo: Path, request: pytest.FixtureReque
     run = started(job)
     for _ in range(request.config.getoption("--kills")):
         (supervisor,) = supervisors(repo)
+        # In a session of its own, so that no terminal takes it along.
+        assert os.getsid(supervisor.pid) == supervisor.pid
         supervisor.kill()
         supervisor.wait()
         assert state(job) == Status("running")

@@ -83,8 +83,10 @@ class Clone:
     def fetch(self, name: str) -> None:
         """Fetch a finished experiment into the repository."""
         ref = f"{self._refs}{name}"
+        # In milliseconds: another git may write the same ref.
+        wait = ("-c", "core.filesRefLockTimeout=10000")
         fetch = ("fetch", "--quiet", "--no-write-fetch-head", str(self.path), f"{ref}:{ref}")
-        git(self.root, *fetch)
+        git(self.root, *wait, *fetch)
 
     def end(self) -> None:
         """Kill every process that runs in the clone, whatever its parent is."""
