@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 BUNDLED := data/raw/sample_catalog data/raw/sample_voice data/voice_download models/sd_mini models/clip_mini models/xtts_mini
 READY := $(VENV)/.ready
+STUDIO := $(VENV)/.studio
 # The order stays as it is, since tests/conftest.py puts slow files first.
 TESTS := python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 20 -rs
 export PATH := $(BIN):$(PATH)
@@ -19,6 +20,10 @@ $(READY): requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
+$(STUDIO): $(READY) requirements-studio.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -r requirements-studio.txt
+	touch $@
+
 repro: $(READY) ## reproduce the pipeline: bundled inputs and bases, then every stage that changed
 	dvc pull --quiet --remote bundled $(BUNDLED)
 	$(MAKE) --no-print-directory --jobs 2 image_failures voice_evaluate
@@ -27,13 +32,13 @@ repro: $(READY) ## reproduce the pipeline: bundled inputs and bases, then every 
 image_failures voice_evaluate: # one lane up to its last stage; both run side by side, each with one thread
 	dvc --wait-for-lock repro $@
 
-test: $(READY) ## run all tests but those of real bases, one file on each core
+test: $(STUDIO) ## run all tests but those of real bases, one file on each core
 	$(TESTS) -m "not real_bases"
 
-test-fast: $(READY) ## run the tests that take a second or two and need nothing but a clone
+test-fast: $(STUDIO) ## run the tests that take a second or two and need nothing but a clone
 	$(TESTS) -m "not slow and not real_bases"
 
-test-slow: $(READY) ## run the slow tests; with ABSENT=fail, a test that lacks a program or a model fails
+test-slow: $(STUDIO) ## run the slow tests; with ABSENT=fail, a test that lacks a program or a model fails
 	$(TESTS) -m "slow and not real_bases"
 
 test-real-bases: $(READY) ## run both lanes on stand-ins for real bases (tests/real_bases)
@@ -41,7 +46,7 @@ test-real-bases: $(READY) ## run both lanes on stand-ins for real bases (tests/r
 	dvc repro --quiet models/dvc.yaml:dnsmos
 	python -m pytest -m real_bases tests/real_bases
 
-lint: $(READY) ## check style and types
+lint: $(STUDIO) ## check style and types
 	ruff check . && ruff format --check . && mypy
 
 doctor: $(READY) ## check whether this machine is ready for the pipeline
@@ -53,6 +58,9 @@ search-image: $(READY) ## search the image lane's params; WORKERS=N, ARGS="-S ke
 search-voice: $(READY) ## search the voice lane's params, with the same options
 	likeness search voice --workers $(or $(WORKERS),1) $(ARGS)
 
+studio: $(STUDIO) ## start the studio, an HTTP service; ARGS="--port 8400"
+	likeness studio $(ARGS)
+
 bench: $(READY) ## run every benchmark
 	for file in benchmarks/*.py; do python $$file || exit 1; done
 
@@ -63,4 +71,4 @@ lock: ## pin all packages again after requirements.txt changed
 prune: $(READY) ## delete results of items and checkpoints that are older than DAYS (default 30)
 	likeness prune --days $(or $(DAYS),30)
 
-.PHONY: help repro image_failures voice_evaluate test test-fast test-slow test-real-bases lint doctor search-image search-voice bench lock prune
+.PHONY: help repro image_failures voice_evaluate test test-fast test-slow test-real-bases lint doctor search-image search-voice studio bench lock prune

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -82,6 +83,13 @@ def binary(name: str, package: str) -> str:
     if path is None:
         absent(f"{name} is not here: apt-get install {package}")
     return path
+
+
+def needs_studio() -> None:
+    """Skip a test where the packages of requirements-studio.txt are missing."""
+    for name in ("fastapi", "uvicorn", "prometheus_client", "structlog", "openai"):
+        if find_spec(name) is None:
+            absent(f"{name} is not here; `make studio` installs it")
 
 
 def library_env() -> dict[str, str]:

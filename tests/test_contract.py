@@ -25,7 +25,7 @@ from likeness.common.closure import import_closure
 from likeness.repository.doctor import check_bundled
 from likeness.repository.probes import promised
 from likeness.stage import SCHEMA
-from tests.conftest import ROOT, library_env
+from tests.conftest import ROOT, library_env, needs_studio
 
 SRC = ROOT / "src" / "likeness"
 NOT_STAGES = {"base", "inputs"}
@@ -483,6 +483,8 @@ def wrong_imports(path: str, text: str) -> list[str]:
                 allowed = {"common", "voice", "image", "report", "repository"}
             if path == "cli.py":
                 allowed = {"common", "repository"}
+            if part == "studio":
+                allowed = {"common", "voice", "image", "repository", "stage", "studio"}
             if words[0] != "likeness" or target not in allowed:
                 found.append(name)
     return sorted(set(found))
@@ -521,6 +523,13 @@ def test_imports_point_one_way() -> None:
         ("image/a.py", "import stages.report", ["stages.report"]),
         ("image/a.py", "from models.render import Item", ["models.render", "models.render.Item"]),
         ("image/a.py", "from likeness.image.rows import Product\nimport likeness.common.io", []),
+        (
+            "studio/a.py",
+            "import likeness.voice.speech, likeness.image.diffusion, likeness.stage",
+            [],
+        ),
+        ("studio/a.py", "import likeness.report", ["likeness.report"]),
+        ("repository/a.py", "import likeness.studio.app", ["likeness.studio.app"]),
     ],
 )
 def test_a_wrong_import_is_found(path: str, text: str, found: list[str]) -> None:
@@ -691,6 +700,7 @@ def heavy_after(code: str) -> list[str]:
 
 
 def test_importing_every_module_loads_nothing_heavy() -> None:
+    needs_studio()
     modules = [
         ".".join(path.relative_to(folder.parent).with_suffix("").parts).removesuffix(".__init__")
         for folder in (SRC, ROOT / "stages", MODELS)
@@ -761,7 +771,11 @@ def unpinned(files: dict[str, str], requirements: str) -> list[str]:
 def test_every_imported_package_is_a_direct_requirement() -> None:
     paths = [path for folder in (SRC, ROOT / "stages", MODELS) for path in folder.rglob("*.py")]
     files = {path.relative_to(ROOT).as_posix(): path.read_text() for path in paths}
-    assert unpinned(files, (ROOT / "requirements.txt").read_text()) == []
+    pinned = (ROOT / "requirements.txt").read_text()
+    studio = pinned + (ROOT / "requirements-studio.txt").read_text()
+    lanes = {name: text for name, text in files.items() if "/studio/" not in name}
+    assert unpinned(lanes, pinned) == []
+    assert unpinned(files, studio) == []
 
 
 def test_an_unpinned_package_is_found() -> None:

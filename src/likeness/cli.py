@@ -22,8 +22,9 @@ COMMANDS = {
     "merge": "the base with the learnt voice inside, as Coqui's Xtts loads it",
     "prune": "delete old results of items and checkpoints of killed trainings",
     "search": "run a search over params, and continue one that was interrupted",
+    "studio": "an HTTP service that speaks, draws, and shows what was made",
 }
-PACKAGES = {"jobs": "studio", "merge": "voice"}
+PACKAGES = {"jobs": "studio", "merge": "voice", "studio": "studio"}
 
 
 def main(argv: Sequence[str]) -> None:

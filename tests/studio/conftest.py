@@ -1,3 +1,180 @@
-"""What tests of the studio begin with."""
+"""A small repository with what the stages write, and the studio on it: in this process, or as a server.
 
+Tests import what needs the packages of requirements-studio.txt inside functions, so that they are
+skipped and not broken where those are missing.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+import pytest
+
+from likeness.common.io import write_json, write_jsonl, write_text
+from likeness.common.manifest import write_manifest
+from tests.conftest import (
+    ROOT,
+    build_adapter,
+    bundled_model,
+    library_env,
+    needs_studio,
+    write_dataset,
+)
 from tests.repository.conftest import empty as empty  # a fixture
+from tests.voice.test_dataset import clip
+from tests.voice.tiny_xtts import write_voice_dataset
+
+TOKEN = re.compile(r"Likeness studio: (\S+)\ntoken: (\S+)\n")
+HOST = "127.0.0.1:8321"
+PIPELINE = """stages:
+  voice_clips:
+    cmd: "true"
+    outs: [data/voice_clips]
+  voice_train:
+    cmd: "true"
+    params: [voice_train.epochs]
+    outs: [data/voice_train]
+    metrics: [{metrics/voice_train.json: {cache: false}}]
+    plots: [{plots/voice_train: {cache: false}}]
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _packages() -> None:
+    needs_studio()
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workspace of a repository, without git and DVC: params, datasets, clips and trainings."""
+    root = tmp_path_factory.mktemp("studio") / "repository"
+    write_text(root / "params.yaml", (ROOT / "params.yaml").read_text())
+    write_text(root / "dvc.yaml", PIPELINE)
+    write_voice_dataset(root / "data/voice_dataset")
+    write_dataset(root / "data/image_prepare", 3, 2, 1)
+    for name in ("voice_dataset", "image_prepare"):
+        write_jsonl(root / f"data/{name}/rejected.jsonl", [])
+    clips = [clip("r", number) for number in range(2)]
+    for each in clips:
+        write_text(root / "data/voice_clips" / each.file_name, f"audio of {each.id}")
+    write_manifest(root / "data/voice_clips/manifest.jsonl", clips)
+    rejected = {
+        "id": "r-0009", "reason": "snr", "value": 2.5, "threshold": 14.0, "recording": "r",
+        "start": 1.0, "end": 2.0, "text": "Hm.", "measure": "snr_db",
+    }  # fmt: skip
+    write_jsonl(root / "data/voice_clips/rejected.jsonl", [rejected])
+    training = {"base": "xtts_mini", "best_epoch": 20}
+    write_json(root / "data/voice_train/training.json", training)
+    samples = root / "data/voice_train/samples"
+    samples.mkdir()
+    for epoch in ("000", "020"):
+        (samples / f"{epoch}-0.wav").write_bytes(epoch.encode() * 100)
+    write_text(root / "metrics/voice_train.json", '{"wer": 0.5}\n')
+    table = "step\twer\n0\t0.25\n90\t0.125\n"
+    write_text(root / "plots/voice_train/plots/metrics/val/wer.tsv", table)
+    return root
+
+
+@pytest.fixture(scope="session")
+def repository(made: Path) -> Path:
+    """The same with both mini bases, an adapter for images, and its files committed by git and DVC."""
+    for name in ("xtts_mini", "sd_mini"):
+        bundled_model(name, made / "models" / name)
+    build_adapter(made / "models/sd_mini", made / "data/image_train")
+    write_text(made / ".gitignore", "/models\n/data\n")
+    author = ("-c", "user.name=t", "-c", "user.email=t@localhost")
+    dvc = (sys.executable, "-m", "dvc")
+    for command in (
+        ("git", "init", "--quiet"),
+        (*dvc, "init", "--quiet"),
+        (*dvc, "commit", "--quiet", "--force"),
+        ("git", "add", "--all"),
+        ("git", *author, "commit", "--quiet", "--message", "made"),
+    ):
+        subprocess.run(command, cwd=made, check=True, capture_output=True)
+    return made
+
+
+@pytest.fixture
+def client(made: Path) -> Any:
+    """Asks the studio in this process, without its models; it has the token and the right Host."""
+    return ask(made)
+
+
+def ask(root: Path, **options: Any) -> Any:
+    from starlette.testclient import TestClient
+
+    from likeness.studio.app import guarded
+    from likeness.studio.models import Models
+    from likeness.studio.security import make_keys
+    from likeness.studio.state import State
+
+    state = State(root, make_keys("127.0.0.1", 8321), Models(root))
+    asking = TestClient(guarded(state), base_url=f"http://{HOST}", **options)
+    asking.headers["Authorization"] = f"Bearer {state.keys.token}"
+    asking.keys = state.keys
+    return asking
+
+
+class Server(NamedTuple):
+    url: str
+    token: str
+    process: psutil.Process
+    log: Path
+
+    def workers(self) -> list[psutil.Process]:
+        found = self.process.children(recursive=True)
+        return [one for one in found if "spawn_main" in " ".join(one.cmdline())]
+
+    def client(self, **options: Any) -> Any:
+        import httpx
+
+        headers = {"Authorization": f"Bearer {self.token}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=120, **options)
+
+    def wait(self, seconds: float = 120) -> None:
+        """Until the models are loaded."""
+        with self.client() as client:
+            until = time.monotonic() + seconds
+            while client.get("/health/ready").status_code != 200:
+                assert time.monotonic() < until, self.log.read_text()[-2000:]
+                time.sleep(0.1)
+
+
+@contextmanager
+def serve(root: Path, log: Path, *options: str) -> Iterator[Server]:
+    """The studio as a user starts it, at a free port."""
+    command = "from likeness.cli import entry; entry()"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-c", command, "studio", "--port", "0", *options],
+            cwd=root, env=library_env(), stdout=subprocess.PIPE, stderr=errors, text=True,
+        )  # fmt: skip
+    assert process.stdout is not None
+    found = TOKEN.fullmatch("".join(process.stdout.readline() for _ in range(2)))
+    assert found, log.read_text()
+    try:
+        yield Server(found[1], found[2], psutil.Process(process.pid), log)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(repository, tmp_path_factory.mktemp("log") / "log") as server:
+        server.wait()
+        yield server
+
+
+def events(log: Path) -> list[dict[str, Any]]:
+    """The lines of a server's log that are its own."""
+    lines = log.read_text().splitlines()
+    return [json.loads(line) for line in lines if line.startswith('{"') and '"event"' in line]

@@ -3,6 +3,7 @@
 No other module of this package imports DVC, so what a new version of DVC changes is changed here.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -65,6 +66,30 @@ def dvc_cache(root: Path, config: Mapping[str, Any] | None = None) -> Path:
     """
     config = config or read_config(root)
     return Path(config["cache"].get("dir") or root.resolve() / ".dvc" / "cache")
+
+
+def cached_file(root: Path, md5: str, inside: str = "") -> Path | None:
+    """The file in the local cache that an output of dvc.lock has as `md5`; None if it is not there.
+
+    DVC's own file system would fetch a missing file from the remote, which may be another machine.
+
+    Args:
+        md5: of a file, or of a folder, which ends in `.dir`.
+        inside: the file's path in that folder.
+    """
+    store = dvc_cache(root) / "files" / "md5"
+
+    def stored(name: str) -> Path:
+        return store / name[:2] / name[2:]
+
+    if md5.endswith(".dir"):
+        if not stored(md5).is_file():
+            return None
+        entries = json.loads(stored(md5).read_bytes())
+        md5 = next((entry["md5"] for entry in entries if entry["relpath"] == inside), "")
+    elif inside:
+        return None
+    return stored(md5) if md5 and stored(md5).is_file() else None
 
 
 def cache_folder(root: Path, config: Mapping[str, Any] | None = None) -> Path:

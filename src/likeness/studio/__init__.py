@@ -1,1 +1,1 @@
-"""The studio: what is beside the pipeline to start its runs and to follow them."""
+"""The studio: an HTTP service that speaks, draws and shows what was made, and a queue of runs."""

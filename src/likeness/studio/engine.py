@@ -1,0 +1,155 @@
+"""The queue before a worker: it bounds what waits, and sends what is alike together."""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from likeness.common.errors import LikenessError
+from likeness.common.manifest import Rejection
+from likeness.studio.observe import log
+from likeness.studio.problems import Problem
+from likeness.studio.worker import Keywords, Loaded, Made, Payload, Worker, WorkerDied
+
+ROWS = 16  # sent together at most
+WAIT_SECONDS = 0.05  # how long a request waits for others at most while the worker is free
+WATCH_SECONDS = 1.0  # how often an idle worker is looked at
+STOPPING = "the studio is stopping"
+RETRY_SECONDS = 30.0  # until a model that cannot be loaded is tried again
+
+
+@dataclass(eq=False)  # each is itself alone
+class Waiting:
+    keywords: Keywords
+    payload: Payload
+    answer: "asyncio.Future[Made | Rejection]"
+    since: float
+
+
+class Engine:
+    """Answers requests by one worker.
+
+    Args:
+        limit: sentences or images that may wait.
+    """
+
+    def __init__(self, name: str, worker: Worker, limit: int) -> None:
+        self.name, self.worker, self._limit = name, worker, limit
+        self.loaded: Loaded | None = None
+        self.problem = ""  # why the model cannot be loaded, in one line
+        self._waiting: deque[Waiting] = deque()
+        self._wake = asyncio.Event()
+        self._row_seconds = 1.0  # what a row took lately
+
+    def queue_length(self) -> int:
+        return len(self._waiting)
+
+    def is_ready(self) -> bool:
+        return self.loaded is not None and self.worker.alive()
+
+    async def ask(self, keywords: Keywords, payloads: Sequence[Payload]) -> list[Made | Rejection]:
+        """The outcome of each payload. Raises `Problem` if the queue is full or the worker fails."""
+        if self.problem:
+            raise Problem(503, "not_ready", self.problem)
+        length = self.queue_length()
+        if length + len(payloads) > self._limit:
+            wait = max(1, math.ceil(length * self._row_seconds))
+            raise Problem(
+                429,
+                "queue_full",
+                f"{length} of at most {self._limit} are waiting; ask again in {wait} s",
+                headers={"Retry-After": str(wait)},
+            )
+        loop = asyncio.get_running_loop()
+        asked = [Waiting(keywords, each, loop.create_future(), loop.time()) for each in payloads]
+        self._waiting.extend(asked)
+        self._wake.set()
+        return await asyncio.gather(*(one.answer for one in asked))
+
+    def start(self) -> None:
+        """Load the model and answer what is asked, until `stop`."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End the worker, whatever it does. What waits is answered with 503."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                if not self.worker.alive():
+                    await self._start()
+                elif self._waiting:
+                    await self._answer(await self._batch())
+                else:
+                    await self._sleep(WATCH_SECONDS)
+        finally:
+            self.worker.close()
+            self.problem = STOPPING
+            self._fail(self._waiting, STOPPING)
+
+    async def _start(self) -> None:
+        self.loaded = None
+        told = await asyncio.to_thread(self.worker.start)
+        if isinstance(told, Loaded):
+            self.loaded, self.problem = told, ""
+            log.info("model loaded", engine=self.name, device=told.device)
+            return
+        self.problem = told
+        log.error("model cannot be loaded", engine=self.name, problem=told)
+        self._fail(self._waiting, told)
+        self._waiting.clear()
+        await asyncio.sleep(RETRY_SECONDS)
+
+    async def _batch(self) -> list[Waiting]:
+        """The first request and those alike, taken out of the queue."""
+        until = self._waiting[0].since + WAIT_SECONDS
+        while len(self._alike()) < ROWS:
+            left = until - asyncio.get_running_loop().time()
+            if left <= 0:
+                break
+            await self._sleep(left)
+        batch = self._alike()
+        for one in batch:
+            self._waiting.remove(one)
+        return batch
+
+    def _alike(self) -> list[Waiting]:
+        first = self._waiting[0].keywords
+        return [one for one in self._waiting if one.keywords == first][:ROWS]
+
+    async def _answer(self, batch: list[Waiting]) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        payloads = [one.payload for one in batch]
+        try:
+            outcomes = await asyncio.to_thread(self.worker.call, batch[0].keywords, payloads)
+        except WorkerDied:
+            log.error("worker died", engine=self.name, rows=len(batch))
+            self._fail(
+                batch, "the process with the model was ended, and is started again; ask again"
+            )
+        except LikenessError as error:
+            self._fail(batch, str(error))
+        except asyncio.CancelledError:
+            self._fail(batch, STOPPING)
+            raise
+        else:
+            self._row_seconds = (loop.time() - started) / len(batch)
+            for one, outcome in zip(batch, outcomes, strict=True):
+                if not one.answer.done():  # its client may have gone
+                    one.answer.set_result(outcome)
+
+    def _fail(self, batch: Sequence[Waiting] | deque[Waiting], line: str) -> None:
+        for one in batch:
+            if not one.answer.done():
+                one.answer.set_exception(Problem(503, "not_ready", line))
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait for a request, or for some seconds."""
+        self._wake.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)

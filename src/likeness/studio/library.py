@@ -1,0 +1,184 @@
+"""/api: what the stages have made in the workspace, as lists."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+
+from likeness.common.io import read_json
+from likeness.common.manifest import Rejection, Row, read_manifest
+from likeness.image.rows import PreparedImage
+from likeness.repository.experiments import differing_params, read_experiments
+from likeness.studio.api_page import example
+from likeness.studio.files import address
+from likeness.studio.models import IMAGE_TRAIN, VOICE_TRAIN
+from likeness.studio.problems import Problem
+from likeness.studio.state import state_of
+from likeness.voice.rows import Clip, RejectedClip, Utterance
+
+router = APIRouter(prefix="/api")
+
+Lane = Literal["voice", "image"]
+FOLDERS: dict[Lane, str] = {"voice": VOICE_TRAIN, "image": IMAGE_TRAIN}
+BEST: dict[Lane, str] = {"voice": "best_epoch", "image": "best_step"}
+CLIPS = "data/voice_clips"
+DATASETS: dict[str, type[Row]] = {"voice_dataset": Utterance, "image_prepare": PreparedImage}
+
+
+@router.get("/checkpoints", openapi_extra=example("/api/checkpoints"))
+def list_checkpoints(request: Request) -> dict[str, Any]:
+    """Each evaluation of the two trainings: its epoch or step, its figures, and whether it is best.
+
+    The adapter of the best one is kept; `model` is its name for `/v1`.
+    """
+    root = state_of(request).root
+    return {"checkpoints": [row for lane in FOLDERS for row in _checkpoints(root, lane)]}
+
+
+@router.get("/checkpoints/{id}", openapi_extra=example("/api/checkpoints/voice-020"))
+def show_checkpoint(id: str, request: Request) -> dict[str, Any]:
+    """A checkpoint with its samples; in a lane, a number has the same sentence and seed in all."""
+    root = state_of(request).root
+    for lane in FOLDERS:
+        for row in _checkpoints(root, lane):
+            if row["id"] == id:
+                samples = [one for one in _samples(root, lane) if one["checkpoint"] == id]
+                return {**row, "samples": samples}
+    raise Problem(404, "not_found", f"{id}: no such checkpoint; GET /api/checkpoints lists them")
+
+
+@router.get("/samples", openapi_extra=example("/api/samples?lane=voice"))
+def list_samples(request: Request, lane: Lane | None = None) -> dict[str, Any]:
+    """What was spoken and drawn at each evaluation of the trainings."""
+    root = state_of(request).root
+    lanes = [lane] if lane else [*FOLDERS]
+    return {"samples": [row for each in lanes for row in _samples(root, each)]}
+
+
+@router.get("/datasets", openapi_extra=example("/api/datasets"))
+def list_datasets(request: Request) -> dict[str, Any]:
+    """The datasets: rows of each split, seconds of speech, and what was set aside by its reason."""
+    root = state_of(request).root
+    return {
+        "datasets": [
+            _dataset(root, name, row)
+            for name, row in DATASETS.items()
+            if (root / "data" / name / "manifest.jsonl").is_file()
+        ]
+    }
+
+
+@router.get("/clips", openapi_extra=example("/api/clips?accepted=false&limit=5"))
+def list_clips(
+    request: Request,
+    accepted: bool | None = None,
+    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> dict[str, Any]:
+    """The clips that voice_clips cut; of one set aside the reason, the measured value and the limit."""
+    folder = state_of(request).root / CLIPS
+    rows: list[dict[str, Any]] = []
+    if accepted is not False:
+        for clip in read_manifest(folder / "manifest.jsonl", Clip):
+            values = clip.model_dump(exclude={"file_name", "words"})
+            rows.append({**values, "accepted": True, "url": address(f"{CLIPS}/{clip.file_name}")})
+    if accepted is not True:
+        for one in read_manifest(folder / "rejected.jsonl", RejectedClip):
+            values = one.model_dump(exclude={"threshold"})
+            rows.append({**values, "accepted": False, "limit": one.threshold})
+    rows.sort(key=lambda row: str(row["id"]))
+    return {"total": len(rows), "clips": rows[offset : offset + limit]}
+
+
+@router.get("/experiments", openapi_extra=example("/api/experiments"))
+def list_experiments(request: Request) -> dict[str, Any]:
+    """The workspace, its commit and its experiments: metrics, and the params that are not all equal."""
+    rows = read_experiments(state_of(request).root)
+    differing = differing_params(rows)
+    return {
+        "experiments": [
+            {
+                "id": row.rev,
+                "name": row.name,
+                "baseline": row.baseline,
+                "state": row.state,
+                "params": {name: row.params.get(name) for name in differing},
+                "metrics": row.metrics,
+            }
+            for row in rows
+        ]
+    }
+
+
+def _checkpoints(root: Path, lane: Lane) -> list[dict[str, Any]]:
+    folder = root / FOLDERS[lane]
+    if not (folder / "training.json").is_file():
+        return []
+    training = read_json(folder / "training.json")
+    names = sorted({_checkpoint(path) for path in _sample_paths(root, lane)})
+    curves = _curves(root / "plots" / folder.name / "plots" / "metrics" / "val")
+    # Both have an entry for each evaluation; the curves of speech count steps, the samples epochs.
+    figures = curves if len(curves) == len(names) else [{} for _ in names]
+    found = []
+    for name, figure in zip(names, figures, strict=True):
+        best = int(name) == training[BEST[lane]]
+        found.append(
+            {
+                "id": f"{lane}-{name}",
+                "lane": lane,
+                BEST[lane].removeprefix("best_"): int(name),
+                "best": best,
+                "model": f"{training['base']}+{folder.name}" if best else None,
+                "metrics": figure,
+            }
+        )
+    return found
+
+
+def _sample_paths(root: Path, lane: Lane) -> list[Path]:
+    return sorted((root / FOLDERS[lane] / "samples").glob("*.wav" if lane == "voice" else "*.png"))
+
+
+def _checkpoint(sample: Path) -> str:
+    """The epoch or step of a sample `<epoch>-<number>.wav` or `<step>.png`."""
+    return sample.stem.partition("-")[0]
+
+
+def _samples(root: Path, lane: Lane) -> Iterator[dict[str, Any]]:
+    for path in _sample_paths(root, lane):
+        yield {
+            "id": f"{lane}-{path.stem}",
+            "lane": lane,
+            "checkpoint": f"{lane}-{_checkpoint(path)}",
+            "number": int(path.stem.partition("-")[2] or 0),
+            "url": address(path.relative_to(root).as_posix()),
+        }
+
+
+def _curves(folder: Path) -> list[dict[str, float]]:
+    """The figures of each step of DVCLive's tables, in order."""
+    found: dict[int, dict[str, float]] = {}
+    for path in sorted(folder.glob("*.tsv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file, delimiter="\t"):
+                found.setdefault(int(row["step"]), {})[path.stem] = float(row[path.stem])
+    return [found[step] for step in sorted(found)]
+
+
+def _dataset(root: Path, name: str, row: type[Row]) -> dict[str, Any]:
+    folder = root / "data" / name
+    rows = [each.model_dump() for each in read_manifest(folder / "manifest.jsonl", row)]
+    rejected = read_manifest(folder / "rejected.jsonl", Rejection)
+    found: dict[str, Any] = {
+        "id": name,
+        "rows": len(rows),
+        "splits": dict(Counter(each["split"] for each in rows)),
+        "rejected": dict(Counter(each.reason for each in rejected)),
+        "url": address(f"data/{name}/manifest.jsonl"),
+    }
+    if rows and "seconds" in rows[0]:
+        found["seconds"] = round(sum(each["seconds"] for each in rows), 2)
+    return found

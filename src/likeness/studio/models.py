@@ -1,0 +1,150 @@
+"""The models that speak and draw, by name: each base under models/, and with the adapter made for it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from likeness.common.io import read_json
+from likeness.common.manifest import read_manifest
+from likeness.common.params import load_params
+from likeness.image.diffusion import ADAPTER as IMAGE_ADAPTER
+from likeness.image.generate import ImageGenerate
+from likeness.stage import SCHEMA, Inputs
+from likeness.studio.problems import Problem
+from likeness.studio.worker import Keywords, Kind
+from likeness.voice.rows import Utterance, choose_references
+from likeness.voice.synthesize import VoiceSynthesize
+from likeness.voice.text import normalize, unknown_symbols
+from likeness.voice.xtts import ADAPTER as VOICE_ADAPTER
+from likeness.voice.xtts_files import SETTINGS, read_settings
+
+OWN_VOICE = "voice"  # the one of the dataset; a base's own speakers have other names
+DATASET, VOICE_TRAIN, IMAGE_TRAIN = "data/voice_dataset", "data/voice_train", "data/image_train"
+
+
+class Model(NamedTuple):
+    """A base, and a trained adapter or None: for speech a file, for images its folder."""
+
+    base: Path
+    adapter: Path | None
+
+
+class Models:
+    """What there is to speak and draw with in a repository, and the params that it is done by.
+
+    Bases are found once, as the worker reads their speakers when it starts. An adapter comes and goes
+    with each training, so it is looked for each time.
+    """
+
+    def __init__(self, root: Path) -> None:
+        params = root / "params.yaml"
+        self._root = root
+        self._voice = load_params(params, SCHEMA, VoiceSynthesize)
+        self._image = load_params(params, SCHEMA, ImageGenerate)
+        inputs = load_params(params, SCHEMA, Inputs)
+        folders = sorted(path for path in (root / "models").glob("*") if path.is_dir())
+        self.bases: dict[Kind, list[Path]] = {
+            "speech": [path for path in folders if _is_xtts(path)],
+            "images": [path for path in folders if (path / "model_index.json").is_file()],
+        }
+        self._asked = {"speech": inputs.tts, "images": inputs.diffusion}
+
+    def all(self, kind: Kind) -> dict[str, Model]:
+        folder = self._root / (VOICE_TRAIN if kind == "speech" else IMAGE_TRAIN)
+        file = folder / (VOICE_ADAPTER if kind == "speech" else IMAGE_ADAPTER)
+        trained = ""
+        if file.is_file() and (folder / "training.json").is_file():
+            trained = read_json(folder / "training.json").get("base", "")
+        found: dict[str, Model] = {}
+        for base in self.bases[kind]:
+            found[base.name] = Model(base, None)
+            if base.name == trained:
+                found[f"{base.name}+{folder.name}"] = Model(
+                    base, file if kind == "speech" else folder
+                )
+        return found
+
+    def first(self, kind: Kind) -> Model | None:
+        """What to load first: the base that params.yaml names, tuned if it was; None without a base."""
+        models = self.all(kind)
+        own = [model for model in models.values() if model.base.name == self._asked[kind]]
+        return [*models.values(), *own][-1] if models else None
+
+    def find(self, kind: Kind, name: str) -> Model:
+        """Raises `Problem` if there is no such model."""
+        models = self.all(kind)
+        if name not in models:
+            raise Problem(
+                404,
+                "model_not_found",
+                f"{name}: no such model; GET /v1/models lists {', '.join(models) or 'none'}",
+                param="model",
+            )
+        return models[name]
+
+    def voices(self, speakers: Sequence[str]) -> list[str]:
+        """The voice of the dataset if there is one, and a base's own speakers."""
+        there = (self._root / DATASET / "manifest.jsonl").is_file()
+        return [*([OWN_VOICE] if there else []), *speakers]
+
+    def speech(
+        self, model: Model, text: str, voice: str, speakers: Sequence[str]
+    ) -> tuple[Keywords, str]:
+        """The keywords of `speak`, and the text as it is spoken. Raises `Problem`."""
+        known = self.voices(speakers)
+        if voice not in known:
+            raise Problem(
+                400,
+                "unknown_voice",
+                f"{voice}: no voice of {model.base.name}; GET /v1/audio/voices lists its voices",
+                param="voice",
+            )
+        spoken = normalize(text, self._voice.language)
+        if unknown := unknown_symbols(spoken):
+            raise set_aside("unknown_symbols", unknown, None, "input")
+        references = []
+        if voice == OWN_VOICE:
+            folder = self._root / DATASET
+            rows = choose_references(
+                read_manifest(folder / "manifest.jsonl", Utterance), self._voice.references
+            )
+            references = [folder / row.file_name for row in rows]
+        given = {name: getattr(self._voice, name) for name in SETTINGS}
+        keywords = {
+            **model._asdict(),
+            "references": references,
+            "language": self._voice.language,
+            "settings": read_settings(model.base, given),
+        }
+        return keywords, spoken
+
+    def image(self, model: Model, changes: Mapping[str, Any]) -> Keywords:
+        """The keywords of `draw_images`: those of params.yaml with what a request changes."""
+        own = {
+            name: getattr(self._image, name)
+            for name in ("sampler", "steps", "guidance", "negative_prompt")
+        }
+        given = {name: value for name, value in changes.items() if value is not None}
+        return {**model._asdict(), "resolution": side_of(model.base), **own, **given}
+
+
+def set_aside(reason: str, value: Any, limit: Any, param: str) -> Problem:
+    """The answer to what a model cannot say, as a stage would count it in `rejected.jsonl`."""
+    bound = "" if limit is None else f", the limit is {limit}"
+    line = f"{reason}: found {value!r}{bound}; change the {param}"
+    return Problem(400, reason, line, param=param, value=value, limit=limit)
+
+
+def side_of(base: Path) -> int:
+    """Pixels of each side of the images that a base was trained on."""
+    latents = read_json(base / "unet" / "config.json")["sample_size"]
+    blocks = read_json(base / "vae" / "config.json")["block_out_channels"]
+    return int(latents * 2 ** (len(blocks) - 1))
+
+
+def _is_xtts(folder: Path) -> bool:
+    try:
+        return bool(json.loads((folder / "config.json").read_bytes())["model"] == "xtts")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

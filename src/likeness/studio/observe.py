@@ -1,0 +1,117 @@
+"""What an operator watches: counts and durations for Prometheus, and a line of JSON for each event."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from secrets import token_hex
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)
+WATCHED = {"/v1/audio/speech": "tts", "/v1/images/generations": "image"}
+log = structlog.stdlib.get_logger("likeness.studio")
+
+
+def log_as_json() -> None:
+    """Write all logs of this process to stderr, those of libraries too, one JSON object a line."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+
+
+class Metrics:
+    """The metrics of one server. Routes are labelled by their templates, so that series stay few."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = self._counter("http_requests", "Answered requests", "method")
+        self._counts = {
+            name: self._counter(f"{name}_requests", f"Answered requests of {route}")
+            for route, name in WATCHED.items()
+        }
+        self._durations = {
+            name: Histogram(
+                f"{name}_duration_seconds", f"Seconds until {route} was answered by 200",
+                ["route"], buckets=SECONDS, registry=self.registry,
+            )
+            for route, name in WATCHED.items()
+        }  # fmt: skip
+        self._gauges = {
+            name: Gauge(f"engine_{name}", text, ["engine"], registry=self.registry)
+            for name, text in (
+                ("queue_length", "Sentences or images that wait"),
+                ("ready", "1 if the model is loaded"),
+            )
+        }
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, ["route", "status", *labels], registry=self.registry)
+
+    def watch(self, engine: str, length: Callable[[], int], ready: Callable[[], bool]) -> None:
+        """Read an engine's state whenever the metrics are asked for."""
+        self._gauges["queue_length"].labels(engine).set_function(length)
+        self._gauges["ready"].labels(engine).set_function(ready)
+
+    def count(self, route: str, method: str, status: int, seconds: float) -> None:
+        self._requests.labels(route, status, method).inc()
+        if name := WATCHED.get(route):
+            self._counts[name].labels(route, status).inc()
+            if status == 200:
+                self._durations[name].labels(route).observe(seconds)
+
+
+class Observer:
+    """Counts each request, logs a line of it, and gives it an id, which is in its logs and answer."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id, started, status = token_hex(8), time.monotonic(), 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_with_id)
+            finally:
+                seconds = time.monotonic() - started
+                # A path that no route has may be anything, so it is no label.
+                route = getattr(scope.get("route"), "path", "unmatched")
+                self._metrics.count(route, scope["method"], status, seconds)
+                log.info(
+                    "request", method=scope["method"], route=route, status=status,
+                    seconds=round(seconds, 4),
+                )  # fmt: skip

@@ -1,0 +1,38 @@
+"""What the routes of one server share."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastapi import Request
+
+from likeness.studio.engine import Engine
+from likeness.studio.models import Models
+from likeness.studio.observe import Metrics
+from likeness.studio.problems import Problem
+from likeness.studio.security import Keys
+from likeness.studio.worker import Kind
+
+
+@dataclass(frozen=True)
+class State:
+    """Attributes:
+    engines: by kind; a kind without a base has none.
+    """
+
+    root: Path
+    keys: Keys
+    models: Models
+    engines: dict[Kind, Engine] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def engine(self, kind: Kind) -> Engine:
+        if kind not in self.engines:
+            raise Problem(
+                503, "not_ready", f"no base for {kind} under models/; make repro fetches one"
+            )
+        return self.engines[kind]
+
+
+def state_of(request: Request) -> State:
+    state: State = request.app.state.studio
+    return state

@@ -1,0 +1,63 @@
+"""Lists of what the stages have made."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.studio.conftest import ask
+
+
+def test_checkpoints_have_their_figures_and_samples(client: Any) -> None:
+    rows = client.get("/api/checkpoints").json()["checkpoints"]
+    assert [row["id"] for row in rows if row["lane"] == "voice"] == ["voice-000", "voice-020"]
+    best = client.get("/api/checkpoints/voice-020").json()
+    assert (best["epoch"], best["best"], best["metrics"]) == (20, True, {"wer": 0.125})
+    url = "/api/files/workspace/data/voice_train/samples/020-0.wav"
+    assert [sample["url"] for sample in best["samples"]] == [url]
+    missing = client.get("/api/checkpoints/voice-999")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
+
+
+def test_samples_can_be_those_of_one_lane(client: Any) -> None:
+    voice = client.get("/api/samples?lane=voice").json()["samples"]
+    assert [row["checkpoint"] for row in voice] == ["voice-000", "voice-020"]
+    assert voice[0] in client.get("/api/samples").json()["samples"]
+    assert client.get("/api/samples?lane=x").json()["error"]["param"] == "lane"
+
+
+def test_datasets_are_counted(client: Any) -> None:
+    voice, images = client.get("/api/datasets").json()["datasets"]
+    assert voice["splits"] == {"train": 5, "val": 2, "test": 1}
+    assert voice["seconds"] == pytest.approx(10.8)
+    assert (images["rows"], images["splits"]["val"]) == (6, 2)
+
+
+def test_a_rejected_clip_says_why(client: Any) -> None:
+    found = client.get("/api/clips?accepted=false").json()
+    assert found["total"] == 1
+    (row,) = found["clips"]
+    assert (row["reason"], row["value"], row["limit"]) == ("snr", 2.5, 14.0)
+    everything = client.get("/api/clips?offset=1&limit=1").json()
+    assert (everything["total"], len(everything["clips"])) == (3, 1)
+    accepted = client.get("/api/clips?accepted=true").json()["clips"]
+    assert all(row["accepted"] and row["url"].endswith(".flac") for row in accepted)
+
+
+def test_what_no_stage_has_made_is_said_in_one_line(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text((made / "params.yaml").read_text())
+    client = ask(tmp_path)
+    assert client.get("/api/checkpoints").json() == {"checkpoints": []}
+    assert client.get("/api/datasets").json() == {"datasets": []}
+    answer = client.get("/api/clips")
+    assert answer.status_code == 409
+    line = "data/voice_clips/manifest.jsonl: no such file; run the stage that writes it"
+    assert answer.json()["error"]["message"] == line
+
+
+@pytest.mark.slow
+def test_experiments_have_metrics_and_differing_params(repository: Path) -> None:
+    rows = ask(repository).get("/api/experiments").json()["experiments"]
+    assert [row["id"] == "workspace" for row in rows] == [True, False]
+    assert all(row["metrics"] == {"voice_train.wer": 0.5} for row in rows)
+    assert all(row["params"] == {} for row in rows)

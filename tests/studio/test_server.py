@@ -1,0 +1,382 @@
+"""The studio as a process: real models, real sockets, and processes that are killed."""
+
+import base64
+import io
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from PIL import Image
+
+from likeness.common.result import Result
+from likeness.image.diffusion import draw_images, resident_pipeline
+from likeness.stage import SCHEMA
+from likeness.voice.speech import resident_xtts, speak
+from likeness.voice.xtts_files import read_settings
+from tests.conftest import section
+from tests.studio.conftest import Server, events, serve
+
+pytestmark = pytest.mark.slow
+
+SPEAKERS = ("af_heart", "am_adam", "bf_emma", "bm_lewis")
+ARTICLES = ("shoes", "boots", "sandals")
+SPOKEN = [
+    (f"The {article} are {colour}.", voice, 100 + at)
+    for at, (article, colour, voice) in enumerate(
+        (article, colour, voice)
+        for article in ARTICLES
+        for colour, voice in zip(("black", "brown", "white", "red"), SPEAKERS, strict=True)
+    )
+]
+
+
+def openai(server: Server) -> Any:
+    from openai import OpenAI
+
+    return OpenAI(base_url=f"{server.url}/v1", api_key=server.token, max_retries=0, timeout=120)
+
+
+def until(true: Callable[[], bool], seconds: float) -> float:
+    """How long it took until something was true."""
+    started = time.monotonic()
+    while not true():
+        assert time.monotonic() - started < seconds
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
+# --- the official client --------------------------------------------------------------------------
+
+
+def test_the_client_lists_models(server: Server) -> None:
+    models = [model.id for model in openai(server).models.list()]
+    assert models == ["xtts_mini", "sd_mini", "sd_mini+image_train"]
+
+
+@pytest.mark.parametrize(
+    ("form", "start"), [("wav", b"RIFF"), ("flac", b"fLaC"), ("mp3", b"\xff"), ("opus", b"OggS")]
+)
+def test_the_client_speaks(server: Server, form: Any, start: bytes) -> None:
+    import soundfile
+
+    def ask() -> bytes:
+        return bytes(
+            openai(server)
+            .audio.speech.create(
+                model="xtts_mini",
+                voice="af_heart",
+                input="The shoes are light.",
+                response_format=form,
+                extra_body={"seed": 5},
+            )
+            .content
+        )
+
+    audio = ask()
+    assert audio.startswith(start)
+    samples, _ = soundfile.read(io.BytesIO(audio))
+    assert 0.5 < len(samples) / 24000 < 5
+    time.sleep(0.3)
+    assert ask() == audio
+
+
+def test_the_client_draws(server: Server) -> None:
+    answer = openai(server).images.generate(
+        model="sd_mini+image_train", prompt="Black shoes", n=2, size="128x128",
+        response_format="b64_json", extra_body={"seed": 3, "steps": 2, "negative_prompt": "red"},
+    )  # fmt: skip
+    images = [Image.open(io.BytesIO(base64.b64decode(each.b64_json))) for each in answer.data]
+    assert [image.size for image in images] == [(128, 128)] * 2
+    assert images[0].tobytes() != images[1].tobytes()
+    record = answer.data[1].record
+    assert (record["seed"], record["steps"], record["negative_prompt"]) == (4, 2, "red")
+    assert (record["model"], record["base_license"]) == ("sd_mini+image_train", "apache-2.0")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "param", "value", "limit"),
+    [
+        ({"input": "shoes " * 60}, "too_long", "input", "359 characters", 250),
+        ({"input": "Их."}, "unknown_letters", "input", "их", None),
+        ({"input": "♥"}, "unknown_symbols", "input", "♥", None),
+        ({"voice": "nobody"}, "unknown_voice", "voice", None, None),
+        ({"response_format": "aac"}, "literal_error", "response_format", None, None),
+        ({"speed": 2.0}, "extra_forbidden", "speed", None, None),
+    ],
+)
+def test_what_cannot_be_said_is_a_400(
+    server: Server, changes: Any, code: str, param: str, value: Any, limit: Any
+) -> None:
+    from openai import BadRequestError
+
+    body = {"model": "xtts_mini", "voice": "af_heart", "input": "Hm.", **changes}
+    with pytest.raises(BadRequestError) as caught:
+        openai(server).audio.speech.create(**body)
+    error: Any = caught.value.body
+    assert (error["code"], error["param"]) == (code, param)
+    assert (error.get("value"), error.get("limit")) == (value, limit)
+    assert "\n" not in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"size": "64x64"}, "wrong_size"),
+        ({"extra_body": {"seeds": [1, 2], "seed": 1}}, "seeds"),
+        ({"n": 3, "extra_body": {"seeds": [1, 2]}}, "seeds"),
+        ({"n": 11}, "less_than_equal"),
+    ],
+)
+def test_images_that_cannot_be_drawn(server: Server, changes: Any, code: str) -> None:
+    from openai import BadRequestError
+
+    with pytest.raises(BadRequestError) as caught:
+        openai(server).images.generate(model="sd_mini", prompt="Shoes", **changes)
+    assert caught.value.code == code
+
+
+def test_an_unknown_model_and_a_wrong_token_are_the_client_s_errors(server: Server) -> None:
+    from openai import AuthenticationError, NotFoundError
+
+    with pytest.raises(NotFoundError, match="GET /v1/models lists xtts_mini"):
+        openai(server).audio.speech.create(model="../x", voice="v", input="Hm.")
+    with pytest.raises(AuthenticationError):
+        openai(server._replace(token="wrong")).models.list()
+
+
+def test_every_example_of_the_page_is_answered(server: Server) -> None:
+    from likeness.studio.api_page import KEY, routes
+    from likeness.studio.app import TOKEN, make_app
+
+    with server.client() as client:
+        for method, path, route in routes(make_app().openapi()):
+            shown = route[KEY]
+            body = shown.get("body")
+            if body == {"token": TOKEN}:
+                body = {"token": server.token}
+            if "voice" in (body or {}):  # this repository's dataset is babble, which is no voice
+                body = {**body, "voice": "af_heart"}
+            answer = client.request(method, shown["path"], json=body)
+            assert answer.status_code == 200, (path, answer.text)
+
+
+# --- in parallel as alone -------------------------------------------------------------------------
+
+
+def test_parallel_speech_is_the_same_as_alone(server: Server, repository: Path) -> None:
+    """Alone: by `speak` in this process, which knows no item store."""
+
+    def ask(spoken: tuple[str, str, int]) -> bytes:
+        text, voice, seed = spoken
+        body = {
+            "model": "xtts_mini", "input": text, "voice": voice, "seed": seed,
+            "response_format": "wav",
+        }  # fmt: skip
+        with server.client() as client:
+            answer = client.post("/v1/audio/speech", json=body)
+        assert answer.status_code == 200, answer.text
+        return bytes(answer.content)
+
+    with ThreadPoolExecutor(len(SPOKEN)) as threads:
+        together = list(threads.map(ask, SPOKEN))
+    base = repository / "models/xtts_mini"
+    try:
+        for (text, voice, seed), audio in zip(SPOKEN, together, strict=True):
+            (alone,) = speak(
+                [{"text": text, "seed": seed, "speaker": voice}], base=base, adapter=None,
+                references=[], language="en", settings=read_settings(base), device="cpu",
+            )  # fmt: skip
+            assert isinstance(alone, Result)
+            assert alone.files["audio.wav"] == audio
+    finally:
+        resident_xtts.release()
+    assert len(set(together)) == len(SPOKEN) == 12
+    # Asked again, they come from the item store: faster than they could be spoken.
+    started = time.monotonic()
+    with ThreadPoolExecutor(len(SPOKEN)) as threads:
+        assert list(threads.map(ask, SPOKEN)) == together
+    assert time.monotonic() - started < 2
+
+
+def test_parallel_images_are_the_same_as_alone(server: Server, repository: Path) -> None:
+    prompts = [("Black shoes", 1), ("Red boots", 2), ("Black shoes", 3)]
+
+    def ask(asked: tuple[str, int]) -> bytes:
+        prompt, seed = asked
+        body = {"model": "sd_mini", "prompt": prompt, "seed": seed, "steps": 3}
+        with server.client() as client:
+            answer = client.post("/v1/images/generations", json=body)
+        return base64.b64decode(answer.json()["data"][0]["b64_json"])
+
+    with ThreadPoolExecutor(len(prompts)) as threads:
+        together = list(threads.map(ask, prompts))
+    cfg = section(SCHEMA["image_generate"])
+    own = {name: getattr(cfg, name) for name in ("sampler", "guidance", "negative_prompt")}
+    try:
+        for (prompt, seed), image in zip(prompts, together, strict=True):
+            (alone,) = draw_images(
+                [{"prompt": prompt, "seed": seed}], base=repository / "models/sd_mini",
+                adapter=None, resolution=128, steps=3, device="cpu", precision="no", **own,
+            )  # fmt: skip
+            assert alone.files["image.png"] == image
+    finally:
+        resident_pipeline.release()
+
+
+# --- a full queue, and clients that leave ---------------------------------------------------------
+
+
+def test_beyond_its_queue_it_answers_429_at_once(repository: Path, tmp_path: Path) -> None:
+    def ask(seed: int) -> tuple[int, str, float]:
+        body = {"model": "sd_mini", "prompt": "Shoes", "n": 10, "seed": 1000 * seed, "steps": 20}
+        with server.client() as client:
+            started = time.monotonic()
+            answer = client.post("/v1/images/generations", json=body)
+            retry = answer.headers.get("retry-after", "")
+        return answer.status_code, retry, time.monotonic() - started
+
+    with serve(repository, tmp_path / "log", "--queue", "16") as server:
+        server.wait()
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(ask, range(1, 9)))
+    refused = [answer for answer in answers if answer[0] == 429]
+    assert len(refused) >= 5
+    assert {status for status, _, _ in answers} == {200, 429}
+    assert all(int(retry) >= 1 and seconds < 1 for _, retry, seconds in refused)
+
+
+def test_a_client_that_leaves_is_no_problem(server: Server) -> None:
+    import httpx
+
+    body = {"model": "xtts_mini", "voice": "am_adam", "input": "The boots are heavy and warm."}
+    with server.client() as client:
+        for seed in range(3):
+            with pytest.raises(httpx.ReadTimeout):
+                client.post("/v1/audio/speech", json={**body, "seed": seed}, timeout=0.05)
+        assert client.post("/v1/audio/speech", json={**body, "seed": 9}).status_code == 200
+    assert not [event for event in events(server.log) if event["level"] == "error"]
+
+
+# --- processes that end ---------------------------------------------------------------------------
+
+
+def test_a_killed_worker_costs_what_it_had_in_hand(repository: Path, tmp_path: Path) -> None:
+    body = {"model": "xtts_mini", "voice": "am_adam", "input": "The sandals are light and soft."}
+
+    def ask() -> Any:
+        with server.client() as client:
+            return client.post("/v1/audio/speech", json=body)
+
+    with serve(repository, tmp_path / "log") as server, ThreadPoolExecutor(1) as threads:
+        server.wait()
+        answer = threads.submit(ask)
+        time.sleep(0.25)  # the batcher has sent it, and it takes longer than this
+        for worker in server.workers():
+            worker.kill()
+        error = answer.result(timeout=20).json()["error"]
+        assert (answer.result().status_code, error["code"]) == (503, "not_ready")
+        assert error["message"].endswith("ask again")
+        server.wait()
+        assert ask().status_code == 200
+        # One that dies while it has nothing to do is started again before anybody asks.
+        before = server.workers()
+        for worker in before:
+            worker.kill()
+        until(lambda: not any(worker.is_running() for worker in before), 10)
+        time.sleep(1.5)
+        server.wait()
+        assert ask().status_code == 200
+
+
+def test_sigterm_ends_it_and_its_workers_within_three_seconds(
+    repository: Path, tmp_path: Path
+) -> None:
+    body = {"model": "sd_mini", "prompt": "Shoes", "n": 10, "steps": 100}
+
+    def ask() -> Any:
+        with server.client() as client:
+            return client.post("/v1/images/generations", json=body)
+
+    with serve(repository, tmp_path / "log") as server, ThreadPoolExecutor(3) as threads:
+        server.wait()
+        asked = [threads.submit(ask) for _ in range(3)]
+        time.sleep(1)
+        workers = server.workers()
+        assert len(workers) == 2
+        server.process.send_signal(signal.SIGTERM)
+        assert until(lambda: server.process.status() == psutil.STATUS_ZOMBIE, 5) < 3
+        until(lambda: not any(worker.is_running() for worker in workers), 2)
+        assert {each.result().status_code for each in asked} == {503}
+        assert "stopping" in asked[0].result().text
+
+
+def test_workers_do_not_outlive_a_killed_server(repository: Path, tmp_path: Path) -> None:
+    with serve(repository, tmp_path / "log") as server:
+        server.wait()
+        workers = server.workers()
+        os.kill(server.process.pid, signal.SIGKILL)
+        until(lambda: not any(worker.is_running() for worker in workers), 5)
+
+
+def test_a_model_that_is_replaced_is_loaded_again(server: Server, repository: Path) -> None:
+    """Else an old model's image would be kept under the new one's key."""
+    body = {"model": "sd_mini+image_train", "prompt": "Boots", "seed": 1, "steps": 2}
+    file = repository / "data/image_train/pytorch_lora_weights.safetensors"
+    before = file.read_bytes()
+
+    def ask() -> str:
+        with server.client() as client:
+            answer = client.post("/v1/images/generations", json=body)
+        return str(answer.json()["data"][0]["b64_json"])
+
+    first = ask()
+    try:
+        _scale(file, 3.0)
+        assert ask() != first
+    finally:
+        file.write_bytes(before)
+    assert ask() == first
+
+
+def _scale(file: Path, factor: float) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = {name: factor * tensor for name, tensor in load_file(file).items()}
+    file.unlink()
+    save_file(weights, file)
+
+
+# --- what an operator sees ------------------------------------------------------------------------
+
+
+def test_metrics_and_logs_have_the_requests(server: Server) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    with server.client() as client:
+        for path in ("/api/checkpoints/voice-020", "/api/checkpoints/x", "/nowhere/at/all"):
+            client.get(path)
+        answer = client.get("/metrics")
+    assert server.token not in server.log.read_text()
+    samples = [
+        sample
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    ]
+    labels = {sample.labels.get("route") for sample in samples}
+    assert "/api/checkpoints/{id}" in labels
+    assert not {"/nowhere/at/all", "/api/checkpoints/x"} & labels
+    named = {sample.name for sample in samples}
+    assert {"tts_duration_seconds_bucket", "image_requests_total"} <= named
+    queues = {s.labels["engine"]: s.value for s in samples if s.name == "engine_queue_length"}
+    assert queues == {"speech": 0, "images": 0}
+    line = next(
+        event for event in events(server.log)
+        if event.get("request_id") == answer.headers["x-request-id"]
+    )  # fmt: skip
+    assert (line["route"], line["status"], line["method"]) == ("/metrics", 200, "GET")

@@ -1,0 +1,103 @@
+"""The command, and the page of its API."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from likeness.cli import main
+from likeness.common.errors import LikenessError
+from tests.conftest import ROOT, library_env
+
+
+def test_the_page_of_the_api_is_up_to_date() -> None:
+    from likeness.studio.api_page import to_markdown
+    from likeness.studio.app import make_app
+
+    page = (ROOT / "docs/api.md").read_text()
+    assert page == to_markdown(make_app().openapi()), (
+        "run python -m likeness.studio.api_page docs/api.md"
+    )
+
+
+def test_the_page_is_served_without_anything_from_elsewhere(client: Any) -> None:
+    page = client.get("/docs").text
+    assert "<h2>POST /v1/audio/speech</h2>" in page
+    assert "<table>" in page
+    assert "<script" not in page
+    assert page.count("<link") == 1
+    assert client.get("/docs.css").headers["content-type"].startswith("text/css")
+
+
+def test_the_page_can_be_written(tmp_path: Path) -> None:
+    from likeness.studio.app import write_page
+
+    write_page([str(tmp_path / "api.md")])
+    assert (tmp_path / "api.md").read_text() == (ROOT / "docs/api.md").read_text()
+    with pytest.raises(LikenessError, match="name one file"):
+        write_page([])
+
+
+def test_a_missing_package_is_one_line(tmp_path: Path) -> None:
+    hidden = "import sys; sys.modules['fastapi'] = None\n"
+    command = f"{hidden}from likeness.cli import entry; entry()"
+    done = subprocess.run(
+        [sys.executable, "-c", command, "studio"],
+        cwd=ROOT, env=library_env(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    line = "error: the studio needs fastapi, which is not installed; run make studio\n"
+    assert done.stderr == line
+
+
+def test_a_port_that_is_taken_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(LikenessError, match=f"--port {port}: cannot listen there"):
+            main(["studio", "--port", str(port)])
+    for port in (70000, -1):
+        with pytest.raises(LikenessError, match="cannot listen there"):
+            main(["studio", "--port", str(port)])
+    with pytest.raises(LikenessError, match=r"--host nowhere\.invalid"):
+        main(["studio", "--host", "nowhere.invalid"])
+    with pytest.raises(LikenessError, match="--queue 3: must be 16 at least"):
+        main(["studio", "--queue", "3"])
+
+
+@pytest.mark.parametrize("form", ["wav", "flac", "mp3", "opus"])
+def test_audio_is_the_same_in_each_format_to_the_byte(form: Any) -> None:
+    import numpy as np
+
+    from likeness.studio.generate import convert
+    from likeness.voice.audio import encode, read
+
+    wave = encode(0.1 * np.sin(np.arange(24000) / 20), 24000, "WAV")
+    audio = convert(wave, form)
+    assert audio == convert(wave, form)
+    samples, rate = read(audio)
+    assert (rate, len(samples)) == (24000, pytest.approx(24000, abs=2500))
+    assert 0.05 < np.abs(samples).max() < 0.2
+
+
+def test_models_are_bases_and_the_adapter_of_its_own_base(made: Path, tmp_path: Path) -> None:
+    from likeness.common.io import write_json
+    from likeness.studio.models import Models
+
+    (tmp_path / "params.yaml").write_text((made / "params.yaml").read_text())
+    for name in ("xtts_mini", "xtts_v2"):
+        write_json(tmp_path / f"models/{name}/config.json", {"model": "xtts"})
+    write_json(tmp_path / "models/clip/config.json", {"model": "clip"})
+    write_json(tmp_path / "models/sd/model_index.json", {})
+    assert [*Models(tmp_path).all("speech")] == ["xtts_mini", "xtts_v2"]
+    write_json(tmp_path / "data/voice_train/training.json", {"base": "xtts_mini"})
+    assert len(Models(tmp_path).all("speech")) == 2
+    (tmp_path / "data/voice_train/adapter.safetensors").touch()
+    models = Models(tmp_path)
+    assert [*models.all("speech")] == ["xtts_mini", "xtts_mini+voice_train", "xtts_v2"]
+    assert models.first("speech") == models.all("speech")["xtts_mini+voice_train"]
+    assert models.first("images") == models.all("images")["sd"]
+    assert models.voices(["ann"]) == ["ann"]
