@@ -169,7 +169,7 @@ def serve(root: Path, log: Path, *options: str) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def server(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(repository, tmp_path_factory.mktemp("log") / "log") as server:
+    with serve(repository, tmp_path_factory.mktemp("log") / "log", "--queue", "16") as server:
         server.wait()
         yield server
 

@@ -35,6 +35,15 @@ def test_a_file_is_the_same_in_the_workspace_and_at_a_commit(
         assert (answer.status_code, answer.content) == (200, (repository / path).read_bytes())
 
 
+def test_the_cache_is_read_as_dvc_reads_it(repository: Path, commit: str) -> None:
+    from dvc.api import DVCFileSystem
+
+    system, client = DVCFileSystem(str(repository), rev=commit), ask(repository)
+    for folder in ("data/voice_train", "data/voice_clips"):
+        for path in system.find(f"/{folder}"):
+            assert client.get(f"/api/files/{commit}{path}").content == system.read_bytes(path)
+
+
 def test_a_commit_s_file_is_as_it_was(repository: Path, commit: str) -> None:
     file, client = repository / SAMPLE, ask(repository)
     before = file.read_bytes()
@@ -148,6 +157,14 @@ def test_a_link_out_of_an_output_is_not_followed(repository: Path, target: str) 
             assert answer.status_code == 404
     finally:
         link.unlink()
+
+
+def test_links_in_a_circle_are_absent(repository: Path) -> None:
+    link = repository / "data/voice_train/circle"
+    link.symlink_to(link)
+    answer = ask(repository).get("/api/files/workspace/data/voice_train/circle")
+    assert answer.status_code == 404
+    link.unlink()
 
 
 def test_a_file_that_is_not_in_the_cache_is_not_fetched(

@@ -102,6 +102,23 @@ def test_the_token_is_exchanged_for_a_cookie(client: Any) -> None:
     assert client.post("/v1/images/generations", json={}, headers=ours).status_code == 400
 
 
+def test_a_socket_is_guarded_too(client: Any) -> None:
+    from starlette.websockets import WebSocketDisconnect
+
+    def refusal(**headers: str) -> str:
+        given = {"Host": HOST, **headers}
+        with pytest.raises(WebSocketDisconnect) as caught:  # noqa: SIM117
+            with client.websocket_connect("/api/any", headers=given):
+                pass
+        return str(caught.value.reason)
+
+    assert "send the token" in refusal(Authorization="")
+    assert "not served here" in refusal(Host="evil.example")
+    assert "another site" in refusal(Origin=FOREIGN[0])
+    client.headers.pop("Authorization")
+    assert "own Origin" in refusal(Cookie=f"{client.keys.cookie}={client.keys.session}")
+
+
 def test_changes_are_posts(routes: list[tuple[str, str]], client: Any) -> None:
     assert {method for method, _ in routes} == {"GET", "POST"}
     assert code(client.delete("/v1/models")) == "wrong_method"

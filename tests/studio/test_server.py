@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ import psutil
 import pytest
 from PIL import Image
 
+from likeness.common.items import map_items
 from likeness.common.result import Result
 from likeness.image.diffusion import draw_images, resident_pipeline
+from likeness.repository.dvc import cache_folder
 from likeness.stage import SCHEMA
 from likeness.voice.speech import resident_xtts, speak
 from likeness.voice.xtts_files import read_settings
-from tests.conftest import section
+from tests.conftest import runtime, section
 from tests.studio.conftest import Server, events, serve
 
 pytestmark = pytest.mark.slow
@@ -49,6 +52,11 @@ def until(true: Callable[[], bool], seconds: float) -> float:
         assert time.monotonic() - started < seconds
         time.sleep(0.02)
     return time.monotonic() - started
+
+
+def ended(processes: list[psutil.Process]) -> bool:
+    """A process whose parent has not asked how it ended is still listed, as a zombie."""
+    return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes)
 
 
 # --- the official client --------------------------------------------------------------------------
@@ -197,6 +205,18 @@ def test_parallel_speech_is_the_same_as_alone(server: Server, repository: Path) 
     finally:
         resident_xtts.release()
     assert len(set(together)) == len(SPOKEN) == 12
+    # They are kept under the keys that voice_synthesize would ask for.
+    text, voice, seed = SPOKEN[0]
+    stage = partial(
+        speak, base=base, adapter=None, references=[], language="en",
+        settings=read_settings(base), device="cpu",
+    )  # fmt: skip
+    stored, _ = map_items(
+        stage, {"": {"text": text, "seed": seed, "speaker": voice}}, what="voice_speak",
+        rt=runtime(cache_folder(repository)),
+    )  # fmt: skip
+    assert stored[""].read("audio.wav") == together[0]
+    assert not resident_xtts._held  # no model was loaded for it
     # Asked again, they come from the item store: faster than they could be spoken.
     started = time.monotonic()
     with ThreadPoolExecutor(len(SPOKEN)) as threads:
@@ -232,19 +252,17 @@ def test_parallel_images_are_the_same_as_alone(server: Server, repository: Path)
 # --- a full queue, and clients that leave ---------------------------------------------------------
 
 
-def test_beyond_its_queue_it_answers_429_at_once(repository: Path, tmp_path: Path) -> None:
+def test_beyond_its_queue_it_answers_429_at_once(server: Server) -> None:
     def ask(seed: int) -> tuple[int, str, float]:
-        body = {"model": "sd_mini", "prompt": "Shoes", "n": 10, "seed": 1000 * seed, "steps": 20}
+        body = {"model": "sd_mini", "prompt": "Shoes", "n": 10, "seed": 1000 * seed, "steps": 8}
         with server.client() as client:
             started = time.monotonic()
             answer = client.post("/v1/images/generations", json=body)
             retry = answer.headers.get("retry-after", "")
         return answer.status_code, retry, time.monotonic() - started
 
-    with serve(repository, tmp_path / "log", "--queue", "16") as server:
-        server.wait()
-        with ThreadPoolExecutor(8) as threads:
-            answers = list(threads.map(ask, range(1, 9)))
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(ask, range(1, 9)))
     refused = [answer for answer in answers if answer[0] == 429]
     assert len(refused) >= 5
     assert {status for status, _, _ in answers} == {200, 429}
@@ -255,26 +273,26 @@ def test_a_client_that_leaves_is_no_problem(server: Server) -> None:
     import httpx
 
     body = {"model": "xtts_mini", "voice": "am_adam", "input": "The boots are heavy and warm."}
+    before = len(events(server.log))
     with server.client() as client:
         for seed in range(3):
             with pytest.raises(httpx.ReadTimeout):
                 client.post("/v1/audio/speech", json={**body, "seed": seed}, timeout=0.05)
         assert client.post("/v1/audio/speech", json={**body, "seed": 9}).status_code == 200
-    assert not [event for event in events(server.log) if event["level"] == "error"]
+    assert all(event["level"] == "info" for event in events(server.log)[before:])
 
 
 # --- processes that end ---------------------------------------------------------------------------
 
 
-def test_a_killed_worker_costs_what_it_had_in_hand(repository: Path, tmp_path: Path) -> None:
+def test_a_killed_worker_costs_what_it_had_in_hand(server: Server) -> None:
     body = {"model": "xtts_mini", "voice": "am_adam", "input": "The sandals are light and soft."}
 
     def ask() -> Any:
         with server.client() as client:
             return client.post("/v1/audio/speech", json=body)
 
-    with serve(repository, tmp_path / "log") as server, ThreadPoolExecutor(1) as threads:
-        server.wait()
+    with ThreadPoolExecutor(1) as threads:
         answer = threads.submit(ask)
         time.sleep(0.25)  # the batcher has sent it, and it takes longer than this
         for worker in server.workers():
@@ -288,7 +306,7 @@ def test_a_killed_worker_costs_what_it_had_in_hand(repository: Path, tmp_path: P
         before = server.workers()
         for worker in before:
             worker.kill()
-        until(lambda: not any(worker.is_running() for worker in before), 10)
+        until(lambda: ended(before), 10)
         time.sleep(1.5)
         server.wait()
         assert ask().status_code == 200
@@ -311,7 +329,7 @@ def test_sigterm_ends_it_and_its_workers_within_three_seconds(
         assert len(workers) == 2
         server.process.send_signal(signal.SIGTERM)
         assert until(lambda: server.process.status() == psutil.STATUS_ZOMBIE, 5) < 3
-        until(lambda: not any(worker.is_running() for worker in workers), 2)
+        until(lambda: ended(workers), 2)
         assert {each.result().status_code for each in asked} == {503}
         assert "stopping" in asked[0].result().text
 
@@ -321,7 +339,7 @@ def test_workers_do_not_outlive_a_killed_server(repository: Path, tmp_path: Path
         server.wait()
         workers = server.workers()
         os.kill(server.process.pid, signal.SIGKILL)
-        until(lambda: not any(worker.is_running() for worker in workers), 5)
+        until(lambda: ended(workers), 5)
 
 
 def test_a_model_that_is_replaced_is_loaded_again(server: Server, repository: Path) -> None:
@@ -341,7 +359,6 @@ def test_a_model_that_is_replaced_is_loaded_again(server: Server, repository: Pa
         assert ask() != first
     finally:
         file.write_bytes(before)
-    assert ask() == first
 
 
 def _scale(file: Path, factor: float) -> None:

@@ -78,17 +78,25 @@ def find(root: Path, rev: str, path: str) -> Path | bytes:
     out = next((out for out in outs if f"{path}/".startswith(f"{out.path}/")), None)
     if out is None:
         raise absent
-    if rev == WORKSPACE:
-        file = (root / path).resolve()
-        homes = ((root / out.path).resolve(), dvc_cache(root).resolve())
-        inside = (root / out.path).resolve().is_relative_to(root.resolve())
-        if not inside or not any(file.is_relative_to(home) for home in homes) or not file.is_file():
-            raise absent
-        return file
-    found = cached_file(root, out.md5, path[len(out.path) + 1 :]) or read_file(root, rev, path)
+    try:
+        if rev == WORKSPACE:
+            found: Path | bytes | None = _in_workspace(root, out.path, path)
+        else:
+            inside = path[len(out.path) + 1 :]
+            found = cached_file(root, out.md5, inside) or read_file(root, rev, path)
+    except (OSError, RuntimeError):  # a name that is too long, or links in a circle
+        raise absent from None
     if found is None:
         raise absent
     return found
+
+
+def _in_workspace(root: Path, out: str, path: str) -> Path | None:
+    """The file if it lies in its output, where that is a folder of ours, or is a link to DVC's cache."""
+    file, home = (root / path).resolve(), (root / out).resolve()
+    ours = file.is_relative_to(home) and home.is_relative_to(root.resolve())
+    cached = file.is_relative_to(dvc_cache(root).resolve())
+    return file if (ours or cached) and file.is_file() else None
 
 
 @lru_cache(maxsize=32)

@@ -92,10 +92,11 @@ def list_voices(request: Request) -> dict[str, Any]:
 
 
 def _speakers(state: State, base: str) -> list[str]:
-    loaded = state.engine("speech").loaded
-    if loaded is None:
-        raise Problem(503, "not_ready", "the model is being loaded; ask again")
-    return loaded.speakers.get(base, [])
+    engine = state.engine("speech")
+    if engine.loaded is None:
+        line = engine.problem or "the model is being loaded; ask again"
+        raise Problem(503, "not_ready", line)
+    return engine.loaded.speakers.get(base, [])
 
 
 SPEECH = {

@@ -48,7 +48,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._requests = self._counter("http_requests", "Answered requests", "method")
+        self._requests = self._counter("http_requests", "Answered requests")
         self._counts = {
             name: self._counter(f"{name}_requests", f"Answered requests of {route}")
             for route, name in WATCHED.items()
@@ -68,16 +68,16 @@ class Metrics:
             )
         }
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(name, text, ["route", "status", *labels], registry=self.registry)
+    def _counter(self, name: str, text: str) -> Counter:
+        return Counter(name, text, ["route", "status"], registry=self.registry)
 
     def watch(self, engine: str, length: Callable[[], int], ready: Callable[[], bool]) -> None:
         """Read an engine's state whenever the metrics are asked for."""
         self._gauges["queue_length"].labels(engine).set_function(length)
         self._gauges["ready"].labels(engine).set_function(ready)
 
-    def count(self, route: str, method: str, status: int, seconds: float) -> None:
-        self._requests.labels(route, status, method).inc()
+    def count(self, route: str, status: int, seconds: float) -> None:
+        self._requests.labels(route, status).inc()
         if name := WATCHED.get(route):
             self._counts[name].labels(route, status).inc()
             if status == 200:
@@ -110,7 +110,7 @@ class Observer:
                 seconds = time.monotonic() - started
                 # A path that no route has may be anything, so it is no label.
                 route = getattr(scope.get("route"), "path", "unmatched")
-                self._metrics.count(route, scope["method"], status, seconds)
+                self._metrics.count(route, status, seconds)
                 log.info(
                     "request", method=scope["method"], route=route, status=status,
                     seconds=round(seconds, 4),

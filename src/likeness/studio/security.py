@@ -64,7 +64,7 @@ class Guard:
         self._app, self._keys = app, keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
 
@@ -76,6 +76,9 @@ class Guard:
             await send(message)
 
         problem = self._problem(scope)
+        if problem and scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": str(problem)})
+            return
         answer = problem.response() if problem else self._app
         await answer(scope, receive, send_with_headers)
 
@@ -104,6 +107,6 @@ class Guard:
                 headers={"WWW-Authenticate": "Bearer"},
             )
         # A browser sends the cookie by itself, and an Origin with each change that a page makes.
-        if scope["method"] not in SAFE and not origins:
+        if scope.get("method") not in SAFE and not origins:
             return Problem(403, "no_origin", "a change by the cookie needs the studio's own Origin")
         return None

@@ -6,17 +6,19 @@ the byte as a stage's, and one that a stage or an earlier request asked for come
 
 import io
 import json
+import os
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from functools import partial
+from inspect import getfile
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
+from likeness.common.closure import code_digest
 from likeness.common.errors import LikenessError
 from likeness.common.items import map_items
 from likeness.common.manifest import Rejection
@@ -148,7 +150,13 @@ def _state(path: Path) -> object:
 
 def _run(pipe: Connection, kind: Kind, root: Path, first: Keywords, bases: Sequence[Path]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the server's, which ends this process
+
+    def tell(error: LikenessError) -> None:
+        pipe.send(str(error).replace(f"{root}/", ""))
+
     try:
+        # The code that was imported, and not one that is edited later, stands behind the results.
+        code_digest(Path(getfile(speak if kind == "speech" else draw_images)))
         params = root / "params.yaml"
         rt = start(load_params(params, SCHEMA, Base), open_cache_folder(root))
         batch = load_params(params, SCHEMA, ImageGenerate).batch
@@ -158,18 +166,18 @@ def _run(pipe: Connection, kind: Kind, root: Path, first: Keywords, bases: Seque
             resident_pipeline(first["base"], rt.device, rt.precision(), first["adapter"])
         pipe.send(Loaded(rt.device, {base.name: list(own_speakers(base)) for base in bases}))
     except LikenessError as error:
-        pipe.send(str(error))
+        tell(error)
         return
     answer = partial(_say, rt=rt) if kind == "speech" else partial(_draw, rt=rt, batch=batch)
     while True:
         try:
             keywords, payloads = pipe.recv()
-        except EOFError:  # the server is gone
-            sys.exit()
+        except EOFError:
+            os._exit(0)  # the server is gone; to unload a model's libraries would take seconds
         try:
             pipe.send(answer(keywords, payloads))
         except LikenessError as error:
-            pipe.send(str(error))
+            tell(error)
 
 
 def _say(keywords: Keywords, payloads: Sequence[Payload], *, rt: Runtime) -> list[Made | Rejection]:
