@@ -137,3 +137,23 @@ def test_every_answer_has_the_headers_of_a_page_that_loads_nothing(client: Any) 
 def test_a_large_body_is_refused(client: Any) -> None:
     answer = client.post("/v1/audio/speech", json={"input": "a" * (1 << 21)})
     assert answer.status_code == 413
+
+
+BODIES = (
+    b"", b"null", b"[]", b"{", b"\xff", b"[" * 5000, b'{"x":' + b"9" * 5000 + b"}", b'{"\\ud800": 1}',
+    b'{"token": "\\ud800"}', b'{"model": "sd_mini", "prompt": "\\ud800"}',
+    b'{"model": "sd_mini", "prompt": "x", "guidance": NaN}',
+    b'{"model": "sd_mini", "prompt": "x", "seeds": [99999999999999999999999]}',
+    b'{"model": "xtts_mini", "input": "\\ud800", "voice": "voice"}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("body", BODIES, ids=lambda body: body[:40])
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", ""])
+def test_a_body_that_is_no_request_is_a_400_of_one_line(
+    client: Any, body: bytes, kind: str
+) -> None:
+    for path in ("/v1/audio/speech", "/v1/images/generations", "/api/session"):
+        answer = client.post(path, content=body, headers={"Content-Type": kind} if kind else {})
+        assert answer.status_code == 400, path
+        assert answer.json()["error"]["message"].count("\n") == 0

@@ -90,6 +90,8 @@ def test_models_are_bases_and_the_adapter_of_its_own_base(made: Path, tmp_path: 
     (tmp_path / "params.yaml").write_text((made / "params.yaml").read_text())
     for name in ("xtts_mini", "xtts_v2"):
         write_json(tmp_path / f"models/{name}/config.json", {"model": "xtts"})
+        (tmp_path / f"models/{name}/model.pth").touch()
+    write_json(tmp_path / "models/without_weights/config.json", {"model": "xtts"})
     write_json(tmp_path / "models/clip/config.json", {"model": "clip"})
     write_json(tmp_path / "models/sd/model_index.json", {})
     assert [*Models(tmp_path).all("speech")] == ["xtts_mini", "xtts_v2"]

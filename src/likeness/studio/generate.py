@@ -8,7 +8,7 @@ from secrets import randbits
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from likeness.common.bases import describe
 from likeness.common.manifest import Rejection
@@ -30,6 +30,14 @@ class Asked(BaseModel):
     """A request's body. An unknown key is refused, as nothing may be left out in silence."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:
+        """JSON can hold halves of letters, which no file and no answer can."""
+        if isinstance(value, str):
+            value.encode()  # raises a ValueError
+        return value
 
 
 class Speech(Asked):

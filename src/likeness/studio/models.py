@@ -145,6 +145,7 @@ def side_of(base: Path) -> int:
 
 def _is_xtts(folder: Path) -> bool:
     try:
-        return bool(json.loads((folder / "config.json").read_bytes())["model"] == "xtts")
+        config = json.loads((folder / "config.json").read_bytes())
+        return bool(config["model"] == "xtts") and (folder / "model.pth").is_file()
     except (OSError, ValueError, KeyError, TypeError):
         return False

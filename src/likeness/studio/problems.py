@@ -1,8 +1,9 @@
 """What goes wrong with a request, as OpenAI's clients read it."""
 
+import json
 from typing import Any
 
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
@@ -32,5 +33,7 @@ class Problem(Exception):
         kind = "server_error" if status >= 500 else KINDS.get(status, "invalid_request_error")
         self.error = {"message": message, "type": kind, "param": param, "code": code, **more}
 
-    def response(self) -> JSONResponse:
-        return JSONResponse({"error": self.error}, self.status, self.headers)
+    def response(self) -> Response:
+        # In ASCII, as it may quote what UTF-8 cannot hold.
+        text = json.dumps({"error": self.error})
+        return Response(text, self.status, self.headers, media_type="application/json")

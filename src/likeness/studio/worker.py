@@ -31,9 +31,8 @@ from likeness.stage import SCHEMA
 from likeness.voice.speech import own_speakers, resident_xtts, speak
 
 Kind = Literal["speech", "images"]
-Keywords = dict[
-    str, Any
-]  # of `speak` or `draw_images`, without those that the process knows itself
+# Of `speak` or `draw_images`, without those that the process knows itself.
+Keywords = dict[str, Any]
 Payload = dict[str, Any]
 
 
@@ -72,10 +71,6 @@ class Worker:
         self._pipe: Connection
         self._seen: dict[Path, object] = {}
         self._closed = False
-
-    @property
-    def pid(self) -> int:
-        return int(self._process.pid)
 
     def alive(self) -> bool:
         return self._process is not None and bool(self._process.is_alive())
