@@ -28,6 +28,7 @@ from likeness.image.diffusion import draw_images, resident_pipeline
 from likeness.image.generate import ImageGenerate
 from likeness.repository.dvc import open_cache_folder
 from likeness.stage import SCHEMA
+from likeness.voice.sampling import TOGETHER
 from likeness.voice.speech import own_speakers, resident_xtts, speak
 
 Kind = Literal["speech", "images"]
@@ -176,9 +177,9 @@ def _run(pipe: Connection, kind: Kind, root: Path, first: Keywords, bases: Seque
 
 
 def _say(keywords: Keywords, payloads: Sequence[Payload], *, rt: Runtime) -> list[Made | Rejection]:
-    """Batches of one, as voice_synthesize has them."""
+    """Batches of voice_synthesize's size."""
     function = partial(speak, device=rt.device, **keywords)
-    return _answers(function, payloads, "audio.wav", what="voice_speak", rt=rt, batch=1)
+    return _answers(function, payloads, "audio.wav", what="voice_speak", rt=rt, batch=TOGETHER)
 
 
 def _draw(
