@@ -70,9 +70,9 @@ METRICS = (
     # A few sentences that are drawn decide these, and which epoch is chosen.
     Metric(r"voice_train\.val_wer", "lower", tolerance=0.3),
     Metric(r"voice_train\.val_(similarity|score)", "higher", tolerance=0.3),
-    Metric(r"voice_train\.val_(decoded_)?loss", "lower", share=0.3),
+    Metric(r"voice_train\.val_loss", "lower", share=0.3),
     Metric(r"voice_train\.(best_epoch|epochs|steps)", tolerance=float("inf")),
-    Metric(r"voice_train\.(val_\w+|train_n|trainable_\w+|asr|speaker)"),
+    Metric(r"voice_train\.(val_\w+|\w+_n|trainable_\w+|asr|speaker)"),
     Metric(r"voice_transcribe\.wer", "lower"),
     Metric(r"voice_transcribe\.(wer_\w+|regions|windows|words|regions_without_words)"),
     Metric(r"voice_transcribe\.(asr|normalizer)"),
