@@ -4,7 +4,7 @@ The peer is `Xtts.inference` of Coqui's own loader, one sentence after another. 
 that the base is measured on (models/xtts_sentences.yaml), in its own speakers' voices, with the same
 seeds and settings, in one process and on as many threads as `base.threads` says, in turns.
 
-    python benchmarks/voice_speak.py [--sentences 32] [--rounds 3]
+    python benchmarks/voice_speak.py [--sentences 16] [--rounds 3]
 
 Needs the base that `inputs.tts` names: run `make repro` first.
 """
@@ -95,7 +95,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sentences", type=int, default=32)
+    parser.add_argument("--sentences", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     main(args.sentences, args.rounds)
