@@ -103,3 +103,19 @@ def test_models_are_bases_and_the_adapter_of_its_own_base(made: Path, tmp_path: 
     assert models.first("speech") == models.all("speech")["xtts_mini+voice_train"]
     assert models.first("images") == models.all("images")["sd"]
     assert models.voices(["ann"]) == ["ann"]
+
+
+@pytest.mark.slow
+def test_a_broken_adapter_is_told_in_one_line(repository: Path, tmp_path: Path) -> None:
+    from likeness.studio.worker import Worker
+
+    adapter = tmp_path / "adapter.safetensors"
+    adapter.write_bytes(b"no adapter")
+    worker = Worker(
+        "speech", repository, {"base": repository / "models/xtts_mini", "adapter": adapter}
+    )
+    told = worker.start()
+    worker.close()
+    assert isinstance(told, str)
+    assert told.startswith(f"{adapter}: not an adapter (")
+    assert told.endswith("; run voice_train")

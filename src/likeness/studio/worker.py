@@ -30,6 +30,7 @@ from likeness.repository.dvc import open_cache_folder
 from likeness.stage import SCHEMA
 from likeness.voice.sampling import TOGETHER
 from likeness.voice.speech import own_speakers, resident_xtts, speak
+from likeness.voice.xtts_files import read_adapter
 
 Kind = Literal["speech", "images"]
 # Of `speak` or `draw_images`, without those that the process knows itself.
@@ -157,6 +158,8 @@ def _run(pipe: Connection, kind: Kind, root: Path, first: Keywords, bases: Seque
         rt = start(load_params(params, SCHEMA, Base), open_cache_folder(root))
         batch = load_params(params, SCHEMA, ImageGenerate).batch
         if kind == "speech":
+            if first["adapter"]:
+                read_adapter(first["adapter"], first["base"])  # loading does not check it
             resident_xtts(first["base"], rt.device, adapter=first["adapter"])
         else:
             resident_pipeline(first["base"], rt.device, rt.precision(), first["adapter"])
