@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from starlette.types import ASGIApp
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import write_text
-from likeness.studio import files, generate, library
+from likeness.studio import events, files, forms, generate, library, pages, queue_routes
 from likeness.studio.api_page import STYLE, example, to_html, to_markdown
 from likeness.studio.engine import Engine
+from likeness.studio.events import Feed
 from likeness.studio.models import Models
 from likeness.studio.observe import Metrics, Observer
 from likeness.studio.problems import Problem
@@ -66,8 +68,10 @@ def make_app(state: State | None = None) -> FastAPI:
         max_body_size=MOST_BYTES,
     )
     app.state.studio = state
-    for router in (generate.router, library.router, files.router):
-        app.include_router(router)
+    if state:
+        app.state.feed = Feed(partial(queue_routes.views, state.root))
+    for module in (generate, library, files, forms, queue_routes, events, pages):
+        app.include_router(module.router)
     app.post("/api/session", openapi_extra=example("/api/session", {"token": TOKEN}))(log_in)
     for path, route in (
         ("/health/live", live), ("/health/ready", ready), ("/metrics", show_metrics),
@@ -99,7 +103,7 @@ class Server(uvicorn.Server):
                 guarded(state),
                 log_config=None,
                 access_log=False,
-                ws="none",
+                ws="websockets-sansio",
                 server_header=False,
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             )

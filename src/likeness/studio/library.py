@@ -10,10 +10,17 @@ from fastapi import APIRouter, Query, Request
 
 from likeness.common.io import read_json
 from likeness.common.manifest import Rejection, Row, read_manifest
-from likeness.image.rows import PreparedImage
-from likeness.repository.experiments import differing_params, read_experiments
+from likeness.image.rows import PreparedImage, SyntheticImage
+from likeness.repository.experiments import (
+    WORKSPACE,
+    differing_params,
+    read_experiments,
+    read_file,
+    with_estimates,
+)
 from likeness.studio.api_page import example
-from likeness.studio.files import address
+from likeness.studio.curves import curves_of_commit, curves_of_folder
+from likeness.studio.files import REVISION, address
 from likeness.studio.models import IMAGE_TRAIN, VOICE_TRAIN
 from likeness.studio.problems import Problem
 from likeness.studio.state import state_of
@@ -25,6 +32,11 @@ Lane = Literal["voice", "image"]
 FOLDERS: dict[Lane, str] = {"voice": VOICE_TRAIN, "image": IMAGE_TRAIN}
 BEST: dict[Lane, str] = {"voice": "best_epoch", "image": "best_step"}
 CLIPS = "data/voice_clips"
+Attribute = Literal["baseColour", "gender", "season", "usage", "year"]
+IMAGES: dict[str, tuple[str, type[PreparedImage] | type[SyntheticImage]]] = {
+    "real": ("image_prepare", PreparedImage),
+    "synthetic": ("image_generate", SyntheticImage),
+}
 DATASETS: dict[str, type[Row]] = {"voice_dataset": Utterance, "image_prepare": PreparedImage}
 
 
@@ -95,8 +107,11 @@ def list_clips(
 
 @router.get("/experiments", openapi_extra=example("/api/experiments"))
 def list_experiments(request: Request) -> dict[str, Any]:
-    """The workspace, its commit and its experiments: metrics, and the params that are not all equal."""
-    rows = read_experiments(state_of(request).root)
+    """The workspace, its commit and its experiments: metrics, 95 % intervals where there are some, and
+    the params that are not all equal.
+    """
+    root = state_of(request).root
+    rows = [with_estimates(root, row, [*row.metrics]) for row in read_experiments(root)]
     differing = differing_params(rows)
     return {
         "experiments": [
@@ -107,9 +122,53 @@ def list_experiments(request: Request) -> dict[str, Any]:
                 "state": row.state,
                 "params": {name: row.params.get(name) for name in differing},
                 "metrics": row.metrics,
+                "intervals": {
+                    name: {"low": one.interval[0], "high": one.interval[1], "n": one.n}
+                    for name, one in row.estimates.items()
+                    if one.interval
+                },
             }
             for row in rows
         ]
+    }
+
+
+@router.get("/experiments/{rev}/curves", openapi_extra=example("/api/experiments/workspace/curves"))
+def show_curves(rev: str, request: Request) -> dict[str, Any]:
+    """What the trainings of the workspace, or of a commit, have measured: by stage and figure, a list
+    of steps and values.
+    """
+    root = state_of(request).root
+    if rev == WORKSPACE:
+        return {"curves": curves_of_folder(root)}
+    if not REVISION.fullmatch(rev) or read_file(root, rev, "dvc.yaml") is None:
+        raise Problem(404, "not_found", f"{rev}: no such commit; GET /api/experiments lists them")
+    return {"curves": curves_of_commit(root, rev)}
+
+
+@router.get("/images", openapi_extra=example("/api/images?kind=real&attribute=gender&limit=5"))
+def list_images(
+    request: Request,
+    kind: Literal["real", "synthetic"] = "real",
+    attribute: Attribute = "baseColour",
+    value: str | None = None,
+    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> dict[str, Any]:
+    """The images of image_prepare or image_generate: how many have each value of an attribute, and
+    those that have one value of it. `row` is the line of the manifest, with prompt and seed.
+    """
+    name, cls = IMAGES[kind]
+    path = state_of(request).root / "data" / name / "manifest.jsonl"
+    rows = read_manifest(path, cls) if path.is_file() else []
+    chosen = [row for row in rows if value is None or getattr(row, attribute) == value]
+    return {
+        "total": len(chosen),
+        "counts": dict(Counter(getattr(row, attribute) for row in rows).most_common()),
+        "images": [
+            {"url": address(f"data/{name}/{row.file_name}"), "row": row.model_dump()}
+            for row in chosen[offset : offset + limit]
+        ],
     }
 
 

@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from likeness.studio.pages import is_open
 from likeness.studio.problems import Problem
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
@@ -21,8 +22,8 @@ LOCAL = ("127.0.0.1", "localhost", "[::1]")
 OPEN = ("/health/live", "/health/ready", "/docs", "/docs.css", "/openapi.json", "/api/session")
 SAFE = ("GET", "HEAD", "OPTIONS")
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; img-src 'self'; media-src 'self'; style-src "
-    "'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; "
+    "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; media-src 'self' blob:; "
+    "style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -93,7 +94,7 @@ class Guard:
             )
         if origins and origins[0].lower().partition("://")[2] not in self._keys.hosts:
             return Problem(403, "foreign_origin", "a page of another site may not ask the studio")
-        if scope["path"] in OPEN:
+        if scope["path"] in OPEN or is_open(scope["path"]):
             return None
         kind, _, token = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and self._keys.opened_by(token.strip()):

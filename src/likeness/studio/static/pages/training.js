@@ -1,0 +1,156 @@
+// A training in three columns: its checkpoints, what each has said or drawn, and a place to try them.
+
+import { ask, drawCurves, el, field, get, jobForm, number, player, post, select, tabs } from "/static/studio.js";
+
+const LANES = { voice: "voice_train", image: "image_train" };
+const KEYS = {
+  voice: ["voice_train.epochs", "voice_train.rank", "voice_train.learning_rate",
+    "voice_train.decoder_learning_rate", "voice_train.batch"],
+  image: ["image_train.epochs", "image_train.rank", "image_train.learning_rate", "image_train.batch",
+    "image_train.text_encoder"],
+};
+
+export async function show(main) {
+  const body = el("div");
+  const choose = async (lane) => {
+    main.querySelector(".tabs")?.remove();
+    main.querySelector("h1").after(tabs(Object.keys(LANES), lane, choose));
+    history.replaceState(null, "", `?lane=${lane}`);
+    body.replaceChildren(...await lanePage(lane));
+  };
+  main.append(body);
+  const asked = new URLSearchParams(location.search).get("lane");
+  await choose(asked in LANES ? asked : "voice");
+}
+
+async function lanePage(lane) {
+  const [{ checkpoints }, form, voices] = await Promise.all([
+    get("/api/checkpoints"),
+    jobForm({
+      title: "Train anew",
+      button: "Train",
+      targets: [LANES[lane]],
+      keys: KEYS[lane],
+      sections: [LANES[lane]],
+    }),
+    lane === "voice" ? get("/v1/audio/voices").catch(() => ({ voices: [] })) : null,
+  ]);
+  const rows = checkpoints.filter((one) => one.lane === lane);
+  if (!rows.length) return [el("p", {}, "Nothing has been trained in the workspace yet."), form];
+  const samples = el("section", { class: "card" });
+  const body = el("tbody");
+  const figures = Object.keys(rows[0].metrics);
+  const choose = async (row) => {
+    for (const each of body.children) each.classList.toggle("chosen", each.dataset.id === row.id);
+    samples.replaceChildren(el("h2", {}, `Samples of ${row.id}`), ...await samplesOf(lane, row));
+  };
+  for (const row of rows) {
+    const button = el("button", { type: "button", onclick: () => choose(row) }, row.id.split("-")[1]);
+    body.append(el("tr", { "data-id": row.id },
+      el("td", {}, button, row.best ? " best" : ""),
+      el("td", {}, row.bytes ? `${number(row.bytes / 1e6)} MB` : "–"),
+      figures.map((name) => el("td", {}, number(row.metrics[name])))));
+  }
+  const unit = lane === "voice" ? "epoch" : "step";
+  const curves = el("div");
+  drawCurves(curves, Object.fromEntries(figures.map((name) =>
+    [name, rows.map((row) => [row[unit], row.metrics[name]])])));
+  const columns = el("div", { class: "columns" },
+    el("section", { class: "card" }, el("h2", {}, "Checkpoints"),
+      el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Checkpoints" },
+        el("table", {},
+          el("thead", {}, el("tr", {}, [unit, "size", ...figures].map((one) => el("th", { scope: "col" }, one)))),
+          body)),
+      curves),
+    samples,
+    lane === "voice" ? tryVoice(rows, voices.voices) : tryImages(rows));
+  await choose(rows.find((row) => row.best) ?? rows.at(-1));
+  return [columns, form];
+}
+
+async function samplesOf(lane, row) {
+  const { samples } = await get(`/api/checkpoints/${row.id}`);
+  if (lane === "image") return samples.map((one) => el("img", { src: one.url, alt: `samples of ${row.id}` }));
+  return samples.map((one) => el("figure", {},
+    el("figcaption", {}, one.text ?? `sentence ${one.number + 1}`),
+    player(one.url, `sentence ${one.number + 1} of ${row.id}`),
+    one.heard === undefined ? null : el("small", {}, `heard: ${one.heard}`)));
+}
+
+/** The base, and each adapter that is kept, by a name for people. */
+function models(rows) {
+  const kept = rows.filter((row) => row.model);
+  const base = kept[0]?.model.split("+")[0];
+  return new Map([
+    ...(base ? [["base", base]] : []),
+    ...kept.map((row) => [row.best ? `${row.id}, best` : row.id, row.model]),
+  ]);
+}
+
+function tryVoice(rows, voices) {
+  const named = models(rows);
+  const text = el("textarea", { rows: 3, required: true });
+  text.value = "The black shoes are light.";
+  const names = [...named.keys()];
+  const best = names.find((name) => name.endsWith("best"));
+  const model = select(names, best);
+  const voice = select(voices.find((one) => named.get(best) === one.model)?.voices ?? ["voice"], "voice");
+  const seed = el("input", { type: "number", value: 7, min: 0 });
+  const heard = el("div");
+  const speak = async (name) => {
+    const answer = await ask("/v1/audio/speech", {
+      model: named.get(name), input: text.value, voice: voice.value, response_format: "wav", seed: Number(seed.value),
+    });
+    const url = URL.createObjectURL(await answer.blob());
+    const seconds = answer.headers.get("X-Likeness-Seconds");
+    return el("figure", {}, el("figcaption", {}, `${name}, seed ${seed.value}, ${seconds} s: ${text.value}`),
+      player(url, `${name}: ${text.value}`));
+  };
+  return el("form", {
+    class: "card",
+    onsubmit: async () => heard.prepend(await speak(model.value)),
+  },
+    el("h2", {}, "Try it"),
+    field("text", text),
+    el("div", { class: "row" }, field("adapter", model), field("voice", voice), field("seed", seed)),
+    el("button", {}, "Speak"), " ",
+    el("button", {
+      type: "button",
+      onclick: async () => {
+        const pair = [await speak("base"), await speak(model.value)];
+        heard.prepend(el("div", { class: "pair" }, pair));
+      },
+    }, "Base against this one"),
+    heard);
+}
+
+function tryImages(rows) {
+  const named = models(rows);
+  const names = [...named.keys()];
+  const model = select(names, names.find((name) => name.endsWith("best")));
+  const prompt = el("textarea", { rows: 3, required: true });
+  prompt.value = "A professional product photo of Black Casual Shoes, centered on white background";
+  const seed = el("input", { type: "number", value: 7, min: 0 });
+  const drawn = el("div");
+  const draw = async (name) => {
+    const answer = await post("/v1/images/generations", {
+      model: named.get(name), prompt: prompt.value, seeds: [Number(seed.value)],
+    });
+    return el("figure", {},
+      el("img", { src: `data:image/png;base64,${answer.data[0].b64_json}`, alt: `${name}: ${prompt.value}` }),
+      el("figcaption", {}, `${name}, seed ${seed.value}`));
+  };
+  return el("form", { class: "card", onsubmit: async () => drawn.prepend(await draw(model.value)) },
+    el("h2", {}, "Try it"),
+    field("prompt", prompt),
+    el("div", { class: "row" }, field("adapter", model), field("seed", seed)),
+    el("button", {}, "Draw"), " ",
+    el("button", {
+      type: "button",
+      onclick: async () => {
+        const pair = [await draw("base"), await draw(model.value)];
+        drawn.prepend(el("div", { class: "pair" }, pair));
+      },
+    }, "Base against this one"),
+    drawn);
+}

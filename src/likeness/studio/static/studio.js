@@ -1,0 +1,339 @@
+// What all pages share: the API, elements, the socket, and forms of params.
+
+const PAGES = [
+  ["voice", "Voice data"],
+  ["clips", "Clips"],
+  ["training", "Training"],
+  ["images", "Images"],
+  ["tests", "Blind tests"],
+  ["compare", "Compare"],
+  ["jobs", "Jobs"],
+];
+const FIRST = "voice";
+
+// --- the API -------------------------------------------------------------------------------------
+
+/** The answer to a request; an object is sent as JSON. Throws an Error with the studio's own line. */
+export async function ask(path, body) {
+  const options = body === undefined ? {} : {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  };
+  const answer = await fetch(path, options);
+  if (answer.status === 401) {
+    await logIn();
+    return ask(path, body);
+  }
+  if (!answer.ok) {
+    const found = await answer.json().catch(() => null);
+    throw new Error(found?.error?.message ?? `${path}: ${answer.status} ${answer.statusText}`);
+  }
+  return answer;
+}
+
+export async function get(path) {
+  return (await ask(path)).json();
+}
+
+export async function post(path, body = {}) {
+  return (await ask(path, body)).json();
+}
+
+/** Asks for the token, or takes it from the address that the studio has printed. */
+async function logIn() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (given) {
+    history.replaceState(null, "", location.pathname + location.search);
+    if (await exchange(given)) return;
+  }
+  const field = el("input", { type: "password", autocomplete: "off", required: true });
+  const wrong = el("p", { class: "error", role: "alert" });
+  const form = el("form", { class: "card narrow" },
+    el("h1", {}, "Token"),
+    el("label", {}, "The token that the studio printed when it started", field),
+    el("button", {}, "Open"), wrong);
+  document.querySelector("main").replaceChildren(form);
+  field.focus();
+  await new Promise((done) => {
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      if (await exchange(field.value)) done();
+      else wrong.textContent = "This is not the token of the studio that runs now.";
+    });
+  });
+  location.reload();
+  await new Promise(() => {}); // until the page is loaded anew
+}
+
+async function exchange(token) {
+  const answer = await fetch("/api/session", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ token }),
+  });
+  return answer.ok;
+}
+
+// --- elements ------------------------------------------------------------------------------------
+
+/** An element; a property that starts with "on" is a listener, and false or null leaves it out. */
+export function el(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), guarded(value));
+    else if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value);
+  }
+  made.append(...children.flat().filter((one) => one !== null && one !== undefined));
+  return made;
+}
+
+/** A listener whose errors are told, and that does not run twice at a time. */
+function guarded(listener) {
+  let busy = false;
+  return async (event) => {
+    if (event.type === "submit") event.preventDefault();
+    if (busy) return;
+    busy = true;
+    try {
+      await listener(event);
+    } catch (error) {
+      say(error.message, true);
+    } finally {
+      busy = false;
+    }
+  };
+}
+
+/** One line at the foot of the page, which a screen reader reads out. */
+export function say(text, wrong = false) {
+  const said = document.getElementById("said");
+  said.textContent = text;
+  said.className = wrong ? "error shown" : "shown";
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => said.classList.remove("shown"), 8000);
+}
+
+export function table(headings, rows) {
+  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": headings.join(", ") },
+    el("table", {},
+      el("thead", {}, el("tr", {}, headings.map((one) => el("th", { scope: "col" }, one)))),
+      el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell) => el("td", {}, cell)))))));
+}
+
+export function player(url, label) {
+  return el("audio", { controls: true, preload: "none", src: url, "aria-label": label });
+}
+
+export function number(value, digits = 3) {
+  if (typeof value !== "number") return value === null || value === undefined ? "–" : String(value);
+  return Number.isInteger(value) ? String(value) : value.toPrecision(digits);
+}
+
+export function field(label, input, hint) {
+  return el("label", {}, el("span", {}, label), input, hint ? el("small", {}, hint) : null);
+}
+
+export function select(options, chosen, properties = {}) {
+  return el("select", properties,
+    options.map((one) => el("option", { value: one, selected: one === chosen }, one)));
+}
+
+export function tabs(names, chosen, onchoose) {
+  return el("div", { class: "tabs", role: "group" }, names.map((name) =>
+    el("button", { type: "button", "aria-pressed": String(name === chosen), onclick: () => onchoose(name) },
+      name)));
+}
+
+// --- events --------------------------------------------------------------------------------------
+
+/** Calls `listener` with each event of the page's one socket, which is opened again when it is lost. */
+export function listen(listener) {
+  listeners.push(listener);
+  if (listeners.length === 1) connect();
+  else if (last) listener(last);
+}
+
+const listeners = [];
+let last = null; // state of all jobs as the first event told it, kept up to date
+let seen = null;
+
+function connect() {
+  const address = new URL("/api/events", location.href);
+  address.protocol = address.protocol.replace("http", "ws");
+  if (seen !== null) address.searchParams.set("after", seen);
+  const socket = new WebSocket(address);
+  socket.addEventListener("message", (message) => {
+    const event = JSON.parse(message.data);
+    seen = event.seq;
+    last = applied(last, event);
+    for (const listener of listeners) listener(last, event);
+    const running = last.jobs.filter((job) => job.state === "running");
+    document.getElementById("running").textContent = running.length ? `${running.length} running` : "";
+  });
+  socket.addEventListener("close", () => setTimeout(connect, 1000));
+}
+
+function applied(state, event) {
+  if (event.type === "jobs") return { ...event };
+  const jobs = new Map((state?.jobs ?? []).map((job) => [job.id, job]));
+  if (event.type === "job") jobs.set(event.job.id, event.job);
+  const ids = event.type === "order" ? event.ids : [...jobs.keys()];
+  return { type: "jobs", seq: event.seq, jobs: ids.flatMap((id) => jobs.get(id) ?? []) };
+}
+
+// --- params --------------------------------------------------------------------------------------
+
+/**
+ * A form that puts a job into the queue.
+ *
+ * @param {object} choice `title`, `button`, `targets`, `keys` that are shown at once, `sections` of
+ *   which the others are shown on demand.
+ */
+export async function jobForm({ title, button, targets, keys, sections }) {
+  const { params } = await get("/api/params");
+  const known = new Map(params.map((param) => [param.key, param]));
+  const inputs = new Map();
+  const row = (param) => {
+    const input = paramInput(param);
+    inputs.set(param.key, input);
+    return input.element;
+  };
+  const first = keys.map((key) => row(known.get(key)));
+  const others = params.filter((param) =>
+    sections.includes(param.key.split(".")[0]) && !keys.includes(param.key));
+  const name = el("input", { pattern: "[A-Za-z0-9][A-Za-z0-9_\\-]{0,63}", placeholder: "made if empty" });
+  const command = el("code");
+  const changed = () => Object.fromEntries([...inputs].flatMap(([key, input]) => {
+    const value = input.value();
+    return JSON.stringify(value) === JSON.stringify(known.get(key).value) ? [] : [[key, value]];
+  }));
+  const show = () => {
+    const sets = Object.entries(changed()).map(([key, value]) => ` -S '${key}=${JSON.stringify(value)}'`);
+    const named = name.value ? ` -n ${name.value}` : "";
+    command.textContent = `dvc exp run${named}${sets.join("")} ${targets.join(" ")}`;
+  };
+  const form = el("form", {
+    class: "card",
+    oninput: show,
+    onsubmit: async () => {
+      const job = await post("/api/jobs", { targets, params: changed(), name: name.value || null });
+      const left = job.uncommitted.length ? ` Not part of it, as not committed: ${job.uncommitted.join(", ")}.` : "";
+      say(`${job.id} is in the queue.${left}`);
+      name.value = "";
+      show();
+    },
+  },
+    el("h2", {}, title),
+    el("div", { class: "fields" }, first),
+    el("details", {}, el("summary", {}, "All params"), el("div", { class: "fields" }, others.map(row))),
+    el("div", { class: "fields" }, field("name of the experiment", name)),
+    el("p", {}, command),
+    el("button", {}, button), " ", el("a", { href: "/jobs" }, "All jobs"));
+  show();
+  return form;
+}
+
+/** The input of a param, and a function that reads its value. */
+function paramInput({ key, value, comment, type, nullable, choices, minimum, maximum }) {
+  const empty = nullable ? { placeholder: "null" } : {};
+  if (type === "choice") {
+    const input = select(choices, value);
+    return { element: field(key, input, comment), value: () => input.value };
+  }
+  if (type === "boolean") {
+    const input = el("input", { type: "checkbox", checked: value });
+    return { element: field(key, input, comment), value: () => input.checked };
+  }
+  if (type === "array") {
+    const input = el("textarea", { rows: 2 });
+    input.value = value.join("\n");
+    return {
+      element: field(key, input, `${comment}; one per line`),
+      value: () => input.value.split("\n").filter(Boolean),
+    };
+  }
+  if (type === "string") {
+    const input = el("input", { value });
+    return { element: field(key, input, comment), value: () => input.value };
+  }
+  const whole = type === "integer";
+  const bounds = { min: minimum, max: maximum, step: whole ? 1 : "any" };
+  const input = el("input", { type: "number", value, ...bounds, ...empty, required: !nullable });
+  const read = () => (input.value === "" ? null : Number(input.value));
+  if (minimum === null || maximum === null || nullable || whole) {
+    return { element: field(key, input, comment), value: read };
+  }
+  const slider = el("input", {
+    type: "range", min: minimum, max: maximum, step: (maximum - minimum) / 100, value,
+    "aria-label": `${key}, slider`,
+    oninput: () => { input.value = slider.value; },
+  });
+  input.addEventListener("input", () => { slider.value = input.value; });
+  return { element: field(key, el("span", { class: "slider" }, slider, input), comment), value: read };
+}
+
+// --- curves --------------------------------------------------------------------------------------
+
+let plots = null; // the library, loaded once
+
+/** Draws series of [step, value] by name into a box; the figures are in a table for those who read. */
+export async function drawCurves(box, series) {
+  plots ??= new Promise((done, failed) => {
+    document.head.append(el("link", { rel: "stylesheet", href: "/static/vendor/uplot.css" }));
+    const script = el("script", { src: "/static/vendor/uplot.js" });
+    script.addEventListener("load", () => done(window.uPlot));
+    script.addEventListener("error", () => failed(new Error("uplot.js: cannot be loaded")));
+    document.head.append(script);
+  });
+  const Plot = await plots;
+  const names = Object.keys(series).filter((name) => series[name].length > 1);
+  const colours = ["#3454d1", "#d1345b", "#14806f", "#b8860b", "#7b2d8b"];
+  const groups = new Map(); // figures of another kind have another scale
+  for (const name of names) {
+    const kind = name.split(" ").at(-1);
+    groups.set(kind, [...(groups.get(kind) ?? []), name]);
+  }
+  const made = [...groups].map(([kind, members]) => {
+    const steps = [...new Set(members.flatMap((name) => series[name].map(([step]) => step)))];
+    steps.sort((a, b) => a - b);
+    const rows = members.map((name) => {
+      const values = new Map(series[name]);
+      return steps.map((step) => values.get(step) ?? null);
+    });
+    const figure = el("figure", {}, el("figcaption", {}, kind));
+    const axis = { stroke: "#777", grid: { stroke: "#7773" } };
+    new Plot({
+      width: 380, height: 200, axes: [axis, axis], scales: { x: { time: false } },
+      series: [{ label: "step" }, ...members.map((name, at) => ({
+        label: name.split(" ")[0], stroke: colours[at % colours.length], spanGaps: true, width: 1.5,
+      }))],
+    }, [steps, ...rows], figure);
+    return figure;
+  });
+  box.replaceChildren(...made);
+}
+
+// --- the page ------------------------------------------------------------------------------------
+
+const here = location.pathname.slice(1) || FIRST;
+const title = PAGES.find(([name]) => name === here)?.[1] ?? "Likeness";
+document.title = `${title} · Likeness studio`;
+document.querySelector("nav").append(...PAGES.map(([name, text]) =>
+  el("a", { href: `/${name}`, "aria-current": name === here ? "page" : null }, text)));
+
+// After this module has been run to its end, as each page imports it.
+setTimeout(async () => {
+  const main = document.querySelector("main");
+  try {
+    const { show } = await import(`/static/pages/${here}.js`);
+    await get("/api/jobs"); // asks for the token if there is no cookie
+    main.replaceChildren(el("h1", {}, title));
+    listen(() => {});
+    await show(main);
+  } catch (error) {
+    say(error.message, true);
+  }
+  main.dataset.ready = "true";
+});
