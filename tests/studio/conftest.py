@@ -31,14 +31,19 @@ from tests.repository.conftest import empty as empty  # a fixture
 from tests.voice.test_dataset import clip
 from tests.voice.tiny_xtts import write_voice_dataset
 
-TOKEN = re.compile(r"Likeness studio: (\S+)\ntoken: (\S+)\n")
+TOKEN = re.compile(r"Likeness studio: (\S+)/#token=(\S+)\ntoken: \2\n")
 HOST = "127.0.0.1:8321"
 PIPELINE = """stages:
+  image_prepare:
+    cmd: "true"
+    outs: [data/image_prepare]
   voice_clips:
     cmd: "true"
     outs: [data/voice_clips]
   voice_train:
-    cmd: "true"
+    cmd: >-
+      mkdir -p data/voice_train plots/voice_train && echo step 1 of 1 | tee data/voice_train/log
+      plots/voice_train/log && echo '{"wer":0.25}' > metrics/voice_train.json
     params: [voice_train.epochs]
     outs: [data/voice_train]
     metrics: [{metrics/voice_train.json: {cache: false}}]
@@ -88,7 +93,7 @@ def repository(made: Path) -> Path:
     for name in ("xtts_mini", "sd_mini"):
         bundled_model(name, made / "models" / name)
     build_adapter(made / "models/sd_mini", made / "data/image_train")
-    write_text(made / ".gitignore", "/models\n/data\n")
+    write_text(made / ".gitignore", "/models\n/data/image_*\n/data/voice_*\n")
     author = ("-c", "user.name=t", "-c", "user.email=t@localhost")
     dvc = (sys.executable, "-m", "dvc")
     for command in (

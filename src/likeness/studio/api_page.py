@@ -39,13 +39,17 @@ a 429 with `Retry-After`.
 """
 
 
-def example(path: str, body: Mapping[str, Any] | None = None, save: str = "") -> dict[str, Any]:
+def example(
+    path: str, body: Mapping[str, Any] | None = None, save: str = "", send: str = ""
+) -> dict[str, Any]:
     """For `openapi_extra`: a request that the page shows and a test sends.
 
     Args:
+        body: sent as JSON.
         save: name of a file for an answer that is not text.
+        send: name of a file that is the body.
     """
-    shown = {"path": path, "body": body, "save": save}
+    shown = {"path": path, "body": body, "save": save, "send": send}
     return {KEY: {name: value for name, value in shown.items() if value}}
 
 
@@ -63,7 +67,7 @@ def to_markdown(document: Mapping[str, Any]) -> str:
         rows = [*_parameters(route), *_keys(document, route)]
         if rows:
             parts.append("\n".join(["| key | type | |", "| --- | --- | --- |", *rows]))
-        parts.append(f"```sh\n{_curl(route[KEY])}\n```")
+        parts.append(f"```sh\n{_curl(method, route[KEY])}\n```")
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
@@ -111,11 +115,14 @@ def _type(schema: Mapping[str, Any]) -> str:
     return f"{found} letters" if "maxLength" in schema else found
 
 
-def _curl(shown: Mapping[str, Any]) -> str:
-    words = ["curl", "-H", '"Authorization: Bearer $TOKEN"']
+def _curl(method: str, shown: Mapping[str, Any]) -> str:
+    plain = method == "POST" and not {"body", "send"} & shown.keys()
+    words = ["curl", *(["-X", "POST"] if plain else []), "-H", '"Authorization: Bearer $TOKEN"']
     if "save" in shown:
         words += ["-o", shown["save"]]
     lines = [" ".join(words)]
+    if "send" in shown:
+        lines.append(f"--data-binary @{shown['send']}")
     if "body" in shown:
         lines.append('-H "Content-Type: application/json"')
         body = shlex.quote(json.dumps(shown["body"]))

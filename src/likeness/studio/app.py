@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import write_text
-from likeness.studio import events, files, forms, generate, library, pages, queue_routes
+from likeness.studio import events, files, forms, generate, library, pages, queue_routes, uploads
 from likeness.studio.api_page import STYLE, example, to_html, to_markdown
 from likeness.studio.engine import Engine
 from likeness.studio.events import Feed
@@ -70,8 +70,9 @@ def make_app(state: State | None = None) -> FastAPI:
     app.state.studio = state
     if state:
         app.state.feed = Feed(partial(queue_routes.views, state.root))
-    for module in (generate, library, files, forms, queue_routes, events, pages):
+    for module in (generate, library, files, forms, uploads, queue_routes, events, pages):
         app.include_router(module.router)
+    app.get("/api/session", openapi_extra=example("/api/session"))(show_session)
     app.post("/api/session", openapi_extra=example("/api/session", {"token": TOKEN}))(log_in)
     for path, route in (
         ("/health/live", live), ("/health/ready", ready), ("/metrics", show_metrics),
@@ -128,6 +129,11 @@ async def log_in(body: Login, request: Request) -> Response:
     answer = JSONResponse({"cookie": keys.cookie})
     answer.set_cookie(keys.cookie, keys.session, httponly=True, samesite="strict", path="/")
     return answer
+
+
+async def show_session(request: Request) -> dict[str, bool]:
+    """Whether the request has the cookie. No token is needed."""
+    return {"open": state_of(request).keys.admit(request.headers)}
 
 
 async def live() -> dict[str, str]:

@@ -50,6 +50,11 @@ class Keys:
     def opened_by(self, token: str) -> bool:
         return compare_digest(self.token.encode(), token.encode())
 
+    def admit(self, headers: Headers) -> bool:
+        """Whether a request has the cookie."""
+        found = cookie_parser(headers.get("cookie", "")).get(self.cookie, "")
+        return compare_digest(self.session.encode(), found.encode())
+
 
 def make_keys(host: str, port: int, others: Iterable[str] = ()) -> Keys:
     """Keys of a server at `host`; `others` are names that a proxy in front of it is asked by."""
@@ -99,8 +104,7 @@ class Guard:
         kind, _, token = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and self._keys.opened_by(token.strip()):
             return None
-        cookie = cookie_parser(headers.get("cookie", "")).get(self._keys.cookie, "")
-        if not compare_digest(self._keys.session.encode(), cookie.encode()):
+        if not self._keys.admit(headers):
             return Problem(
                 401,
                 "invalid_api_key",

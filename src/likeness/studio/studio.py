@@ -1,6 +1,6 @@
 """Start the studio: an HTTP service on this machine that speaks, draws, and shows what was made.
 
-It prints its address and a token, which each request needs (docs/studio.md). Ctrl+C ends it.
+It prints its address with a token, which each request needs (docs/studio.md). Ctrl+C ends it.
 """
 
 import argparse
@@ -55,6 +55,8 @@ def main(args: argparse.Namespace, root: Path) -> int:
     state = make_state(root, make_keys(args.host, port, args.allow_host), args.queue)
     log_as_json()
     shown = f"[{args.host}]" if family == socket.AF_INET6 else args.host
-    print(f"Likeness studio: http://{shown}:{port}\ntoken: {state.keys.token}", flush=True)
+    token = state.keys.token
+    # A browser keeps what stands behind # to itself, so the token is in no log of a server.
+    print(f"Likeness studio: http://{shown}:{port}/#token={token}\ntoken: {token}", flush=True)
     Server(state).run(sockets=[listening])
     return 0

@@ -10,6 +10,7 @@ const PAGES = [
   ["jobs", "Jobs"],
 ];
 const FIRST = "voice";
+const main = document.querySelector("main");
 
 // --- the API -------------------------------------------------------------------------------------
 
@@ -21,10 +22,7 @@ export async function ask(path, body) {
     body: JSON.stringify(body),
   };
   const answer = await fetch(path, options);
-  if (answer.status === 401) {
-    await logIn();
-    return ask(path, body);
-  }
+  if (answer.status === 401) location.reload(); // the studio was started anew, with another token
   if (!answer.ok) {
     const found = await answer.json().catch(() => null);
     throw new Error(found?.error?.message ?? `${path}: ${answer.status} ${answer.statusText}`);
@@ -40,8 +38,9 @@ export async function post(path, body = {}) {
   return (await ask(path, body)).json();
 }
 
-/** Asks for the token, or takes it from the address that the studio has printed. */
+/** Takes the token from the address that the studio has printed, or asks for it. */
 async function logIn() {
+  if ((await (await fetch("/api/session")).json()).open) return;
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
   if (given) {
     history.replaceState(null, "", location.pathname + location.search);
@@ -53,8 +52,9 @@ async function logIn() {
     el("h1", {}, "Token"),
     el("label", {}, "The token that the studio printed when it started", field),
     el("button", {}, "Open"), wrong);
-  document.querySelector("main").replaceChildren(form);
+  main.replaceChildren(form);
   field.focus();
+  main.dataset.ready = "true";
   await new Promise((done) => {
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
@@ -62,8 +62,7 @@ async function logIn() {
       else wrong.textContent = "This is not the token of the studio that runs now.";
     });
   });
-  location.reload();
-  await new Promise(() => {}); // until the page is loaded anew
+  delete main.dataset.ready;
 }
 
 async function exchange(token) {
@@ -72,6 +71,7 @@ async function exchange(token) {
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ token }),
   });
+  await answer.text();
   return answer.ok;
 }
 
@@ -128,11 +128,15 @@ export function player(url, label) {
 
 export function number(value, digits = 3) {
   if (typeof value !== "number") return value === null || value === undefined ? "–" : String(value);
-  return Number.isInteger(value) ? String(value) : value.toPrecision(digits);
+  return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(digits)));
 }
 
+/** An input with its label, and a hint that is not part of the name that a screen reader says. */
 export function field(label, input, hint) {
-  return el("label", {}, el("span", {}, label), input, hint ? el("small", {}, hint) : null);
+  const id = `hint-${label}`;
+  if (hint) (input.querySelector("input") ?? input).setAttribute("aria-describedby", id);
+  return el("div", { class: "field" },
+    el("label", {}, el("span", {}, label), input), hint ? el("small", { id }, hint) : null);
 }
 
 export function select(options, chosen, properties = {}) {
@@ -183,6 +187,57 @@ function applied(state, event) {
   return { type: "jobs", seq: event.seq, jobs: ids.flatMap((id) => jobs.get(id) ?? []) };
 }
 
+// --- uploads -------------------------------------------------------------------------------------
+
+/**
+ * A form that sends files and makes an input of them.
+ *
+ * @param {function} made is called with the answer of `POST /api/inputs`.
+ */
+export function uploadForm({ title, hint, accept, multiple, made }) {
+  const files = el("input", { type: "file", accept, multiple, required: true });
+  const name = el("input", { required: true, pattern: "[A-Za-z0-9_][A-Za-z0-9_.\\-]{0,63}" });
+  const bar = el("progress", { max: 1, value: 0, hidden: true, "aria-label": "sent" });
+  const told = el("p", { class: "quiet" });
+  return el("form", {
+    class: "card",
+    onsubmit: async () => {
+      bar.hidden = false;
+      const ids = [];
+      try {
+        for (const file of files.files) {
+          told.textContent = `${file.name}, ${ids.length + 1} of ${files.files.length}`;
+          ids.push((await send(file, (share) => { bar.value = share; })).id);
+        }
+        const answer = await post("/api/inputs", { name: name.value, uploads: ids });
+        told.textContent = `${answer.command}: ${answer.files} files. Commit ${answer.commit.join(" and ")} to git.`;
+        made(answer);
+      } finally {
+        bar.hidden = true;
+      }
+    },
+  },
+    el("h2", {}, title), el("p", { class: "quiet" }, hint),
+    el("div", { class: "row" }, field("files", files), field("name, which is new", name), el("button", {}, "Send")),
+    bar, told);
+}
+
+/** Sends a file; `progress` is called with the share that is sent, which `fetch` does not tell. */
+function send(file, progress) {
+  return new Promise((done, failed) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", `/api/uploads?file=${encodeURIComponent(file.name)}`);
+    request.upload.addEventListener("progress", (event) => progress(event.loaded / (event.total || 1)));
+    request.addEventListener("error", () => failed(new Error(`${file.name}: the studio does not answer`)));
+    request.addEventListener("load", () => {
+      const answer = JSON.parse(request.responseText);
+      if (request.status === 201) done(answer);
+      else failed(new Error(answer.error.message));
+    });
+    request.send(file);
+  });
+}
+
 // --- params --------------------------------------------------------------------------------------
 
 /**
@@ -198,6 +253,7 @@ export async function jobForm({ title, button, targets, keys, sections }) {
   const row = (param) => {
     const input = paramInput(param);
     inputs.set(param.key, input);
+    input.element.dataset.key = param.key;
     return input.element;
   };
   const first = keys.map((key) => row(known.get(key)));
@@ -235,6 +291,13 @@ export async function jobForm({ title, button, targets, keys, sections }) {
   return form;
 }
 
+/** Writes a value into a form of params, as if it were typed. */
+export function setParam(form, key, value) {
+  const input = form.querySelector(`[data-key="${key}"] input`);
+  input.value = value;
+  input.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
 /** The input of a param, and a function that reads its value. */
 function paramInput({ key, value, comment, type, nullable, choices, minimum, maximum }) {
   const empty = nullable ? { placeholder: "null" } : {};
@@ -267,7 +330,7 @@ function paramInput({ key, value, comment, type, nullable, choices, minimum, max
   }
   const slider = el("input", {
     type: "range", min: minimum, max: maximum, step: (maximum - minimum) / 100, value,
-    "aria-label": `${key}, slider`,
+    "aria-label": `slider of ${key}`,
     oninput: () => { input.value = slider.value; },
   });
   input.addEventListener("input", () => { slider.value = input.value; });
@@ -303,9 +366,11 @@ export async function drawCurves(box, series) {
       return steps.map((step) => values.get(step) ?? null);
     });
     const figure = el("figure", {}, el("figcaption", {}, kind));
-    const axis = { stroke: "#777", grid: { stroke: "#7773" } };
+    const axis = {
+      stroke: "#777", grid: { stroke: "#7773" }, size: 60, values: (_, ticks) => ticks.map((tick) => number(tick)),
+    };
     new Plot({
-      width: 380, height: 200, axes: [axis, axis], scales: { x: { time: false } },
+      width: 360, height: 190, axes: [axis, axis], scales: { x: { time: false } },
       series: [{ label: "step" }, ...members.map((name, at) => ({
         label: name.split(" ")[0], stroke: colours[at % colours.length], spanGaps: true, width: 1.5,
       }))],
@@ -323,12 +388,11 @@ document.title = `${title} · Likeness studio`;
 document.querySelector("nav").append(...PAGES.map(([name, text]) =>
   el("a", { href: `/${name}`, "aria-current": name === here ? "page" : null }, text)));
 
-// After this module has been run to its end, as each page imports it.
+// After this module has been run to its end, as the script of the page imports it.
 setTimeout(async () => {
-  const main = document.querySelector("main");
   try {
+    await logIn();
     const { show } = await import(`/static/pages/${here}.js`);
-    await get("/api/jobs"); // asks for the token if there is no cookie
     main.replaceChildren(el("h1", {}, title));
     listen(() => {});
     await show(main);

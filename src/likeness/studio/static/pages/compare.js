@@ -14,12 +14,12 @@ export async function show(main) {
   const names = [...new Set(experiments.flatMap((one) => Object.keys(one.metrics)))].sort();
   const filter = el("input", { placeholder: "a part of its name", oninput: () => fill() });
   const box = el("div");
-  const curves = el("div");
+  const curves = el("div", { class: "figures" });
   const stages = select(["voice_train", "image_train"], "voice_train", { onchange: () => draw() });
   function fill() {
     const found = filter.value ? names.filter((name) => name.includes(filter.value)) : FIRST.filter((name) => names.includes(name));
     const params = Object.keys(experiments[0]?.params ?? {});
-    const columns = ["experiment", "state", ...params, ...found];
+    const columns = ["experiment", "state", ...[...params, ...found].map((name) => name.replace(".", ". "))];
     box.replaceChildren(table(columns, experiments.map((one) => [
       one.name, one.state,
       ...params.map((name) => JSON.stringify(one.params[name] ?? null)),

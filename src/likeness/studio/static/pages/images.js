@@ -1,6 +1,6 @@
 // Real and synthetic photos beside each other, and images on demand.
 
-import { el, field, get, jobForm, number, post, select, tabs } from "/static/studio.js";
+import { el, field, get, jobForm, number, post, select, setParam, tabs, uploadForm } from "/static/studio.js";
 
 const ATTRIBUTES = ["baseColour", "gender", "season", "usage", "year"];
 const SHOWN = 12;
@@ -10,11 +10,18 @@ export async function show(main) {
     title: "Make a synthetic dataset",
     button: "Draw",
     targets: ["image_generate"],
-    keys: ["image_generate.count", "image_generate.guidance", "image_generate.steps",
+    keys: ["inputs.catalog", "image_analyze.article_type", "image_generate.count", "image_generate.guidance", "image_generate.steps",
       "image_generate.sampler", "image_generate.negative_prompt"],
     sections: ["image_analyze", "image_prepare", "image_generate"],
   })]);
-  main.append(catalogue, await comparison(), form, make);
+  const upload = uploadForm({
+    title: "Add a catalogue",
+    hint: "A ZIP archive with styles.csv and images/, as Kaggle's Fashion Product Images has them. It becomes a folder under data/raw/.",
+    accept: ".zip",
+    multiple: false,
+    made: ({ param, name }) => setParam(make, param, name),
+  });
+  main.append(catalogue, await comparison(), form, upload, make);
 }
 
 async function dataset() {

@@ -57,7 +57,7 @@ class Log {
     this.id = id;
     this.at = 0;
     this.text = el("pre", { tabindex: "0", "aria-label": `log of ${id}` });
-    this.curves = el("div");
+    this.curves = el("div", { class: "figures" });
     this.decoder = new TextDecoder();
     this.busy = Promise.resolve();
     this.drawn = 0;

@@ -24,7 +24,7 @@ export async function show(main) {
 }
 
 async function lanePage(lane) {
-  const [{ checkpoints }, form, voices] = await Promise.all([
+  const [{ checkpoints }, form] = await Promise.all([
     get("/api/checkpoints"),
     jobForm({
       title: "Train anew",
@@ -33,7 +33,6 @@ async function lanePage(lane) {
       keys: KEYS[lane],
       sections: [LANES[lane]],
     }),
-    lane === "voice" ? get("/v1/audio/voices").catch(() => ({ voices: [] })) : null,
   ]);
   const rows = checkpoints.filter((one) => one.lane === lane);
   if (!rows.length) return [el("p", {}, "Nothing has been trained in the workspace yet."), form];
@@ -52,7 +51,7 @@ async function lanePage(lane) {
       figures.map((name) => el("td", {}, number(row.metrics[name])))));
   }
   const unit = lane === "voice" ? "epoch" : "step";
-  const curves = el("div");
+  const curves = el("div", { class: "figures" });
   drawCurves(curves, Object.fromEntries(figures.map((name) =>
     [name, rows.map((row) => [row[unit], row.metrics[name]])])));
   const columns = el("div", { class: "columns" },
@@ -63,7 +62,7 @@ async function lanePage(lane) {
           body)),
       curves),
     samples,
-    lane === "voice" ? tryVoice(rows, voices.voices) : tryImages(rows));
+    lane === "voice" ? tryVoice(rows) : tryImages(rows));
   await choose(rows.find((row) => row.best) ?? rows.at(-1));
   return [columns, form];
 }
@@ -87,14 +86,21 @@ function models(rows) {
   ]);
 }
 
-function tryVoice(rows, voices) {
+function tryVoice(rows) {
   const named = models(rows);
   const text = el("textarea", { rows: 3, required: true });
   text.value = "The black shoes are light.";
   const names = [...named.keys()];
   const best = names.find((name) => name.endsWith("best"));
   const model = select(names, best);
-  const voice = select(voices.find((one) => named.get(best) === one.model)?.voices ?? ["voice"], "voice");
+  const voice = el("input", { value: "voice", list: "voices", onfocus: () => suggest() });
+  const suggestions = el("datalist", { id: "voices" });
+  const suggest = async () => {
+    if (suggestions.children.length) return;
+    const { voices } = await get("/v1/audio/voices");
+    const known = voices.find((one) => one.model === named.get(model.value));
+    suggestions.append(...(known?.voices ?? []).map((one) => el("option", { value: one })));
+  };
   const seed = el("input", { type: "number", value: 7, min: 0 });
   const heard = el("div");
   const speak = async (name) => {
@@ -113,6 +119,7 @@ function tryVoice(rows, voices) {
     el("h2", {}, "Try it"),
     field("text", text),
     el("div", { class: "row" }, field("adapter", model), field("voice", voice), field("seed", seed)),
+    suggestions,
     el("button", {}, "Speak"), " ",
     el("button", {
       type: "button",

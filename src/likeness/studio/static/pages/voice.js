@@ -1,6 +1,6 @@
 // The voice lane's data: what there is, and a form that makes it anew.
 
-import { el, get, jobForm, number, table } from "/static/studio.js";
+import { el, get, jobForm, number, setParam, uploadForm } from "/static/studio.js";
 
 const KEYS = [
   "inputs.recordings", "inputs.asr", "voice_segment.min_speech_seconds", "voice_segment.max_seconds",
@@ -20,14 +20,21 @@ export async function show(main) {
     }),
   ]);
   const found = datasets.find((one) => one.id === "voice_dataset");
-  main.append(found ? dataset(found) : el("p", {}, "There is no dataset yet."), form);
+  const upload = uploadForm({
+    title: "Add recordings",
+    hint: "Audio or video files of any format, of one speaker. They become a folder under data/raw/.",
+    accept: "audio/*,video/*",
+    multiple: true,
+    made: ({ param, name }) => setParam(form, param, name),
+  });
+  main.append(found ? dataset(found) : el("p", {}, "There is no dataset yet."), upload, form);
 }
 
 function dataset({ rows, seconds, splits, rejected, url }) {
-  const { total } = { total: Object.values(rejected).reduce((a, b) => a + b, 0) };
+  const aside = Object.values(rejected).reduce((sum, n) => sum + n, 0);
+  const parts = Object.entries(splits).map(([name, n]) => `${name} ${n}`).join(", ");
   return el("section", { class: "card" },
     el("h2", {}, "The dataset in the workspace"),
-    el("p", {}, `${rows} clips, ${number(seconds / 60)} minutes; ${total} rows set aside. `,
-      el("a", { href: url }, "manifest.jsonl"), " · ", el("a", { href: "/clips" }, "Listen to the clips")),
-    table(["split", "clips"], Object.entries(splits).map(([name, n]) => [name, String(n)])));
+    el("p", {}, `${rows} clips (${parts}), ${number(seconds / 60)} minutes; ${aside} rows set aside. `,
+      el("a", { href: url }, "manifest.jsonl"), " · ", el("a", { href: "/clips" }, "Listen to the clips")));
 }

@@ -1,0 +1,165 @@
+"""The pages, in a real browser on a real server; and the files that they are made of."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from likeness.studio import jobs
+from likeness.voice.audio import encode
+from tests.conftest import binary
+from tests.studio.conftest import Server
+
+QUIET = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+)  # fmt: skip
+MOST_BYTES = 300_000  # of all that a page loads to be used
+MOST_SECONDS = 1.0  # until it can be used
+
+
+def test_what_others_wrote_has_the_hash_that_is_stated() -> None:
+    from likeness.studio.pages import STATIC
+
+    vendor = STATIC / "vendor"
+    stated = dict(
+        re.findall(r"\| (\S+) \|.*\| ([0-9a-f]{64}) \|", (vendor / "README.md").read_text())
+    )
+    assert {path.name for path in vendor.iterdir()} - {"README.md", "uplot.LICENSE"} == {*stated}
+    for name, digest in stated.items():
+        assert hashlib.sha256((vendor / name).read_bytes()).hexdigest() == digest, name
+
+
+def test_a_page_needs_no_token_and_asks_for_nothing_from_elsewhere(client: Any) -> None:
+    from likeness.studio.pages import FILES, PAGES
+
+    client.headers.pop("Authorization")
+    for path in ("/", *(f"/{page}" for page in PAGES)):
+        assert client.get(path).text == FILES["index.html"].read_text(), path
+    for name, path in FILES.items():
+        answer = client.get(f"/static/{name}")
+        assert answer.content == path.read_bytes()
+        again = client.get(f"/static/{name}", headers={"If-None-Match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        links = re.findall(r"https?://[^\s\"'`]+", path.read_text(encoding="utf-8"))
+        assert {*links} <= {"http://www.w3.org/2000/svg"} or "vendor" in name, name
+    for name in ("../app.py", "..%2fapp.py", "%2e%2e/app.py", "vendor", "", "pages/../../app.py"):
+        assert client.get(f"/static/{name}").status_code in (401, 404), name
+
+
+# --- in a browser ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    program = binary("chromium", "chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=[*QUIET])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Any, server: Server) -> Iterator[Any]:
+    """A page of a browser that has the cookie; it may ask this server only, and its console is empty."""
+    context = browser.new_context()
+    page = context.new_page()
+    told: list[str] = []
+    page.on("console", lambda message: told.append(message.text))
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.on("request", lambda request: told.extend(
+        [] if request.url.startswith((server.url, "data:", "blob:")) else [request.url]))  # fmt: skip
+    open_page(page, f"{server.url}/jobs#token={server.token}")
+    yield page
+    context.close()
+    assert told == []
+
+
+def open_page(page: Any, address: str) -> None:
+    page.goto(address)
+    page.wait_for_selector("main[data-ready]")
+
+
+@pytest.mark.slow
+def test_each_page_is_small_and_soon_there(page: Any, server: Server) -> None:
+    from likeness.studio.pages import PAGES
+
+    for name in PAGES:
+        open_page(page, f"{server.url}/{name}")  # the first visit fills the browser's cache
+        open_page(page, f"{server.url}/{name}")
+        assert page.inner_text("h1"), name
+        assert not page.locator("#said.error").count(), (name, page.inner_text("#said"))
+        entries = page.evaluate(
+            "performance.getEntries().map((one) => [one.name, one.decodedBodySize ?? 0])"
+        )
+        sizes = {url: size for url, size in entries if "/static/" in url or url.endswith(name)}
+        assert 0 < sum(sizes.values()) < MOST_BYTES, (name, sizes)
+
+
+@pytest.mark.slow
+def test_the_token_stays_out_of_the_address_and_a_wrong_one_is_told(
+    browser: Any, server: Server
+) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    open_page(page, f"{server.url}/#token=wrong")
+    assert page.url == f"{server.url}/"
+    page.get_by_label("token").fill("wrong too")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=not the token")
+    page.get_by_label("token").fill(server.token)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Build the dataset")
+    page.reload()  # the cookie is enough now
+    page.wait_for_selector("text=Build the dataset")
+    context.close()
+
+
+@pytest.mark.slow
+def test_a_recording_is_sent_and_a_job_is_run_on_it(
+    page: Any, server: Server, repository: Path, tmp_path: Path
+) -> None:
+    """From the upload to the experiment and its log, by the page alone."""
+    recording = tmp_path / "my speech.wav"
+    recording.write_bytes(encode(np.zeros(48000), 24000, "WAV"))
+    open_page(page, f"{server.url}/voice")
+    page.get_by_label("files", exact=True).set_input_files(recording)
+    page.get_by_label("name, which is new").fill("my_voice")
+    page.get_by_role("button", name="Send").click()
+    page.wait_for_selector("text=dvc add data/raw/my_voice: 1 files")
+    assert (repository / "data/raw/my_voice/my speech.wav").read_bytes() == recording.read_bytes()
+    assert (repository / "data/raw/my_voice.dvc").is_file()
+    assert page.get_by_label("inputs.recordings").input_value() == "my_voice"
+    open_page(page, f"{server.url}/training")
+    page.get_by_label("voice_train.epochs", exact=True).fill("3")
+    page.get_by_label("name of the experiment").fill("three")
+    assert "dvc exp run -n three -S 'voice_train.epochs=3' voice_train" in page.inner_text("main")
+    page.get_by_role("button", name="Train").click()
+    page.wait_for_selector("text=three is in the queue")
+    open_page(page, f"{server.url}/jobs?id=three")
+    page.wait_for_selector("article[aria-label=three] .state-done", timeout=120_000)
+    job = jobs.find_job(repository, "three")
+    shown = page.inner_text("pre").splitlines()
+    assert shown[-1] in job.log.read_text()
+    assert "three" in [row["name"] for row in server_experiments(server)]
+
+
+def server_experiments(server: Server) -> list[dict[str, Any]]:
+    with server.client() as client:
+        return list(client.get("/api/experiments").json()["experiments"])
+
+
+@pytest.mark.slow
+def test_speech_and_images_are_made_on_the_page(page: Any, server: Server) -> None:
+    open_page(page, f"{server.url}/images")
+    page.get_by_label("seeds", exact=True).fill("1 2")
+    page.get_by_label("steps", exact=True).fill("2")
+    page.get_by_role("button", name="Draw").first.click()
+    page.wait_for_selector("text=seed 2 · 2 steps")
+    assert page.locator("img[src^='data:image/png']").count() == 2
