@@ -18,6 +18,7 @@ import yaml
 from PIL import Image
 
 from likeness.common.bases import describe
+from likeness.common.evaluations import KEPT
 from likeness.common.io import link, write_jsonl
 from likeness.common.manifest import write_manifest
 from likeness.common.params import Section, check_params
@@ -463,7 +464,10 @@ def build_extractor(folder: Path) -> Path:
 
 
 def build_adapter(base: Path, folder: Path, rank: int = 2, seed: int = 1) -> Path:
-    """A random LoRA on a base's UNet as image_train writes it: weights, training.json, samples."""
+    """A random LoRA on a base's UNet as image_train writes it: weights, training.json, samples.
+
+    Beside the best step 4 it has the adapter of step 6, which does half as much.
+    """
     import torch
     from diffusers import StableDiffusionPipeline
     from peft import LoraConfig
@@ -473,7 +477,9 @@ def build_adapter(base: Path, folder: Path, rank: int = 2, seed: int = 1) -> Pat
     unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=["to_q", "to_v", "conv1"]))
     torch.manual_seed(seed)
     weights = {key: 0.3 * torch.randn_like(t) for key, t in get_peft_model_state_dict(unet).items()}
-    StableDiffusionPipeline.save_lora_weights(folder, weights, weight_name=ADAPTER)
+    half = {key: t / 2 if "lora_B" in key else t for key, t in weights.items()}
+    for part, one in ((folder, weights), (folder / KEPT / "000006", half)):
+        StableDiffusionPipeline.save_lora_weights(part, one, weight_name=ADAPTER)
     training = {
         **describe(base),
         "rank": rank,
@@ -488,6 +494,10 @@ def build_adapter(base: Path, folder: Path, rank: int = 2, seed: int = 1) -> Pat
         "steps": 6,
         "trainable_parameters": 1234,
         "trainable_share": 0.01,
+        "evaluations": [
+            {"step": step, "name": f"{step:06d}", "kept": step > 0, "figures": {"loss": loss}}
+            for step, loss in ((0, 0.2), (4, 0.05), (6, 0.1))
+        ],
     }
     (folder / "training.json").write_text(json.dumps(training))
     (folder / "samples").mkdir()

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from likeness.common.errors import LikenessError
-from likeness.common.io import read_json
+from likeness.common.io import link, read_json
 from likeness.common.manifest import Rejection, read_manifest
 from likeness.common.runtime import Runtime
+from likeness.image.diffusion import ADAPTER
 from likeness.image.generate import ImageGenerate, Inspector, choose_products, generate
 from likeness.image.rows import COLUMNS, PreparedImage, SyntheticImage
 from tests.conftest import SIDE, files_of, prepared, runtime, section, square
@@ -226,8 +227,11 @@ def test_a_second_run_draws_nothing(
     inputs: dict[str, Path], tmp_path: Path, rt: Runtime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(inputs, tmp_path / "a", rt)
+    # An image depends on its adapter, and not on what lies beside that.
+    alone = tmp_path / "adapter" / ADAPTER
+    link(inputs["adapter"] / ADAPTER, alone)
     capsys.readouterr()
-    run(inputs, tmp_path / "b", rt)
+    run({**inputs, "adapter": alone.parent}, tmp_path / "b", rt)
     shown = capsys.readouterr().err
     assert "image_draw: 0 of 8 to do" in shown
     assert "image_draw: 0 of 3 to do" in shown

@@ -9,6 +9,7 @@ import pytest
 
 from likeness.common.checkpoints import Checkpoints
 from likeness.common.errors import LikenessError
+from likeness.common.evaluations import Evaluations
 from likeness.common.io import read_json
 from likeness.common.manifest import read_manifest
 from likeness.common.precision import MixedPrecision, Precision
@@ -36,6 +37,7 @@ SMALL: dict[str, Any] = {
     "evaluate_every": 2,
     "val_timesteps": 2,
     "patience": 0,
+    "keep_adapters": 1,
     "checkpoint_every": 2,
     "sample_every": 4,
     "samples": 2,
@@ -86,7 +88,12 @@ def same(left: dict[str, Any], right: dict[str, Any]) -> bool:
 
 def test_the_output_is_this_set_of_files(trained: tuple[Path, dict[str, float]]) -> None:
     out, metrics = trained
+    training = read_json(out / "adapter" / "training.json")
+    best, kept = (row["name"] for row in training["evaluations"] if row["kept"])
+    if metrics["best_step"] == int(kept):
+        best, kept = kept, best
     assert sorted(files_of(out / "adapter")) == [
+        f"adapters/{kept}/pytorch_lora_weights.safetensors",
         "kohya.safetensors",
         "pytorch_lora_weights.safetensors",
         "samples/000000.png",
@@ -94,7 +101,7 @@ def test_the_output_is_this_set_of_files(trained: tuple[Path, dict[str, float]])
         "samples/000006.png",
         "training.json",
     ]
-    training = read_json(out / "adapter" / "training.json")
+    assert metrics["best_step"] == int(best)
     assert training["base"] == "tiny_base"
     assert training["rank"] == 2
     assert training.items() >= metrics.items()
@@ -420,7 +427,7 @@ def test_the_best_step_s_weights_are_kept(
     rt: Runtime,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # The best of three evaluations is step 2: its weights are those of a run that ends there.
+    # The weights of step 2, the best and then the second best, are those of a run that ends there.
     losses = iter([1.0, 0.1, 0.7, 0.6])
     monkeypatch.setattr(Trainer, "_val_loss", lambda self: next(losses))
     run(tiny_base, tiny_dataset, tmp_path / "a", rt, lr_schedule="constant")
@@ -428,6 +435,22 @@ def test_the_best_step_s_weights_are_kept(
     run(tiny_base, tiny_dataset, tmp_path / "b", rt, lr_schedule="constant", epochs=1)
     assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
     assert not same(weights(tmp_path / "a"), weights(trained[0]))
+    losses = iter([0.3, 0.5, 0.7, 0.1])
+    run(tiny_base, tiny_dataset, tmp_path / "c", rt, lr_schedule="constant")
+    assert same(weights(tmp_path / "c", f"adapters/000002/{ADAPTER}"), weights(tmp_path / "b"))
+    assert not same(weights(tmp_path / "c"), weights(tmp_path / "b"))
+    rows = read_json(tmp_path / "c" / "adapter" / "training.json")["evaluations"]
+    assert rows[1] == {"step": 2, "name": "000002", "kept": True, "figures": {"loss": 0.5}}
+    assert [row["kept"] for row in rows] == [False, True, False, True]
+
+
+@pytest.mark.slow
+def test_the_best_alone_is_kept_if_asked_for(
+    tiny_base: Path, tiny_dataset: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    run(tiny_base, tiny_dataset, tmp_path, rt, keep_adapters=0, epochs=1)
+    assert not (tmp_path / "adapter" / "adapters").exists()
+    assert not list(rt.cache.glob("scratch/image_train/*/*/*.safetensors"))
 
 
 @pytest.mark.slow
@@ -542,7 +565,8 @@ def test_a_state_goes_back_to_the_device_that_trains() -> None:
         made.ema = EMAModel([parameter])
         made.mixed = MixedPrecision("no", "cpu")
         made.accelerator = type("One", (), {"device": torch.device(device)})()
-        made.step, made.stale, made.best, made.history = 1, 0, {}, []
+        made.step, made.stale, made.history = 1, 0, []
+        made.evaluations = Evaluations(Path(), 0)
         parameter.grad = torch.ones_like(parameter)
         made.optimizer.step()
         return made

@@ -31,12 +31,14 @@ def test_pruning_deletes_what_is_old(rt: Runtime) -> None:
     checkpoints = [rt.scratch("train", key) / "state.pt" for key in ("old", "new")]
     for path in checkpoints:
         path.write_bytes(b"")
+        (path.parent / "weights").mkdir()
     download = rt.scratch("download", "shelf") / "talk.opus"
     download.write_bytes(b"")
     for path in (*paths[:3], checkpoints[0], download):
         age(path)
     assert prune(rt.cache, 30) == 4
-    assert [path.exists() for path in checkpoints] == [False, True]
+    for part in ("state.pt", "weights"):
+        assert [path.with_name(part).exists() for path in checkpoints] == [False, True]
     assert sorted((rt.cache / "items").rglob("record.json")) == paths[3:]
     assert prune(rt.cache, 0) == 8
     assert download.exists()

@@ -129,8 +129,10 @@ def test_a_whisper_that_cannot_judge_is_one_line_before_it_trains(
 @pytest.mark.slow
 def test_the_output_is_this_set_of_files(trained: tuple[Path, dict[str, Any]]) -> None:
     out, metrics = trained
+    others = [epoch for epoch in (1, 2, 3) if epoch != metrics["best_epoch"]]
     assert sorted(files_of(out / "data")) == [
         "adapter.safetensors",
+        *(f"adapters/{epoch:03d}.safetensors" for epoch in others),
         "rejected.jsonl",
         *(f"samples/{epoch:03d}-{number}.wav" for epoch in range(4) for number in range(2)),
         "training.json",
@@ -254,14 +256,21 @@ def test_the_best_epoch_is_the_one_that_is_heard_best_and_not_of_the_lowest_loss
         original(self, tracker)
 
     monkeypatch.setattr(Trainer, "_evaluate", keep)
-    metrics = run(folders, tmp_path, rt)
+    metrics = run(folders, tmp_path, rt, keep_adapters=1)
     assert (metrics["best_epoch"], metrics["val_loss"]) == (1, 4.0)
     assert (metrics["val_wer"], metrics["val_similarity"]) == (0.1, 0.6)
     assert (metrics["val_score"], metrics["val_score_without_adapter"]) == (0.5, 0.0)
-    adapter = read_adapter(tmp_path / "data" / ADAPTER, folders["base"])
-    for name, tensor in kept[1].items():
-        scale = 2.0 if ".lora_B." in name else 1.0
-        assert np.allclose(adapter[name.replace(".default", "")], scale * tensor)
+    # The second best stays beside it.
+    assert [path.name for path in (tmp_path / "data/adapters").iterdir()] == ["002.safetensors"]
+    for epoch, path in ((1, ADAPTER), (2, "adapters/002.safetensors")):
+        adapter = read_adapter(tmp_path / "data" / path, folders["base"])
+        for name, tensor in kept[epoch].items():
+            scale = 2.0 if ".lora_B." in name else 1.0
+            assert np.allclose(adapter[name.replace(".default", "")], scale * tensor)
+    rows = read_json(tmp_path / "data/training.json")["evaluations"]
+    figures = {"score": 0.4, "wer": 0.3, "similarity": 0.7, "loss": 3.0}
+    assert rows[2] == {"epoch": 2, "name": "002", "kept": True, "figures": figures}
+    assert [row["kept"] for row in rows] == [False, True, True, False]
 
 
 @pytest.mark.slow

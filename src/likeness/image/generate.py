@@ -31,7 +31,8 @@ from likeness.common.manifest import (
 from likeness.common.params import Section
 from likeness.common.rules import Rule, first_broken
 from likeness.common.runtime import Runtime
-from likeness.image.diffusion import Sampler, draw_images
+from likeness.image.diffusion import ADAPTER, Sampler
+from likeness.image.drawing import draw_with
 from likeness.image.extract import extract
 from likeness.image.fidelity import nearest
 from likeness.image.measure import measure_all
@@ -97,7 +98,7 @@ def generate(
     with Image.open(dataset / train[0].file_name) as image:
         resolution = image.width
     draw = partial(
-        draw_images,
+        draw_with,
         base=base,
         resolution=resolution,
         sampler=cfg.sampler,
@@ -116,7 +117,7 @@ def generate(
     drawn = 0
     for attempt in range(cfg.max_attempts):
         jobs = _jobs(waiting, attempt, rt)
-        images = _draw(partial(draw, adapter=adapter), jobs, cfg.batch, rt)
+        images = _draw(partial(draw, adapter=adapter / ADAPTER), jobs, cfg.batch, rt)
         drawn += len(images)
         paths = {name: stored.folder / "image.png" for name, stored in images.items()}
         inspected = inspect(paths)

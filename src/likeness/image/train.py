@@ -21,6 +21,7 @@ from likeness.common.bases import describe
 from likeness.common.checkpoints import Checkpoints
 from likeness.common.closure import code_digest
 from likeness.common.errors import LikenessError
+from likeness.common.evaluations import KEPT, Evaluation, Evaluations, save_tensors
 from likeness.common.io import digest, digest_of, link, write_json
 from likeness.common.items import Stored, map_all
 from likeness.common.manifest import read_manifest
@@ -71,6 +72,7 @@ class ImageTrain(Section):
     evaluate_every: Annotated[int, Field(ge=1)]
     val_timesteps: Annotated[int, Field(ge=1, le=100)]
     patience: Annotated[int, Field(ge=0)]
+    keep_adapters: Annotated[int, Field(ge=0)]
     checkpoint_every: Annotated[int, Field(ge=1)]
     sample_every: Annotated[int, Field(ge=1)]
     samples: Annotated[int, Field(ge=1, le=64)]
@@ -132,8 +134,9 @@ def train(
 ) -> dict[str, float]:
     """Train an adapter on the train split, choose its best step on the val split.
 
-    Writes to `out_dir` the adapter in diffusers' keys and in kohya's, `training.json` and a sheet of
-    samples for every evaluation; curves to `plots_dir`; step time and memory to `timings_dir`.
+    Writes to `out_dir` the adapter in diffusers' keys and in kohya's, those of other evaluated steps
+    as `adapters/<step>/` in diffusers' keys, `training.json` and a sheet of samples for every
+    evaluation; curves to `plots_dir`; step time and memory to `timings_dir`.
     Checkpoints go to scratch, and a killed run goes on from its last one.
 
     Raises:
@@ -167,9 +170,12 @@ def train(
         link(path, out_dir / "samples" / path.name)
     tracker.end()
     metrics = trainer.metrics()
-    _save_adapter(out_dir, trainer.best["weights"], cfg)
-    write_json(out_dir / "training.json", {**describe(base), **cfg.model_dump(), **metrics})
+    trainer.save(out_dir)
+    evaluations = {"evaluations": trainer.evaluations.rows("step")}
+    training = {**describe(base), **cfg.model_dump(), **metrics, **evaluations}
+    write_json(out_dir / "training.json", training)
     trainer.checkpoints.clear()
+    trainer.evaluations.clear()
     return metrics
 
 
@@ -229,6 +235,7 @@ class Trainer:
         self.cfg, self.rt, self.pipeline = cfg, rt, pipeline
         self.train_split, self.val_split = train_split, val_split
         self.checkpoints, self.scratch = Checkpoints(scratch), scratch
+        self.evaluations = Evaluations(scratch, cfg.keep_adapters)
         self.accelerator = Accelerator(cpu=rt.device == "cpu", mixed_precision="no")
         self.mixed = MixedPrecision(rt.precision(cfg.mixed_precision), rt.device)
         self.noise_scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
@@ -265,7 +272,6 @@ class Trainer:
         self.optimizer = self.accelerator.prepare(self.optimizer)
         self.step = 0
         self.stale = 0
-        self.best: dict[str, Any] = {"step": 0, "val_loss": math.inf, "weights": {}}
         self.history: list[tuple[int, dict[str, float]]] = []
         self.seconds: list[float] = []
 
@@ -294,21 +300,38 @@ class Trainer:
             if step % self.cfg.evaluate_every == 0 or step == self.steps:
                 self._evaluate(tracker)
             if step % self.cfg.checkpoint_every == 0:
-                self.checkpoints.save(self._state())
-        self.checkpoints.save(self._state())
+                self._save_checkpoint()
+        self._save_checkpoint()
 
     def metrics(self) -> dict[str, float]:
+        best, first = self.evaluations.best(), self.evaluations.all[0]
         trainable = sum(parameter.numel() for parameter in self.parameters.values())
         return {
-            "val_loss": round(self.best["val_loss"], 6),
-            "val_loss_base": round(self.history[0][1]["val/loss"], 6),
+            "val_loss": round(best.figures["loss"], 6),
+            "val_loss_base": round(first.figures["loss"], 6),
             "val_n": len(self.val_split.rows),
             "train_n": len(self.train_split.rows),
-            "best_step": self.best["step"],
+            "best_step": int(best.name),
             "steps": self.step,
             "trainable_parameters": trainable,
             "trainable_share": round(trainable / self.total, 6),
         }
+
+    def save(self, out_dir: Path) -> None:
+        """Write the best step's adapter with diffusers' keys and kohya's, the others with diffusers'."""
+        from diffusers.utils import convert_state_dict_to_kohya
+
+        scale = self.cfg.alpha / self.cfg.rank
+        best, *others = self.evaluations.kept()
+        for one in others:
+            adapter = plain_adapter(self.evaluations.weights(one), scale)
+            save_tensors(out_dir / KEPT / one.name / ADAPTER, adapter)
+        adapter = plain_adapter(self.evaluations.weights(best), scale)
+        save_tensors(out_dir / ADAPTER, adapter)
+        kohya = convert_state_dict_to_kohya(adapter)
+        # diffusers calls the first of several text encoders `te1`; of one alone, it is `te`.
+        plain = {name.replace("lora_te1_", "lora_te_"): one for name, one in kohya.items()}
+        save_tensors(out_dir / "kohya.safetensors", plain)
 
     def _optimize(self, step: int) -> float:
         """One optimiser step over `accumulation` batches; returns their mean loss."""
@@ -393,16 +416,13 @@ class Trainer:
         return (predicted.float() - target.to(device)).square().mean(dim=(1, 2, 3))  # type: ignore[no-any-return]
 
     def _evaluate(self, tracker: Tracker) -> None:
-        """Validation loss with the averaged weights; the best step's weights are kept."""
+        """Validation loss with the averaged weights, which are kept if they rank high enough."""
         with self._averaged():
             loss = self._val_loss()
             self._log(tracker, {"val/loss": loss})
-            if loss < self.best["val_loss"]:
-                weights = {name: p.detach().cpu().clone() for name, p in self.parameters.items()}
-                self.best = {"step": self.step, "val_loss": loss, "weights": weights}
-                self.stale = 0
-            else:
-                self.stale += 1
+            evaluation = Evaluation(f"{self.step:06d}", {"loss": loss}, order=(-loss,))
+            self.evaluations.add(evaluation, self.parameters)
+            self.stale = 0 if self.evaluations.best() is evaluation else self.stale + 1
             if self.step % self.cfg.sample_every == 0 or self.step == self.steps:
                 self._sample()
 
@@ -468,6 +488,10 @@ class Trainer:
         self.history.append((self.step, values))
         tracker.log(self.step, values)
 
+    def _save_checkpoint(self) -> None:
+        self.checkpoints.save(self._state())
+        self.evaluations.drop_others()
+
     def _state(self) -> dict[str, Any]:
         return {
             "step": self.step,
@@ -479,7 +503,7 @@ class Trainer:
             "lr_scheduler": self.lr_scheduler.state_dict(),
             "ema": self.ema.state_dict(),
             "mixed": self.mixed.state_dict(),
-            "best": self.best,
+            "evaluations": self.evaluations.all,
             "history": self.history,
         }
 
@@ -495,7 +519,7 @@ class Trainer:
         self.ema.to(self.accelerator.device)  # unlike an optimiser, it takes the state's
         self.mixed.load_state_dict(state["mixed"])
         self.step, self.stale = state["step"], state["stale"]
-        self.best, self.history = state["best"], state["history"]
+        self.evaluations.all, self.history = state["evaluations"], state["history"]
 
 
 def _add_adapters(cfg: ImageTrain, pipeline: Any) -> dict[str, Any]:
@@ -548,28 +572,16 @@ def _folded(layer: Any, x: "torch.Tensor") -> "torch.Tensor":
     return torch.func.functional_call(layer.base_layer, {"weight": weight}, (x,))  # type: ignore[no-any-return]
 
 
-def _save_adapter(out_dir: Path, weights: "dict[str, torch.Tensor]", cfg: ImageTrain) -> None:
-    """Write the adapter with diffusers' keys and with kohya's, `lora_B` multiplied by alpha / rank.
+def plain_adapter(weights: "Mapping[str, torch.Tensor]", scale: float) -> "dict[str, torch.Tensor]":
+    """An adapter with diffusers' keys, `lora_B` multiplied by `scale`, which is alpha / rank.
 
     Loaders assume different values of alpha where a file has none. After the multiplication alpha
     equals the rank, which gives a scale of 1 in all of them.
     """
-    from diffusers.utils import convert_state_dict_to_kohya
-    from safetensors.torch import save_file
-
-    scale = cfg.alpha / cfg.rank
-    plain = {
-        _published(name): (tensor * scale if "lora_B" in name else tensor).contiguous()
+    return {
+        _published(name): (tensor * scale if "lora_B" in name else tensor)
         for name, tensor in weights.items()
     }
-    out_dir.mkdir(parents=True, exist_ok=True)
-    save_file(plain, out_dir / ADAPTER, metadata={"format": "pt"})
-    kohya = {
-        # diffusers calls the first of several text encoders `te1`; of one alone, it is `te`.
-        name.replace("lora_te1_", "lora_te_"): tensor.contiguous()
-        for name, tensor in convert_state_dict_to_kohya(plain).items()
-    }
-    save_file(kohya, out_dir / "kohya.safetensors", metadata={"format": "pt"})
 
 
 def _published(name: str) -> str:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from likeness.common.checkpoints import STATE
+from likeness.common.evaluations import WEIGHTS
 from likeness.repository.dvc import cache_folder
 
 
@@ -36,4 +37,5 @@ def prune(cache: Path, days: float) -> int:
         shutil.rmtree(folder)
     for path in leftovers:
         path.unlink()
+        shutil.rmtree(path.parent / WEIGHTS, ignore_errors=True)
     return len(results) + len(leftovers)

@@ -74,6 +74,7 @@ class VoiceTrain(Hearing):
     references: Annotated[int, Field(ge=1, le=20)]
     wer_weight: Annotated[float, Field(ge=0)]
     patience: Annotated[int, Field(ge=0)]
+    keep_adapters: Annotated[int, Field(ge=0)]
     max_rejected_share: Annotated[float, Field(ge=0, le=1)]
 
 
@@ -91,8 +92,9 @@ def train(
 ) -> dict[str, Any]:
     """Train an adapter on the train split; choose its best epoch by how it says val sentences.
 
-    Writes to `out_dir` `adapter.safetensors`, `voice.safetensors` (the tuned model's `Voice` of the
-    references), `training.json`, `rejected.jsonl`, and the same sentences for every evaluation as
+    Writes to `out_dir` `adapter.safetensors`, the adapters of other evaluated epochs as
+    `adapters/<epoch>.safetensors`, `voice.safetensors` (the tuned model's `Voice` of the references),
+    `training.json`, `rejected.jsonl`, and the same sentences for every evaluation as
     `samples/<epoch>-<number>.wav`; curves to `plots_dir`; step time and memory to `timings_dir`.
     Checkpoints go to the scratch folder; a killed run resumes from its last.
 
@@ -169,10 +171,12 @@ def train(
         **{f"rejected_{reason}": reasons.get(reason, 0) for reason in REASONS},
     }
     trainer.save(out_dir, base)
-    training = {**describe(base), **cfg.model_dump(), **metrics}
+    evaluations = {"evaluations": trainer.evaluations.rows("epoch")}
+    training = {**describe(base), **cfg.model_dump(), **metrics, **evaluations}
     write_json(out_dir / "training.json", training)
     write_manifest(out_dir / "rejected.jsonl", rejected)
     trainer.checkpoints.clear()
+    trainer.evaluations.clear()
     return metrics
 
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from likeness.common.checkpoints import Checkpoints
 from likeness.common.errors import LikenessError
-from likeness.common.io import atomic_path, write_bytes
+from likeness.common.evaluations import KEPT, Evaluation, Evaluations, save_tensors
+from likeness.common.io import write_bytes
 from likeness.common.precision import MixedPrecision, check_finite
 from likeness.common.runtime import Runtime
 from likeness.common.tracking import Tracker, step_timings
@@ -89,6 +90,7 @@ class Trainer:
                 "them to []"
             )
         self.checkpoints, self.samples = Checkpoints(scratch), scratch / "samples"
+        self.evaluations = Evaluations(scratch, cfg.keep_adapters)
         self.accelerator = Accelerator(cpu=rt.device == "cpu", mixed_precision="no")
         self.mixed = MixedPrecision(rt.precision(cfg.mixed_precision), rt.device)
         self.total = sum(parameter.numel() for parameter in model.parameters())
@@ -127,7 +129,6 @@ class Trainer:
         self.step = 0
         self.stale = 0
         self.lowest = math.inf  # validation loss
-        self.best: dict[str, Any] = {"order": (-math.inf, -math.inf)}
         self.history: list[tuple[int, dict[str, float]]] = []
         self.seconds: list[float] = []
 
@@ -141,7 +142,7 @@ class Trainer:
             tracker.log(step, values)
         if not self.history:
             self._evaluate(tracker)  # untrained: the baseline of all epochs
-            self.checkpoints.save(self._state())
+            self._save_checkpoint()
         steps = range(self.step + 1, self.steps + 1)
         for step in self.rt.progress(steps, "voice_train: steps", len(steps)):
             if 0 < self.cfg.patience <= self.stale:
@@ -158,27 +159,23 @@ class Trainer:
             if evaluates:
                 self._evaluate(tracker)
             if evaluates or step % self.cfg.checkpoint_every == 0:
-                self.checkpoints.save(self._state())
+                self._save_checkpoint()
 
     def metrics(self) -> dict[str, Any]:
         """Figures of the best epoch, and of the base before the adapter is trained."""
         trainable = sum(parameter.numel() for parameter in self.parameters.values())
-        first = self.history[0][1]
-        measured = {
-            name: (self.best[name], first[f"val/{name}"])
-            for name in ("score", "wer", "similarity", "loss")
-        }
+        best, first = self.evaluations.best(), self.evaluations.all[0]
         return {
-            **{f"val_{name}": round(best, 6) for name, (best, _) in measured.items()},
+            **{f"val_{name}": round(value, 6) for name, value in best.figures.items()},
             **{
-                f"val_{name}_without_adapter": round(before, 6)
-                for name, (_, before) in measured.items()
+                f"val_{name}_without_adapter": round(value, 6)
+                for name, value in first.figures.items()
             },
             "val_n": len(self.val_split),
             "val_sentences": len(self.sentences),
             "train_n": len(self.train_split),
             "decoder_n": len(self.parallel),
-            "best_epoch": self.best["step"] // self.steps_per_epoch,
+            "best_epoch": int(best.name),
             "epochs": self.step // self.steps_per_epoch,
             "steps": self.step,
             "trainable_parameters": trainable,
@@ -189,19 +186,16 @@ class Trainer:
         return sorted(self.samples.glob("*.wav"))
 
     def save(self, out_dir: Path, base: Path) -> None:
-        """Write the best epoch's adapter of `base`, and the `Voice` that it makes of the references."""
-        from safetensors.torch import save_file
-
-        self._load(self.best["weights"])
+        """Write the adapters of `base`, and the `Voice` that the best one makes of the references."""
+        scale = self.cfg.alpha / self.cfg.rank
+        best, *others = self.evaluations.kept()
+        for one in others:
+            adapter = plain_adapter(self.evaluations.weights(one), scale, base)
+            save_tensors(out_dir / KEPT / f"{one.name}.safetensors", adapter)
+        self._load(self.evaluations.weights(best))
+        save_tensors(out_dir / ADAPTER, plain_adapter(self.parameters, scale, base))
         latents = latents_of(self.model, self.references)
-        voice = {
-            name: tensor.cpu().contiguous()
-            for name, tensor in ((LATENTS[0], latents), (EMBEDDING, self.embedding))
-        }
-        adapter = plain_adapter(self.parameters, self.cfg.alpha / self.cfg.rank, base)
-        for name, tensors in ((VOICE, voice), (ADAPTER, adapter)):
-            with atomic_path(out_dir / name) as temporary:
-                save_file(tensors, temporary, metadata={"format": "pt"})
+        save_tensors(out_dir / VOICE, {LATENTS[0]: latents, EMBEDDING: self.embedding})
 
     def _optimize(self, step: int) -> dict[str, float]:
         """One optimiser step over `accumulation` batches; returns their mean losses."""
@@ -225,8 +219,9 @@ class Trainer:
             weights = {"text": cfg.text_weight}
             loss = torch.stack([weights.get(name, 1.0) * losses[name] for name in losses]).sum()
             self.accelerator.backward(self.mixed.scaled(loss / len(batches)))
-            for name, one in {"": loss, **losses}.items():
-                sums[f"train/{name}_loss".replace("/_", "/")] += float(one) / len(batches)
+            sums["train/loss"] += float(loss) / len(batches)
+            for name, one in losses.items():
+                sums[f"train/{name}_loss"] += float(one) / len(batches)
         self.model.gpt.eval()  # in training mode, the GPT returns too many latents for inference
         rate = float(self.lr_scheduler.get_last_lr()[0])
         self.mixed.step(self.optimizer, list(self.parameters.values()), cfg.max_grad_norm)
@@ -270,7 +265,7 @@ class Trainer:
         return make_batches(lengths, self.cfg.batch, rng)[first : first + self.cfg.accumulation]
 
     def _evaluate(self, tracker: Tracker) -> None:
-        """Say the sentences, measure them, and keep the weights if they are the best so far.
+        """Say the sentences, measure them, and keep the weights if they rank high enough.
 
         The score is similarity less `wer_weight` times the word error rate. An epoch is stale if
         neither its score nor its validation loss is the best so far.
@@ -279,15 +274,13 @@ class Trainer:
         loss = self._val_loss(voice)
         wer, similarity = self._listen(voice)
         score = similarity - self.cfg.wer_weight * wer
-        measured = {"loss": loss, "wer": wer, "similarity": similarity, "score": score}
+        measured = {"score": score, "wer": wer, "similarity": similarity, "loss": loss}
         self._log(tracker, {f"val/{name}": value for name, value in measured.items()})
-        better = (score, -loss) > self.best["order"]
+        evaluation = Evaluation(self._epoch_name(), measured, order=(score, -loss))
+        self.evaluations.add(evaluation, self.parameters)
+        better = self.evaluations.best() is evaluation
         self.stale = 0 if better or loss < self.lowest else self.stale + 1
         self.lowest = min(loss, self.lowest)
-        if better:
-            self.best = {
-                **measured, "order": (score, -loss), "step": self.step, "weights": self._weights(),
-            }  # fmt: skip
 
     def _val_loss(self, voice: Voice) -> float:
         """Loss of a code if the GPT is adapted, and of what is decoded if the decoder is, on val.
@@ -326,10 +319,13 @@ class Trainer:
                 settings=self.settings,
             )
             wave = wave if np.isfinite(wave).all() else np.zeros_like(wave)
-            path = self.samples / f"{self.step // self.steps_per_epoch:03d}-{number}.wav"
+            path = self.samples / f"{self._epoch_name()}-{number}.wav"
             write_bytes(path, encode(wave, rate, "WAV"))
             paths.append(path)
         return self.listener.listen(paths, self.sentences)
+
+    def _epoch_name(self) -> str:
+        return f"{self.step // self.steps_per_epoch:03d}"
 
     def _log(self, tracker: Tracker, values: dict[str, float]) -> None:
         self.history.append((self.step, values))
@@ -345,6 +341,10 @@ class Trainer:
             for name, parameter in self.parameters.items():
                 parameter.copy_(weights[name])
 
+    def _save_checkpoint(self) -> None:
+        self.checkpoints.save(self._state())
+        self.evaluations.drop_others()
+
     def _state(self) -> dict[str, Any]:
         return {
             "step": self.step,
@@ -354,7 +354,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "mixed": self.mixed.state_dict(),
             "lr_scheduler": self.lr_scheduler.state_dict(),
-            "best": self.best,
+            "evaluations": self.evaluations.all,
             "history": self.history,
         }
 
@@ -364,4 +364,4 @@ class Trainer:
         self.mixed.load_state_dict(state["mixed"])
         self.lr_scheduler.load_state_dict(state["lr_scheduler"])
         self.step, self.stale, self.lowest = state["step"], state["stale"], state["lowest"]
-        self.best, self.history = state["best"], state["history"]
+        self.evaluations.all, self.history = state["evaluations"], state["history"]
