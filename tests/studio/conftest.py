@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 
+from likeness.common.evaluations import save_tensors
 from likeness.common.io import write_json, write_jsonl, write_text
 from likeness.common.manifest import write_manifest
 from tests.conftest import (
@@ -75,24 +76,32 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "start": 1.0, "end": 2.0, "text": "Hm.", "measure": "snr_db",
     }  # fmt: skip
     write_jsonl(root / "data/voice_clips/rejected.jsonl", [rejected])
-    training = {"base": "xtts_mini", "best_epoch": 20}
+    evaluations = [
+        {"epoch": epoch, "name": f"{epoch:03d}", "kept": epoch > 0, "figures": {"wer": wer}}
+        for epoch, wer in ((0, 0.25), (10, 0.5), (20, 0.125))
+    ]
+    training = {
+        "base": "xtts_mini", "best_epoch": 20, "val_n": 3, "val_sentences": 2,
+        "evaluations": evaluations,
+    }  # fmt: skip
     write_json(root / "data/voice_train/training.json", training)
     samples = root / "data/voice_train/samples"
     samples.mkdir()
-    for epoch in ("000", "020"):
+    for epoch in ("000", "010", "020"):
         (samples / f"{epoch}-0.wav").write_bytes(epoch.encode() * 100)
     write_text(root / "metrics/voice_train.json", '{"wer": 0.5}\n')
-    table = "step\twer\n0\t0.25\n90\t0.125\n"
-    write_text(root / "plots/voice_train/plots/metrics/val/wer.tsv", table)
+    write_text(root / "plots/voice_train/plots/metrics/val/wer.tsv", "step\twer\n0\t0.25\n")
     return root
 
 
 @pytest.fixture(scope="session")
 def repository(made: Path) -> Path:
-    """The same with both mini bases, an adapter for images, and its files committed by git and DVC."""
+    """The same with both mini bases, their adapters, and its files committed by git and DVC."""
     for name in ("xtts_mini", "sd_mini"):
         bundled_model(name, made / "models" / name)
     build_adapter(made / "models/sd_mini", made / "data/image_train")
+    for seed, name in enumerate(("adapter", "adapters/010")):
+        build_voice_adapter(made / f"data/voice_train/{name}.safetensors", seed)
     write_text(made / ".gitignore", "/models\n/data/image_*\n/data/voice_*\n")
     author = ("-c", "user.name=t", "-c", "user.email=t@localhost")
     dvc = (sys.executable, "-m", "dvc")
@@ -105,6 +114,18 @@ def repository(made: Path) -> Path:
     ):
         subprocess.run(command, cwd=made, check=True, capture_output=True)
     return made
+
+
+def build_voice_adapter(path: Path, seed: int) -> None:
+    """A random LoRA on the first layer (512, 320, 7) of xtts_mini's decoder, as voice_train has it."""
+    import torch
+
+    torch.manual_seed(seed)
+    layer = "hifigan_decoder.waveform_decoder.conv_pre"
+    up = torch.zeros(512, 2, 1)
+    up[:64] = torch.randn(64, 2, 1)  # the last channels are without use
+    tensors = {f"{layer}.lora_A.weight": torch.randn(2, 320, 7), f"{layer}.lora_B.weight": up}
+    save_tensors(path, {name: 0.05 * tensor for name, tensor in tensors.items()})
 
 
 @pytest.fixture

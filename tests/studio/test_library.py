@@ -10,18 +10,40 @@ from tests.studio.conftest import ask
 
 def test_checkpoints_have_their_figures_and_samples(client: Any) -> None:
     rows = client.get("/api/checkpoints").json()["checkpoints"]
-    assert [row["id"] for row in rows if row["lane"] == "voice"] == ["voice-000", "voice-020"]
+    voice = [row["id"] for row in rows if row["lane"] == "voice"]
+    assert voice == ["voice-000", "voice-010", "voice-020"]
     best = client.get("/api/checkpoints/voice-020").json()
     assert (best["epoch"], best["best"], best["metrics"]) == (20, True, {"wer": 0.125})
+    assert best["n"] == {"val_n": 3, "val_sentences": 2}
     url = "/api/files/workspace/data/voice_train/samples/020-0.wav"
     assert [sample["url"] for sample in best["samples"]] == [url]
     missing = client.get("/api/checkpoints/voice-999")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
 
 
+@pytest.mark.slow
+def test_checkpoints_name_their_models_and_sizes(repository: Path) -> None:
+    client = ask(repository)
+    rows = client.get("/api/checkpoints").json()["checkpoints"]
+    assert {row["id"]: row["model"] for row in rows} == {
+        "voice-000": "xtts_mini",
+        "voice-010": "xtts_mini+voice_train@010",
+        "voice-020": "xtts_mini+voice_train",
+        "image-000000": "sd_mini",
+        "image-000004": "sd_mini+image_train",
+        "image-000006": "sd_mini+image_train@000006",
+    }
+    assert {row["model"] for row in rows} == {
+        model["id"] for model in client.get("/v1/models").json()["data"]
+    }
+    untrained, kept, best = rows[:3]
+    assert untrained["bytes"] is None
+    assert kept["bytes"] == best["bytes"] > 4 * 2 * (512 + 7 * 320)
+
+
 def test_samples_can_be_those_of_one_lane(client: Any) -> None:
     voice = client.get("/api/samples?lane=voice").json()["samples"]
-    assert [row["checkpoint"] for row in voice] == ["voice-000", "voice-020"]
+    assert [row["checkpoint"] for row in voice] == ["voice-000", "voice-010", "voice-020"]
     assert voice[0] in client.get("/api/samples").json()["samples"]
     assert client.get("/api/samples?lane=x").json()["error"]["param"] == "lane"
 

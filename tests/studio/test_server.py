@@ -69,7 +69,10 @@ def ended(processes: list[psutil.Process]) -> bool:
 
 def test_the_client_lists_models(server: Server) -> None:
     models = [model.id for model in openai(server).models.list()]
-    assert models == ["xtts_mini", "sd_mini", "sd_mini+image_train"]
+    speech, images = "xtts_mini+voice_train", "sd_mini+image_train"
+    assert models == [
+        "xtts_mini", speech, f"{speech}@010", "sd_mini", images, f"{images}@000006",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -269,6 +272,37 @@ def test_parallel_images_are_the_same_as_alone(server: Server, repository: Path)
             assert alone.files["image.png"] == image
     finally:
         resident_pipeline.release()
+
+
+def test_each_kept_adapter_speaks_and_draws_as_it_does_alone(
+    server: Server, repository: Path
+) -> None:
+    text, voice, seed = SPOKEN[0]
+    trained = repository / "data/voice_train"
+    adapters = {"": None, "+voice_train": "adapter", "+voice_train@010": "adapters/010"}
+    base, spoken = repository / "models/xtts_mini", set()
+    try:
+        for name, file in adapters.items():
+            body = {"model": f"xtts_mini{name}", "input": text, "voice": voice, "seed": seed}
+            with server.client() as client:
+                answer = client.post("/v1/audio/speech", json={**body, "response_format": "wav"})
+            (alone,) = speak(
+                [{"text": text, "seed": seed, "speaker": voice}], base=base,
+                adapter=file and trained / f"{file}.safetensors",
+                references=[], language="en", settings=read_settings(base), device="cpu",
+            )  # fmt: skip
+            assert isinstance(alone, Result)
+            assert answer.content == alone.files["audio.wav"], name
+            spoken.add(answer.content)
+    finally:
+        resident_xtts.release()
+    drawn = set()
+    for name in ("", "+image_train", "+image_train@000006"):
+        body = {"model": f"sd_mini{name}", "prompt": "Boots", "seed": 4, "steps": 2}
+        with server.client() as client:
+            answer = client.post("/v1/images/generations", json=body)
+        drawn.add(answer.json()["data"][0]["b64_json"])
+    assert len(spoken) == len(drawn) == 3
 
 
 # --- a full queue, and clients that leave ---------------------------------------------------------

@@ -100,6 +100,10 @@ def test_models_are_bases_and_the_adapter_of_its_own_base(made: Path, tmp_path: 
     (tmp_path / "data/voice_train/adapter.safetensors").touch()
     models = Models(tmp_path)
     assert [*models.all("speech")] == ["xtts_mini", "xtts_mini+voice_train", "xtts_v2"]
+    (tmp_path / "data/voice_train/adapters").mkdir()
+    (tmp_path / "data/voice_train/adapters/010.safetensors").touch()
+    kept = models.all("speech")["xtts_mini+voice_train@010"]
+    assert kept.adapter == tmp_path / "data/voice_train/adapters/010.safetensors"
     assert models.first("speech") == models.all("speech")["xtts_mini+voice_train"]
     assert models.first("images") == models.all("images")["sd"]
     assert models.voices(["ann"]) == ["ann"]

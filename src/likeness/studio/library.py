@@ -1,6 +1,5 @@
 """/api: what the stages have made in the workspace, as lists."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,14 +22,16 @@ from likeness.studio.curves import curves_of_commit, curves_of_folder
 from likeness.studio.files import REVISION, address
 from likeness.studio.models import IMAGE_TRAIN, VOICE_TRAIN
 from likeness.studio.problems import Problem
-from likeness.studio.state import state_of
+from likeness.studio.state import State, state_of
+from likeness.studio.worker import Kind
 from likeness.voice.rows import Clip, RejectedClip, Utterance
 
 router = APIRouter(prefix="/api")
 
 Lane = Literal["voice", "image"]
 FOLDERS: dict[Lane, str] = {"voice": VOICE_TRAIN, "image": IMAGE_TRAIN}
-BEST: dict[Lane, str] = {"voice": "best_epoch", "image": "best_step"}
+KINDS: dict[Lane, Kind] = {"voice": "speech", "image": "images"}
+UNITS: dict[Lane, str] = {"voice": "epoch", "image": "step"}  # what evaluations are named by
 CLIPS = "data/voice_clips"
 Attribute = Literal["baseColour", "gender", "season", "usage", "year"]
 IMAGES: dict[str, tuple[str, type[PreparedImage] | type[SyntheticImage]]] = {
@@ -44,20 +45,21 @@ DATASETS: dict[str, type[Row]] = {"voice_dataset": Utterance, "image_prepare": P
 def list_checkpoints(request: Request) -> dict[str, Any]:
     """Each evaluation of the two trainings: its epoch or step, its figures, and whether it is best.
 
-    The adapter of the best one is kept; `model` is its name for `/v1`.
+    `model` is the name for `/v1` of what was evaluated, or null if its adapter was not kept; `bytes` is
+    the size of the adapter. `n` counts what the figures were measured on.
     """
-    root = state_of(request).root
-    return {"checkpoints": [row for lane in FOLDERS for row in _checkpoints(root, lane)]}
+    state = state_of(request)
+    return {"checkpoints": [row for lane in FOLDERS for row in _checkpoints(state, lane)]}
 
 
 @router.get("/checkpoints/{id}", openapi_extra=example("/api/checkpoints/voice-020"))
 def show_checkpoint(id: str, request: Request) -> dict[str, Any]:
     """A checkpoint with its samples; in a lane, a number has the same sentence and seed in all."""
-    root = state_of(request).root
+    state = state_of(request)
     for lane in FOLDERS:
-        for row in _checkpoints(root, lane):
+        for row in _checkpoints(state, lane):
             if row["id"] == id:
-                samples = [one for one in _samples(root, lane) if one["checkpoint"] == id]
+                samples = [one for one in _samples(state.root, lane) if one["checkpoint"] == id]
                 return {**row, "samples": samples}
     raise Problem(404, "not_found", f"{id}: no such checkpoint; GET /api/checkpoints lists them")
 
@@ -172,29 +174,28 @@ def list_images(
     }
 
 
-def _checkpoints(root: Path, lane: Lane) -> list[dict[str, Any]]:
-    folder = root / FOLDERS[lane]
+def _checkpoints(state: State, lane: Lane) -> Iterator[dict[str, Any]]:
+    folder, unit = state.root / FOLDERS[lane], UNITS[lane]
     if not (folder / "training.json").is_file():
-        return []
+        return
     training = read_json(folder / "training.json")
-    names = sorted({_checkpoint(path) for path in _sample_paths(root, lane)})
-    curves = _curves(root / "plots" / folder.name / "plots" / "metrics" / "val")
-    # Both have an entry for each evaluation; the curves of speech count steps, the samples epochs.
-    figures = curves if len(curves) == len(names) else [{} for _ in names]
-    found = []
-    for name, figure in zip(names, figures, strict=True):
-        best = int(name) == training[BEST[lane]]
-        found.append(
-            {
-                "id": f"{lane}-{name}",
-                "lane": lane,
-                BEST[lane].removeprefix("best_"): int(name),
-                "best": best,
-                "model": f"{training['base']}+{folder.name}" if best else None,
-                "metrics": figure,
-            }
-        )
-    return found
+    models = state.models.all(KINDS[lane])
+    tuned = f"{training['base']}+{folder.name}"
+    for row in training.get("evaluations", []):
+        best = row[unit] == training[f"best_{unit}"]
+        kept = tuned if best else f"{tuned}@{row['name']}"
+        # Untrained, an adapter changes nothing.
+        model = models.get(name := kept if row[unit] or best else training["base"])
+        yield {
+            "id": f"{lane}-{row['name']}",
+            "lane": lane,
+            unit: row[unit],
+            "best": best,
+            "model": name if model else None,
+            "bytes": model.adapter.stat().st_size if model and model.adapter else None,
+            "metrics": row["figures"],
+            "n": {key: training[key] for key in ("val_n", "val_sentences") if key in training},
+        }
 
 
 def _sample_paths(root: Path, lane: Lane) -> list[Path]:
@@ -215,16 +216,6 @@ def _samples(root: Path, lane: Lane) -> Iterator[dict[str, Any]]:
             "number": int(path.stem.partition("-")[2] or 0),
             "url": address(path.relative_to(root).as_posix()),
         }
-
-
-def _curves(folder: Path) -> list[dict[str, float]]:
-    """The figures of each step of DVCLive's tables, in order."""
-    found: dict[int, dict[str, float]] = {}
-    for path in sorted(folder.glob("*.tsv")):
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file, delimiter="\t"):
-                found.setdefault(int(row["step"]), {})[path.stem] = float(row[path.stem])
-    return [found[step] for step in sorted(found)]
 
 
 def _dataset(root: Path, name: str, row: type[Row]) -> dict[str, Any]:

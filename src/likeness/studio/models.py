@@ -1,10 +1,11 @@
-"""The models that speak and draw, by name: each base under models/, and with the adapter made for it."""
+"""The models that speak and draw, by name: each base under models/, and with each adapter made for it."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from likeness.common.evaluations import KEPT
 from likeness.common.io import read_json
 from likeness.common.manifest import read_manifest
 from likeness.common.params import load_params
@@ -21,10 +22,15 @@ from likeness.voice.xtts_files import SETTINGS, read_settings
 
 OWN_VOICE = "voice"  # the one of the dataset; a base's own speakers have other names
 DATASET, VOICE_TRAIN, IMAGE_TRAIN = "data/voice_dataset", "data/voice_train", "data/image_train"
+# The folder of each training, its adapter there, and a pattern of the others that it kept.
+TRAININGS: dict[Kind, tuple[str, str, str]] = {
+    "speech": (VOICE_TRAIN, VOICE_ADAPTER, f"{KEPT}/*.safetensors"),
+    "images": (IMAGE_TRAIN, IMAGE_ADAPTER, f"{KEPT}/*/{IMAGE_ADAPTER}"),
+}
 
 
 class Model(NamedTuple):
-    """A base, and a trained adapter or None: for speech a file, for images its folder."""
+    """A base, and the file of a trained adapter or None."""
 
     base: Path
     adapter: Path | None
@@ -33,8 +39,8 @@ class Model(NamedTuple):
 class Models:
     """What there is to speak and draw with in a repository, and the params that it is done by.
 
-    Bases are found once, as the worker reads their speakers when it starts. An adapter comes and goes
-    with each training, so it is looked for each time.
+    Bases are found once, as the worker reads their speakers when it starts. Adapters come and go with
+    each training, so they are looked for each time.
     """
 
     def __init__(self, root: Path) -> None:
@@ -51,25 +57,28 @@ class Models:
         self._asked = {"speech": inputs.tts, "images": inputs.diffusion}
 
     def all(self, kind: Kind) -> dict[str, Model]:
-        folder = self._root / (VOICE_TRAIN if kind == "speech" else IMAGE_TRAIN)
-        file = folder / (VOICE_ADAPTER if kind == "speech" else IMAGE_ADAPTER)
+        """Each base, then with the adapter that its training chose, then with the others it kept."""
+        training, chosen, others = TRAININGS[kind]
+        folder = self._root / training
         trained = ""
-        if file.is_file() and (folder / "training.json").is_file():
+        if (folder / chosen).is_file() and (folder / "training.json").is_file():
             trained = read_json(folder / "training.json").get("base", "")
         found: dict[str, Model] = {}
         for base in self.bases[kind]:
             found[base.name] = Model(base, None)
             if base.name == trained:
-                found[f"{base.name}+{folder.name}"] = Model(
-                    base, file if kind == "speech" else folder
-                )
+                tuned = f"{base.name}+{folder.name}"
+                found[tuned] = Model(base, folder / chosen)
+                for path in sorted(folder.glob(others)):
+                    number = path.relative_to(folder / KEPT).parts[0].removesuffix(".safetensors")
+                    found[f"{tuned}@{number}"] = Model(base, path)
         return found
 
     def first(self, kind: Kind) -> Model | None:
         """What to load first: the base that params.yaml names, tuned if it was; None without a base."""
-        models = self.all(kind)
-        own = [model for model in models.values() if model.base.name == self._asked[kind]]
-        return [*models.values(), *own][-1] if models else None
+        models, asked = self.all(kind), self._asked[kind]
+        tuned = f"{asked}+{Path(TRAININGS[kind][0]).name}"
+        return models.get(tuned) or models.get(asked) or next(iter(models.values()), None)
 
     def find(self, kind: Kind, name: str) -> Model:
         """Raises `Problem` if there is no such model."""
@@ -120,7 +129,7 @@ class Models:
         return keywords, spoken
 
     def image(self, model: Model, changes: Mapping[str, Any]) -> Keywords:
-        """The keywords of `draw_images`: those of params.yaml with what a request changes."""
+        """The keywords of `draw_with`: those of params.yaml with what a request changes."""
         own = {
             name: getattr(self._image, name)
             for name in ("sampler", "steps", "guidance", "negative_prompt")

@@ -24,7 +24,8 @@ from likeness.common.items import map_items
 from likeness.common.manifest import Rejection
 from likeness.common.params import load_params
 from likeness.common.runtime import Base, Runtime, start
-from likeness.image.diffusion import draw_images, resident_pipeline
+from likeness.image.diffusion import resident_pipeline
+from likeness.image.drawing import draw_with
 from likeness.image.generate import ImageGenerate
 from likeness.repository.dvc import open_cache_folder
 from likeness.stage import SCHEMA
@@ -33,7 +34,7 @@ from likeness.voice.speech import own_speakers, resident_xtts, speak
 from likeness.voice.xtts_files import read_adapter
 
 Kind = Literal["speech", "images"]
-# Of `speak` or `draw_images`, without those that the process knows itself.
+# Of `speak` or `draw_with`, without those that the process knows itself.
 Keywords = dict[str, Any]
 Payload = dict[str, Any]
 
@@ -153,7 +154,7 @@ def _run(pipe: Connection, kind: Kind, root: Path, first: Keywords, bases: Seque
 
     try:
         # The code that was imported, and not one that is edited later, stands behind the results.
-        code_digest(Path(getfile(speak if kind == "speech" else draw_images)))
+        code_digest(Path(getfile(speak if kind == "speech" else draw_with)))
         params = root / "params.yaml"
         rt = start(load_params(params, SCHEMA, Base), open_cache_folder(root))
         batch = load_params(params, SCHEMA, ImageGenerate).batch
@@ -162,7 +163,8 @@ def _run(pipe: Connection, kind: Kind, root: Path, first: Keywords, bases: Seque
                 read_adapter(first["adapter"], first["base"])  # loading does not check it
             resident_xtts(first["base"], rt.device, adapter=first["adapter"])
         else:
-            resident_pipeline(first["base"], rt.device, rt.precision(), first["adapter"])
+            folder = first["adapter"] and first["adapter"].parent
+            resident_pipeline(first["base"], rt.device, rt.precision(), folder)
         pipe.send(Loaded(rt.device, {base.name: list(own_speakers(base)) for base in bases}))
     except LikenessError as error:
         tell(error)
@@ -189,7 +191,7 @@ def _draw(
     keywords: Keywords, payloads: Sequence[Payload], *, rt: Runtime, batch: int
 ) -> list[Made | Rejection]:
     """Batches of image_generate's size: on a GPU, an image's last bits depend on it."""
-    function = partial(draw_images, device=rt.device, precision=rt.precision(), **keywords)
+    function = partial(draw_with, device=rt.device, precision=rt.precision(), **keywords)
     return _answers(function, payloads, "image.png", what="image_draw", rt=rt, batch=batch)
 
 
