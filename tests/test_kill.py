@@ -49,6 +49,7 @@ def both_lanes(folder: Path, base: Path, extractor: Path) -> Path:
         shutil.copy(ROOT / "data" / "raw" / "sample_voice" / name, voice)
     for name in ("data/voice_download", "plots/voice_download"):  # of a stage that is frozen
         shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "data" / "corrections.jsonl", folder / "data")
     (folder / "metrics").mkdir(exist_ok=True)
     shutil.copy(ROOT / "metrics" / "voice_download.json", folder / "metrics")
     params = yaml.safe_load((folder / "params.yaml").read_text())

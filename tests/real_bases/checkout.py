@@ -22,7 +22,16 @@ from likeness.repository.dvc import compose
 from tests.conftest import ROOT
 from tests.test_contract import filled, outputs
 
-COPIED = ("src", "stages", "conf", ".dvc", "dvc.yaml", "models/dnsmos", "data/voice_download")
+COPIED = (
+    "src",
+    "stages",
+    "conf",
+    ".dvc",
+    "dvc.yaml",
+    "models/dnsmos",
+    "data/voice_download",
+    "data/corrections.jsonl",
+)
 IGNORED = shutil.ignore_patterns("__pycache__", "cache", "tmp")
 
 

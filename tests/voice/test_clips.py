@@ -14,7 +14,7 @@ from likeness.common.runtime import Runtime
 from likeness.voice import quality as module
 from likeness.voice.audio import encode, read
 from likeness.voice.clips import VoiceClips, make_clips
-from likeness.voice.rows import Clip, Recording, Region, RejectedClip, Transcript
+from likeness.voice.rows import Clip, Correction, Recording, Region, RejectedClip, Transcript
 from likeness.voice.rules import REASONS
 from likeness.voice.words import Word
 from tests.conftest import files_of, runtime, section
@@ -160,6 +160,7 @@ def run(folder: Path, rt: Runtime, out: str = "out", **changes: Any) -> dict[str
         section(VoiceClips, **options),
         recordings=folder / "segment",
         transcripts=folder / "transcribe",
+        corrections=folder / "corrections.jsonl",
         speaker=folder / "speaker",
         mos=folder / "mos",
         out_dir=folder / out,
@@ -330,6 +331,88 @@ def test_repetition_loops_are_rejected(tmp_path: Path, rt: Runtime) -> None:
     (row,) = rejected_of(folder)
     assert (row.reason, row.measure, row.value) == ("repetition", "repeated", 1.0)
     assert "eu não... eu não..." in row.text
+
+
+# --- corrections ----------------------------------------------------------------------------------
+
+
+def correction(row: Clip | RejectedClip, **changes: Any) -> Correction:
+    """A correction of a clip that an earlier run has made."""
+    cut = {name: getattr(row, name) for name in ("id", "recording", "start", "end", "heard")}
+    return Correction(**{**cut, **changes})
+
+
+@pytest.mark.slow
+def test_corrections_decide_and_cost_no_measuring_again(
+    tmp_path: Path, rt: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoken, _ = scene(
+        {
+            "text": (GOOD, same),
+            "aside": (GOOD, same),
+            "noise": (GOOD, noise),
+            "short": ("A.", same),
+            "good": (GOOD, same),
+        }
+    )
+    folder = write_inputs(tmp_path, {"a": spoken})
+    before = run(folder, rt)
+    text, aside, good = kept_of(folder)
+    broken, short = rejected_of(folder)
+    assert (broken.reason, short.reason) == ("snr", "too_short")
+    assert (before["corrections_applied"], before["corrections_unmatched"]) == (0, 0)
+    assert "Corrections" not in (folder / "out_clips.md").read_text()
+    capsys.readouterr()
+
+    new = "Two, two, two, two red shirts of 100 % cotton."
+    rows = [
+        correction(text, text=new),
+        correction(aside, verdict="set_aside"),
+        correction(broken, verdict="keep"),
+        correction(short, verdict="keep", text="A shirt."),
+        correction(good, heard="One blue shirt.", verdict="set_aside"),
+    ]
+    write_manifest(folder / "corrections.jsonl", rows)
+    after = run(folder, rt, "again", max_rejected_share=0.0)
+    # Only the short one is new to the store.
+    assert "voice_clips: 1 of 4 to do" in capsys.readouterr().err
+    clips = {clip.id: clip for clip in kept_of(folder, "again")}
+    assert set(clips) == {text.id, broken.id, short.id, good.id}
+    assert [row.reason for row in rejected_of(folder, "again")] == ["set_aside"]
+    assert (after["corrections_applied"], after["corrections_unmatched"]) == (4, 1)
+    assert after["rejected_set_aside"] == 1
+
+    corrected = clips[text.id]
+    assert (corrected.text, corrected.heard, corrected.words) == (new, text.heard, text.words)
+    assert (corrected.confidence, corrected.snr_db) == (1.0, text.snr_db)
+    said = 11 / len(text.heard.split())  # "100 %" is three words to say
+    assert corrected.words_per_second == pytest.approx(said * text.words_per_second, rel=1e-3)
+    assert corrected.repeated > text.repeated == 0
+    assert clips[short.id].text == "A shirt."
+    report = (folder / "again_clips.md").read_text()
+    assert "4 of 5 were applied" in report
+    applied = [line.split()[1] for line in report.splitlines() if line.endswith("| yes |")]
+    assert applied == [row.id for row in rows[:4]]
+
+
+def test_a_clip_that_cannot_be_measured_is_not_taken_back(
+    tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = {"good": (GOOD, same), "noise": (GOOD, noise)}
+    folder = write_inputs(tmp_path, {"a": scene(parts)[0]})
+    run(folder, rt)
+    (row,) = rejected_of(folder)
+    write_manifest(folder / "corrections.jsonl", [correction(row, verdict="keep")])
+
+    def fails(samples: Array, rate: int, mos: Path) -> float:
+        if module.snr_db(samples, rate) < 18:
+            raise ValueError("no measure")
+        return 3.2
+
+    monkeypatch.setattr(module, "predict_mos", fails)
+    run(folder, runtime(tmp_path / "other"), "again")
+    (row,) = rejected_of(folder, "again")
+    assert (row.reason, row.measure) == ("error", "")
 
 
 # --- files, errors, the store ---------------------------------------------------------------------

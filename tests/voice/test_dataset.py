@@ -37,6 +37,7 @@ def clip(recording: str, number: int, **changes: Any) -> Clip:
         "recording": recording,
         "start": 2.5 * number,
         "end": 2.5 * number + SECONDS,
+        "heard": f"Item {number} of {recording}.",
         "text": f"Item {number} of {recording}.",
         "words": [],
         "language": "en",

@@ -100,6 +100,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         section(VoiceClips),
         recordings=folder / "segment",
         transcripts=folder / "transcribe",
+        corrections=folder / "corrections.jsonl",
         speaker=MODELS["speaker_encoder"],
         mos=MODELS["dnsmos"],
         out_dir=folder / "clips",

@@ -76,7 +76,9 @@ METRICS = (
     Metric(r"voice_transcribe\.wer", "lower"),
     Metric(r"voice_transcribe\.(wer_\w+|regions|windows|words|regions_without_words)"),
     Metric(r"voice_transcribe\.(asr|normalizer)"),
-    Metric(r"voice_clips\.(candidates|kept|kept_seconds|rejected_seconds|at_maximum)"),
+    Metric(
+        r"voice_clips\.(candidates|kept|kept_seconds|rejected_seconds|at_maximum|corrections_\w+)"
+    ),
     Metric(r"voice_dataset\.(clips|train|val|test|seconds_\w+|augmented|units|words)"),
     Metric(r"voice_dataset\.(mended_texts|texts_in_train_too)"),
     Metric(r"voice_(download|segment)\.(files|recordings|seconds|regions|speech_\w+)"),

@@ -22,6 +22,7 @@ class Candidate:
     Attributes:
         language_probability: the lowest among its transcripts.
         compression_ratio: the highest among its transcripts and its own text.
+        heard: the text as it was recognised; `text` is that, or a person's correction.
         level: speech level of its recording, in dB relative to full scale.
         audio: its FLAC file in the store.
     """
@@ -30,6 +31,7 @@ class Candidate:
     recording: str
     start: float
     end: float
+    heard: str
     text: str
     words: list[Word]
     language: str
@@ -54,6 +56,7 @@ class Candidate:
             recording=self.recording,
             start=self.start,
             end=self.end,
+            heard=self.heard,
             text=self.text,
         )
 
@@ -91,6 +94,7 @@ def cut_all(
                 Candidate(
                     id=f"{name}-{number:04d}",
                     recording=name,
+                    heard=text,
                     text=text,
                     words=words,
                     compression_ratio=round(ratio, 3),
@@ -107,6 +111,7 @@ def cut_all(
             recording=row.id,
             start=0.0,
             end=lengths[row.id],
+            heard="",
             text="",
         )
         for row in failed

@@ -1,6 +1,6 @@
 """Cuts transcribed recordings into clips of whole sentences, measures them and filters them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,11 +16,12 @@ from likeness.common.manifest import check_rejected_share, write_manifest, write
 from likeness.common.rules import Rule, first_broken
 from likeness.common.runtime import Runtime
 from likeness.voice.candidates import Candidate, cut_all
+from likeness.voice.corrections import correct, read_corrections
 from likeness.voice.cuts import ClipLimits
 from likeness.voice.languages import Language, check_language
 from likeness.voice.quality import measure_clips
 from likeness.voice.repetition import repeated_share
-from likeness.voice.rows import Clip, RejectedClip
+from likeness.voice.rows import Clip, Correction, RejectedClip
 from likeness.voice.rules import (
     REASONS,
     Thresholds,
@@ -43,6 +44,7 @@ def make_clips(
     *,
     recordings: Path,
     transcripts: Path,
+    corrections: Path,
     speaker: Path,
     mos: Path,
     out_dir: Path,
@@ -54,29 +56,34 @@ def make_clips(
 
     Writes to `out_dir`: `clips/` (FLAC), `manifest.jsonl` (one `Clip` per row) and `rejected.jsonl`
     (one `RejectedClip` per row, with the first of `REASONS` that applies); histograms to
-    `plots_dir`; counts and examples to `report`.
+    `plots_dir`; counts and examples to `report`. What people have decided on clips is in the file
+    `corrections` (one `Correction` per row).
 
     Raises:
-        LikenessError: the language has no table, no clip is left, or more than
-            `max_rejected_share` of them were rejected.
+        LikenessError: the language has no table, a correction is wrong, no clip is left, or more
+            than `max_rejected_share` of them were rejected.
     """
     check_language(cfg.language)
     limits = ClipLimits(**cfg.model_dump(include=set(ClipLimits.model_fields)))
-    candidates, rejected = cut_all(limits, recordings=recordings, transcripts=transcripts, rt=rt)
-    total = len(candidates) + len(rejected)
+    rows = read_corrections(corrections)
+    cut, rejected = cut_all(limits, recordings=recordings, transcripts=transcripts, rt=rt)
+    total = len(cut) + len(rejected)
+    candidates, keep, set_aside, unmatched = correct(cut, rows)
     lengths = {one.id: {"seconds": one.seconds} for one in candidates}
-    fit, broken = _judge(candidates, lengths, cut_rules(limits))
+    fit, broken = _judge(candidates, lengths, cut_rules(limits), keep)
     rejected += broken
     clips, failed = _measure(cfg, {one.id: one for one in fit}, speaker, mos, rt)
     rejected += failed
     measured = [one for one in fit if one.id in clips]
     values = {one.id: _values(cfg, one, clips[one.id]) for one in measured}
-    rates = [clip.words_per_second for clip in clips.values() if clip.words]
+    rates = [clip.words_per_second for clip in clips.values() if clip.text]
     rules = measured_rules(cfg, float(np.median(rates)) if rates else 0.0)
-    whole, broken = _judge(measured, values, rules)
+    whole, broken = _judge(measured, values, rules, keep)
     rejected += broken
     kept = [clips[one.id] for one in whole]
+    # Without those set aside: what a person has decided is no sign that the input as a whole is wrong.
     check_rejected_share("voice_clips", rejected, total, cfg.max_rejected_share)
+    rejected += set_aside
     if not kept:
         raise LikenessError(
             f"{transcripts / 'words.jsonl'}: none of {total} clips is kept; loosen the limits of "
@@ -86,7 +93,7 @@ def make_clips(
         link(one.audio, out_dir / clips[one.id].file_name)
     _draw_lengths(cfg, plots_dir / "lengths.png", kept, rejected)
     _draw_measures(rules, plots_dir / "measures.png", list(values.values()))
-    write_text(report, _report(cfg, kept, rejected, total))
+    write_text(report, _report(cfg, kept, rejected, total) + _told(rows, unmatched))
     counts = write_rejected(out_dir, rejected, REASONS)
     write_manifest(out_dir / "manifest.jsonl", kept)
     return {
@@ -95,6 +102,8 @@ def make_clips(
         "kept_seconds": round(sum(clip.end - clip.start for clip in kept), 2),
         "rejected_seconds": round(sum(row.end - row.start for row in rejected), 2),
         "at_maximum": _at_maximum(cfg, kept),
+        "corrections_applied": len(rows) - len(unmatched),
+        "corrections_unmatched": len(unmatched),
         **counts,
     }
 
@@ -120,15 +129,17 @@ def _measure(
         candidate, measured = candidates[name], found.record
         spoken = candidate.seconds * (1 - measured["silence_ratio"])
         rate = count_words(candidate.text, cfg.language) / max(spoken, 0.01)
-        confidence = sum(word.probability for word in candidate.words) / max(
-            1, len(candidate.words)
-        )
+        confidence = 1.0
+        if candidate.text == candidate.heard:
+            heard = [word.probability for word in candidate.words]
+            confidence = sum(heard) / max(1, len(heard))
         clips[name] = Clip(
             id=name,
             file_name=f"clips/{name}.flac",
             recording=candidate.recording,
             start=candidate.start,
             end=candidate.end,
+            heard=candidate.heard,
             text=candidate.text,
             words=candidate.words,
             language=candidate.language,
@@ -165,16 +176,22 @@ def _distances(
 def _values(cfg: VoiceClips, candidate: Candidate, clip: Clip) -> dict[str, Any]:
     """The values that the rules check. A clip in another language has `language_probability` 0."""
     sure = candidate.language_probability if clip.language == cfg.language else 0.0
-    return {**clip.model_dump(), "words": len(clip.words), "language_probability": sure}
+    return {**clip.model_dump(), "words": len(clip.text.split()), "language_probability": sure}
 
 
 def _judge(
-    candidates: Sequence[Candidate], values: Mapping[str, Mapping[str, Any]], rules: Sequence[Rule]
+    candidates: Sequence[Candidate],
+    values: Mapping[str, Mapping[str, Any]],
+    rules: Sequence[Rule],
+    keep: Collection[str],
 ) -> tuple[list[Candidate], list[RejectedClip]]:
-    """The candidates that break no rule; the others as rejections by the first rule they break."""
+    """The candidates that break no rule; the others as rejections by the first rule they break.
+
+    Those whose ids are in `keep` pass, whatever their values.
+    """
     fine, rejected = [], []
     for candidate in candidates:
-        broken = first_broken(rules, values[candidate.id])
+        broken = None if candidate.id in keep else first_broken(rules, values[candidate.id])
         if broken is None:
             fine.append(candidate)
         else:
@@ -235,7 +252,8 @@ def _report(
         f"From {min(lengths):.1f} to {max(lengths):.1f} s, half of them longer than "
         f"{np.median(lengths):.1f} s; {_at_maximum(cfg, kept):.1%} within 0.1 s of the maximum.",
         "",
-        "A clip is set aside under the first rule that it breaks, in this order:",
+        "A clip is rejected under the first rule that it breaks, in this order; `set_aside` is what a "
+        "person has decided.",
         "",
         "| reason | clips | seconds | share of clips |",
         "| --- | ---: | ---: | ---: |",
@@ -252,9 +270,37 @@ def _report(
     for rows in by_reason.values():
         # Spread evenly over the rows: the first few would all come from one place.
         for row in rows[:: max(1, -(-len(rows) // EXAMPLES))]:
-            text = row.text.replace("|", "/")
+            measured = "" if row.value is None else f"{row.measure} {row.value}"
+            limit = "" if row.threshold is None else row.threshold
             lines.append(
                 f"| {row.id} | {row.start:.1f}–{row.end:.1f} | {row.reason} | "
-                f"{row.measure} {row.value} | {row.threshold} | {text} |"
+                f"{measured} | {limit} | {_cell(row.text)} |"
             )
     return "\n".join(lines) + "\n"
+
+
+def _told(rows: Sequence[Correction], unmatched: Sequence[Correction]) -> str:
+    """The part of the report on corrections; empty if there are none."""
+    if not rows:
+        return ""
+    lines = [
+        "",
+        "## Corrections",
+        "",
+        f"{len(rows) - len(unmatched)} of {len(rows)} were applied. The others are of clips that are "
+        "cut or recognised otherwise by now, or of other recordings.",
+        "",
+        "| clip | seconds | heard | text | verdict | applied |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row.id} | {row.start:.1f}–{row.end:.1f} | {_cell(row.heard)} | "
+            f"{_cell(row.text or '')} | {row.verdict or ''} | {'no' if row in unmatched else 'yes'} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """A text of one line in which no table's cell ends."""
+    return " ".join(text.replace("|", "/").split())

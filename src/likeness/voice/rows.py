@@ -1,6 +1,9 @@
 """The rows of the lane's manifests, from the recordings to the dataset. All times are in seconds."""
 
 from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import model_validator
 
 from likeness.common.manifest import Rejection, Row
 from likeness.voice.words import Word
@@ -83,12 +86,14 @@ class Clip(Row):
 
     Attributes:
         file_name: `clips/<id>.flac`.
+        heard: the text as it was recognised; `words` are its words.
+        text: what is spoken: `heard`, or what a person has corrected it to.
         silence_ratio, clipped_share: shares of the clip, 0 to 1.
         speaker_spread: the largest cosine distance between windows inside the clip.
         speaker_distance: cosine distance to the centroid of the recording's clips.
         bandwidth_hz: its highest audible frequency.
         dnsmos: DNSMOS P.835's overall score, 1 to 5.
-        confidence: mean probability of the words.
+        confidence: mean probability of the words, or 1 if a person has corrected the text.
         compression_ratio: of the text, by zlib; high for a loop.
         repeated: the largest share of words that lie in a repeated n-gram.
     """
@@ -97,6 +102,7 @@ class Clip(Row):
     recording: str
     start: float
     end: float
+    heard: str
     text: str
     words: list[Word]
     language: str
@@ -117,15 +123,50 @@ class RejectedClip(Rejection):
     """A stretch of a recording that was cut as a clip and set aside.
 
     Attributes:
+        heard, text: as those of `Clip`.
         measure: the field of `Clip`, or another measurement, that broke the rule; empty for an
-            error. `value` is its value.
+            error and for a person's verdict. `value` is its value.
     """
 
     recording: str
     start: float
     end: float
+    heard: str
     text: str
     measure: str
+
+
+Verdict = Literal["keep", "set_aside"]
+
+
+class Correction(Row):
+    """What a person has decided on a clip, whose `id` it has.
+
+    Attributes:
+        recording, start, end, heard: of the clip that it was made for, and holds for alone.
+        text: what is spoken in place of `heard`; None leaves that as it is.
+        verdict: `keep` or `set_aside`, whatever the rules say; None leaves it to them.
+    """
+
+    recording: str
+    start: float
+    end: float
+    heard: str
+    text: str | None = None
+    verdict: Verdict | None = None
+
+    @model_validator(mode="after")
+    def _corrects(self) -> "Correction":
+        if self.text is None and self.verdict is None:
+            raise ValueError("should have a text or a verdict")
+        if self.text is not None and not self.text.strip():
+            raise ValueError("text should not be blank; the verdict set_aside drops a clip")
+        return self
+
+
+def cut_of(row: Any) -> tuple[str, str, float, float, str]:
+    """What makes a clip the one that a correction was made for; of either, or of a rejected clip."""
+    return row.id, row.recording, row.start, row.end, row.heard
 
 
 class Utterance(Row):

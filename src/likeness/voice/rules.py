@@ -8,8 +8,11 @@ from likeness.common.params import Section
 from likeness.common.rules import Rule
 from likeness.voice.cuts import ClipLimits
 
+SET_ASIDE = "set_aside"  # by a person's verdict
+
 # In the order of the checks: a flaw that spoils later measurements is checked before them.
 REASONS = (
+    SET_ASIDE,
     "error",
     "too_short",
     "too_long",
