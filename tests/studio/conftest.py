@@ -14,12 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import psutil
 import pytest
 
 from likeness.common.evaluations import save_tensors
-from likeness.common.io import write_json, write_jsonl, write_text
+from likeness.common.io import write_bytes, write_json, write_jsonl, write_text
 from likeness.common.manifest import write_manifest
+from likeness.voice.audio import encode
+from likeness.voice.rows import Recording
 from tests.conftest import (
     ROOT,
     build_adapter,
@@ -34,10 +37,14 @@ from tests.voice.tiny_xtts import write_voice_dataset
 
 TOKEN = re.compile(r"Likeness studio: (\S+)/#token=(\S+)\ntoken: \2\n")
 HOST = "127.0.0.1:8321"
+RATE = 8000
 PIPELINE = """stages:
   image_prepare:
     cmd: "true"
     outs: [data/image_prepare]
+  voice_segment:
+    cmd: "true"
+    outs: [data/voice_segment]
   voice_clips:
     cmd: "true"
     outs: [data/voice_clips]
@@ -67,13 +74,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_dataset(root / "data/image_prepare", 3, 2, 1)
     for name in ("voice_dataset", "image_prepare"):
         write_jsonl(root / f"data/{name}/rejected.jsonl", [])
-    clips = [clip("r", number) for number in range(2)]
+    write_recording(root / "data/voice_segment", "04_care", 30.0)
+    clips = [clip("04_care", number) for number in range(2)]
     for each in clips:
         write_text(root / "data/voice_clips" / each.file_name, f"audio of {each.id}")
     write_manifest(root / "data/voice_clips/manifest.jsonl", clips)
     rejected = {
-        "id": "r-0009", "reason": "snr", "value": 2.5, "threshold": 14.0, "recording": "r",
-        "start": 1.0, "end": 2.0, "text": "Hm.", "measure": "snr_db",
+        "id": "04_care-0026", "reason": "snr", "value": 2.5, "threshold": 14.0,
+        "recording": "04_care", "start": 20.0, "end": 21.5, "heard": "Hm.", "text": "Hm.",
+        "measure": "snr_db",
     }  # fmt: skip
     write_jsonl(root / "data/voice_clips/rejected.jsonl", [rejected])
     evaluations = [
@@ -92,6 +101,19 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_text(root / "metrics/voice_train.json", '{"wer": 0.5}\n')
     write_text(root / "plots/voice_train/plots/metrics/val/wer.tsv", "step\twer\n0\t0.25\n")
     return root
+
+
+def write_recording(folder: Path, name: str, seconds: float) -> None:
+    """What voice_segment writes of a recording: here a rising tone."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    samples = 0.3 * np.sin(2 * np.pi * (100 + 10 * time) * time)
+    write_bytes(folder / f"audio/{name}.flac", encode(samples, RATE, "FLAC"))
+    row = Recording(
+        id=name, file_name=f"audio/{name}.flac", source=f"{name}.mp3", container="mp3", codec="mp3",
+        source_rate=RATE, source_channels=1, other_tracks=[], seconds=seconds, loudness=-23.0,
+        gain_db=0.0,
+    )  # fmt: skip
+    write_manifest(folder / "manifest.jsonl", [row])
 
 
 @pytest.fixture(scope="session")

@@ -31,12 +31,11 @@ def code(answer: Any) -> str:
 
 
 def test_the_list_has_every_route(routes: list[tuple[str, str]]) -> None:
-    from likeness.studio import app, files, forms, generate, library, queue_routes, uploads
+    from likeness.studio import app
 
     own = [route for route in app.make_app().routes if hasattr(route, "path")]
     hidden = {"/docs", "/docs.css", "/openapi.json"}
-    modules = (files, forms, generate, library, queue_routes, uploads)
-    apart = [route for each in modules for route in each.router.routes]
+    apart = [route for each in app.ROUTES for route in each.router.routes]
     assert hidden <= {route.path for route in own}
     assert len(routes) == len(own) - len(hidden) + len(apart) >= 25
 
@@ -141,9 +140,11 @@ def test_a_large_body_is_refused(client: Any) -> None:
     assert answer.status_code == 413
 
 
+CLIP = "/api/clips/04_care-0026"
 BODIES = (
     b"", b"null", b"[]", b"{", b"\xff", b"[" * 5000, b'{"x":' + b"9" * 5000 + b"}", b'{"\\ud800": 1}',
-    b'{"token": "\\ud800"}', b'{"model": "sd_mini", "prompt": "\\ud800"}',
+    b'{"token": "\\ud800"}', b'{"text": "\\ud800"}', b'{"verdict": "\\ud800"}',
+    b'{"model": "sd_mini", "prompt": "\\ud800"}',
     b'{"model": "sd_mini", "prompt": "x", "guidance": NaN}',
     b'{"model": "sd_mini", "prompt": "x", "seeds": [99999999999999999999999]}',
     b'{"model": "xtts_mini", "input": "\\ud800", "voice": "voice"}',
@@ -155,7 +156,7 @@ BODIES = (
 def test_a_body_that_is_no_request_is_a_400_of_one_line(
     client: Any, body: bytes, kind: str
 ) -> None:
-    for path in ("/v1/audio/speech", "/v1/images/generations", "/api/session"):
+    for path in ("/v1/audio/speech", "/v1/images/generations", "/api/session", CLIP):
         answer = client.post(path, content=body, headers={"Content-Type": kind} if kind else {})
         assert answer.status_code == 400, path
         assert answer.json()["error"]["message"].count("\n") == 0

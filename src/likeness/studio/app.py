@@ -18,7 +18,17 @@ from starlette.types import ASGIApp
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import write_text
-from likeness.studio import events, files, forms, generate, library, pages, queue_routes, uploads
+from likeness.studio import (
+    clips,
+    events,
+    files,
+    forms,
+    generate,
+    library,
+    pages,
+    queue_routes,
+    uploads,
+)
 from likeness.studio.api_page import STYLE, example, to_html, to_markdown
 from likeness.studio.engine import Engine
 from likeness.studio.events import Feed
@@ -29,6 +39,7 @@ from likeness.studio.security import Guard, Keys
 from likeness.studio.state import State, state_of
 from likeness.studio.worker import Worker
 
+ROUTES = (generate, library, clips, files, forms, uploads, queue_routes)  # in the order of docs/api.md
 SHUTDOWN_SECONDS = 1  # for answers that are being sent when it ends
 MOST_BYTES = 1 << 20  # of a request's body
 TOKEN = "$TOKEN"  # in the example of the page, for a shell to fill in
@@ -70,7 +81,7 @@ def make_app(state: State | None = None) -> FastAPI:
     app.state.studio = state
     if state:
         app.state.feed = Feed(partial(queue_routes.views, state.root))
-    for module in (generate, library, files, forms, uploads, queue_routes, events, pages):
+    for module in (*ROUTES, events, pages):
         app.include_router(module.router)
     app.get("/api/session", openapi_extra=example("/api/session"))(show_session)
     app.post("/api/session", openapi_extra=example("/api/session", {"token": TOKEN}))(log_in)

@@ -53,6 +53,11 @@ def read(rev: str, path: str, request: Request) -> Response:
     """
     found = find(state_of(request).root, rev, path)
     media = MEDIA.get(path.rpartition(".")[2].lower(), "application/octet-stream")
+    return answer(found, media, request)
+
+
+def answer(found: Path | bytes, media: str, request: Request) -> Response:
+    """All of a file, or the `Range` of it that is asked for; a browser saves what it cannot show."""
     headers = {"Accept-Ranges": "bytes"}
     if media == "application/octet-stream":
         headers["Content-Disposition"] = "attachment"

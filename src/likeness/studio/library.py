@@ -24,7 +24,7 @@ from likeness.studio.models import IMAGE_TRAIN, VOICE_TRAIN
 from likeness.studio.problems import Problem
 from likeness.studio.state import State, state_of
 from likeness.studio.worker import Kind
-from likeness.voice.rows import Clip, RejectedClip, Utterance
+from likeness.voice.rows import Utterance
 
 router = APIRouter(prefix="/api")
 
@@ -32,7 +32,6 @@ Lane = Literal["voice", "image"]
 FOLDERS: dict[Lane, str] = {"voice": VOICE_TRAIN, "image": IMAGE_TRAIN}
 KINDS: dict[Lane, Kind] = {"voice": "speech", "image": "images"}
 UNITS: dict[Lane, str] = {"voice": "epoch", "image": "step"}  # what evaluations are named by
-CLIPS = "data/voice_clips"
 Attribute = Literal["baseColour", "gender", "season", "usage", "year"]
 IMAGES: dict[str, tuple[str, type[PreparedImage] | type[SyntheticImage]]] = {
     "real": ("image_prepare", PreparedImage),
@@ -83,28 +82,6 @@ def list_datasets(request: Request) -> dict[str, Any]:
             if (root / "data" / name / "manifest.jsonl").is_file()
         ]
     }
-
-
-@router.get("/clips", openapi_extra=example("/api/clips?accepted=false&limit=5"))
-def list_clips(
-    request: Request,
-    accepted: bool | None = None,
-    offset: Annotated[int, Query(ge=0)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> dict[str, Any]:
-    """The clips that voice_clips cut; of one set aside the reason, the measured value and the limit."""
-    folder = state_of(request).root / CLIPS
-    rows: list[dict[str, Any]] = []
-    if accepted is not False:
-        for clip in read_manifest(folder / "manifest.jsonl", Clip):
-            values = clip.model_dump(exclude={"file_name", "words"})
-            rows.append({**values, "accepted": True, "url": address(f"{CLIPS}/{clip.file_name}")})
-    if accepted is not True:
-        for one in read_manifest(folder / "rejected.jsonl", RejectedClip):
-            values = one.model_dump(exclude={"threshold"})
-            rows.append({**values, "accepted": False, "limit": one.threshold})
-    rows.sort(key=lambda row: str(row["id"]))
-    return {"total": len(rows), "clips": rows[offset : offset + limit]}
 
 
 @router.get("/experiments", openapi_extra=example("/api/experiments"))
