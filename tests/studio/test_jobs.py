@@ -1,6 +1,7 @@
 """Jobs on a toy repository: what they run, what they say of themselves, and what survives a kill."""
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from likeness.repository.clones import CLONE_VARIABLE, Process
 from likeness.repository.experiments import git
 from likeness.repository.runs import experiments
 from likeness.studio import jobs
+from likeness.studio.corrections import FILE as CORRECTIONS
 from likeness.studio.jobs import (
     FOLDER,
     Job,
@@ -220,6 +222,71 @@ def test_a_job_is_an_experiment_of_what_was_committed(
     until(lambda: not job.clone.is_left())
     assert sorted(path.name for path in job.folder.iterdir()) == ["exit", "job.json", "log"]
     assert ranks(repo) == ["8"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_job_carries_corrections_as_they_were_when_it_was_submitted(
+    repo: Path, capsys: pytest.CaptureFixture[str], committed: bool
+) -> None:
+    file = repo / CORRECTIONS
+    file.parent.mkdir()
+    pipeline = repo / "dvc.yaml"
+    pipeline.write_text(
+        pipeline.read_text().replace("deps: [stage.py]", f"deps: [stage.py, {CORRECTIONS}]")
+    )
+    git(repo, "add", "dvc.yaml")
+    if committed:
+        file.write_text("committed\n")
+        git(repo, "add", CORRECTIONS)
+    git(repo, "commit", "--quiet", "-m", "corrections")
+
+    file.write_text("submitted\n")
+    (repo / "note.txt").touch()
+    assert command(repo, "submit", "-n", "mine", "train") == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "not part of it, as not committed: note.txt",
+        f"part of it, though not committed: {CORRECTIONS}",
+    ]
+    file.write_text("edited since\n")
+    job = find_job(repo, "mine")
+    until(lambda: counts(job))
+    assert (job.clone.path / CORRECTIONS).read_text() == "submitted\n"
+    assert (job.uncommitted, job.carried) == (["note.txt"], [CORRECTIONS])
+    let_end(repo, 8)
+    until(is_in("done", job))
+    found = experiments(repo, job.commit)["mine"]
+    assert git(repo, "show", f"{found}:{CORRECTIONS}") == "submitted"
+    digest = hashlib.md5(b"submitted\n", usedforsecurity=False).hexdigest()
+    assert digest in git(repo, "show", f"{found}:dvc.lock")
+    assert file.read_text() == "edited since\n"
+
+
+def test_a_clone_has_what_was_carried_and_not_what_was_deleted(
+    still: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "CARRIED", ("data/ratings", CORRECTIONS))
+    for name in ("data/ratings/a.jsonl", "data/ratings/b.jsonl", CORRECTIONS, "data/ratings.txt"):
+        (still / name).parent.mkdir(parents=True, exist_ok=True)
+        (still / name).write_text("1\n")
+    git(still, "add", "data")
+    git(still, "commit", "--quiet", "-m", "data")
+    (still / "data/ratings/a.jsonl").write_text("2\n")
+    (still / "data/ratings/b.jsonl").unlink()
+    (still / "data/ratings.txt").write_text("2\n")
+    (still / "data/ratings/c.jsonl").write_text("3\n")
+    job = submit(still)
+    assert job.carried == [f"data/ratings/{name}.jsonl" for name in "abc"]
+    assert job.uncommitted == ["data/ratings.txt"]
+    job = find_job(still, job.id)
+    job.clone.make(job.params, job.changed)
+    data = job.clone.path / "data"
+    files = {str(path.relative_to(data)): path.read_text() for path in data.rglob("*.*")}
+    assert files == {
+        "corrections.jsonl": "1\n", "ratings.txt": "1\n", "ratings/a.jsonl": "2\n",
+        "ratings/c.jsonl": "3\n",
+    }  # fmt: skip
 
 
 @pytest.mark.slow

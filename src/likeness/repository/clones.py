@@ -18,6 +18,7 @@ from typing import IO, Any
 import yaml
 
 from likeness.common.errors import LikenessError
+from likeness.common.io import write_bytes
 from likeness.repository.dvc import share_settings, untracked_inputs
 from likeness.repository.experiments import git
 
@@ -38,11 +39,13 @@ class Clone:
     path: Path
     rev: str
 
-    def make(self, params: dict[str, Any]) -> None:
+    def make(self, params: dict[str, Any], changed: Mapping[str, Path] | None = None) -> None:
         """Check the commit out. What is left of a run before is ended and deleted.
 
         Args:
             params: of the run, on which the paths of its inputs depend.
+            changed: by path, a copy of each file that is not to be as in the commit; it is to be
+                absent if its copy is.
         """
         self.delete()
         # A clone that goes on being made after its maker was killed is ended like a run.
@@ -53,6 +56,11 @@ class Clone:
         for key in ("user.name", "user.email"):
             if found := git(self.root, "config", "--default", "", key):
                 git(self.path, "config", key, found)
+        for name, copy in (changed or {}).items():
+            if copy.exists():
+                write_bytes(self.path / name, copy.read_bytes())
+            else:
+                (self.path / name).unlink(missing_ok=True)
         share_settings(self.root, self.path)
         self._link_inputs(params)
 

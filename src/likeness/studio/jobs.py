@@ -1,9 +1,10 @@
 """A queue of experiments that survives what started it.
 
-Each job is one `dvc exp run` in a clone of the repository: of the commit that was checked out when it was
-submitted, with the params that this commit and its overrides give. The workspace is never touched, and
-may be edited at once. The result is an experiment with the name of the job. A process of its own runs the
-queue and ends when it is empty; if it is killed, what runs goes on, and the next command starts another.
+Each job is one `dvc exp run` in a clone of the repository: of the commit that was checked out when it
+was submitted, with the params that this commit and its overrides give, and with what people had decided
+in the studio by then. The workspace is never touched, and may be edited at once. The result is an
+experiment with the name of the job. A process of its own runs the queue and ends when it is empty; if it
+is killed, what runs goes on, and the next command starts another.
 """
 
 import argparse
@@ -32,8 +33,12 @@ from likeness.repository.clones import Clone, Process
 from likeness.repository.dvc import compose
 from likeness.repository.experiments import git, read_file
 from likeness.repository.runs import Run, experiments, reason_of
+from likeness.studio.corrections import FILE as CORRECTIONS
 
 FOLDER = Path(".dvc") / "likeness" / "studio" / "jobs"
+# Files and folders of what people decide. A run has them as they were when it was submitted, committed
+# or not, and its experiment holds them.
+CARRIED = (CORRECTIONS,)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 BAR = re.compile(r"(?P<title>[^|]+): +\d+%\|.*\| *(?P<done>\d+)/(?P<total>\d+) \[")  # of tqdm
 CHUNK = 1 << 20  # bytes of a log that are read at once
@@ -65,7 +70,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Job:
-    """A job as its folder has it: `job.json`, `log`, and `exit` when it has ended.
+    """A job as its folder has it: `job.json`, `log`, `carried/`, and `exit` when it has ended.
 
     Attributes:
         folder: its name is the id of the job, and the name of the experiment.
@@ -75,6 +80,7 @@ class Job:
         params: what the commit and the overrides give.
         commit: that the run starts from.
         uncommitted: files that were changed when it was submitted, which are not part of the run.
+        carried: files of `CARRIED` that were changed when it was submitted, which are part of the run.
         submitted: the time, in UTC.
         process: of the run, once it was started.
         log_begins: where the log of this run begins, after those of earlier tries.
@@ -90,6 +96,7 @@ class Job:
     submitted: str
     process: Process | None = None
     log_begins: int = 0
+    carried: Sequence[str] = ()
 
     @property
     def id(self) -> str:
@@ -106,6 +113,11 @@ class Job:
     @property
     def clone(self) -> Clone:
         return Clone(self.root, self.folder / "clone", self.commit)
+
+    @property
+    def changed(self) -> dict[str, Path]:
+        """The copy of each file that it carries, by its path in the repository."""
+        return {name: self.folder / "carried" / name for name in self.carried}
 
     @property
     def log(self) -> Path:
@@ -243,6 +255,8 @@ def submit(
     _check_targets(root, commit, targets)
     params = _params(root, commit, overrides)
     run = Run(name, tuple(overrides), params, tuple(targets))
+    uncommitted = _uncommitted(root)
+    carried = [path for path in uncommitted if _is_carried(path)]
     job = Job(
         root / FOLDER / name,
         shlex.join(run.command),
@@ -250,12 +264,16 @@ def submit(
         targets=list(targets),
         params=params,
         commit=commit,
-        uncommitted=_uncommitted(root),
+        uncommitted=[path for path in uncommitted if path not in carried],
         submitted=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        carried=carried,
     )
     with locked(root):
         if job.folder.exists() or name in experiments(root, commit):
             raise LikenessError(f"{name}: a job or an experiment has this name; choose another")
+        for path, copy in job.changed.items():
+            if (root / path).exists():
+                write_bytes(copy, (root / path).read_bytes())
         _reorder(root, [*_order(root), name])
         job.write()
         attend(root)
@@ -398,6 +416,10 @@ def _uncommitted(root: Path) -> list[str]:
     return changed + git(root, *plain, "ls-files", "--others", "--exclude-standard").splitlines()
 
 
+def _is_carried(path: str) -> bool:
+    return any(path == one or path.startswith(f"{one}/") for one in CARRIED)
+
+
 # --- the command ----------------------------------------------------------------------------------
 
 
@@ -431,6 +453,8 @@ def main(args: argparse.Namespace, root: Path) -> int:
         if job.uncommitted:
             left_out = f"not part of it, as not committed: {shortened(job.uncommitted)}"
             print(left_out, file=sys.stderr)
+        if job.carried:
+            print(f"part of it, though not committed: {shortened(job.carried)}", file=sys.stderr)
         print(job.id)
     elif args.action in ("stop", "resume"):
         for identity in args.ids:

@@ -84,7 +84,7 @@ class Supervisor:
     def _start(self, job: Job) -> None:
         problem: Exception | None = None
         try:
-            job.clone.make(job.params)
+            job.clone.make(job.params, job.changed)
         except Exception as error:
             problem = error
         with locked(self.root):
