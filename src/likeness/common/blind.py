@@ -1,0 +1,99 @@
+"""Statistics of blind tests: pure functions of what raters answered about each item.
+
+The unit is the item and not the answer. Several raters who judge one item hear the same fault in it, so
+their answers are no more independent than the items are.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from likeness.common.estimates import Estimate
+
+Array = np.ndarray[Any, Any]
+
+
+def flip_test(differences: Sequence[int]) -> float | None:
+    """Two-sided p of an exact sign-flip test (Fisher 1935); None without items.
+
+    Under the hypothesis each difference is as likely to have the other sign, as when labels or sides
+    were drawn by a coin. With one rater all differences are -1, 0 or 1, and it is the exact binomial
+    test, or the sign test that leaves out ties (Dixon and Mood 1946).
+
+    Args:
+        differences: of each item, right less wrong answers, or votes for one side less those for the
+            other.
+    """
+    if not len(differences):
+        return None
+    steps = [abs(step) for step in differences if step]
+    reach = sum(steps)
+    chances = np.ones(1)  # of each sum from -reach to reach, of the items so far
+    for step in steps:
+        wider = np.zeros(len(chances) + 2 * step)
+        wider[: len(chances)] += chances / 2
+        wider[2 * step :] += chances / 2
+        chances = wider
+    sums = np.arange(-reach, reach + 1)
+    return min(1.0, float(chances[np.abs(sums) >= abs(sum(differences))].sum()))
+
+
+def share(parts: Sequence[tuple[int, int]]) -> Estimate:
+    """A share of answers with the exact 95 % interval of Clopper and Pearson (1934) over items.
+
+    The interval is that of one answer an item, so more raters of the same items do not narrow it. Of a
+    share that is no whole number of items it takes the same quantiles of the beta distribution.
+
+    Args:
+        parts: of each item, how many answers count, and how many there are; items without any are
+            left out.
+    """
+    from scipy.stats import beta
+
+    given = [part for part in parts if part[1]]
+    n = len(given)
+    if not n:
+        return Estimate(None, None, None, 0)
+    value = sum(count for count, _ in given) / sum(total for _, total in given)
+    hits = value * n
+    low = beta.ppf(0.025, hits, n - hits + 1) if value > 0 else 0.0
+    high = beta.ppf(0.975, hits + 1, n - hits) if value < 1 else 1.0
+    return Estimate(value, float(low), float(high), n)
+
+
+def alpha(units: Sequence[Sequence[int]], level: Literal["nominal", "ordinal"]) -> float | None:
+    """Krippendorff's alpha: 1 is full agreement, 0 is what chance gives.
+
+    Computed from the matrix of coincidences (Krippendorff 2011, "Computing Krippendorff's
+    Alpha-Reliability"). None if no item has two answers, or if all of those are the same.
+
+    Args:
+        units: the answers about each item, as ranks from 0; their numbers may differ.
+    """
+    units = [unit for unit in units if len(unit) > 1]
+    size = 1 + max((value for unit in units for value in unit), default=0)
+    coincidences = np.zeros((size, size))
+    for unit in units:
+        counts = Counter(unit)
+        for one, times in counts.items():
+            for other, others in counts.items():
+                pairs = times * (others - (one == other))
+                coincidences[one, other] += pairs / (len(unit) - 1)
+    totals = coincidences.sum(1)
+    apart = _distances(totals, level)
+    expected = float((np.outer(totals, totals) * apart).sum())
+    if not expected:
+        return None
+    return 1 - (float(totals.sum()) - 1) * float((coincidences * apart).sum()) / expected
+
+
+def _distances(totals: Array, level: str) -> Array:
+    """Squared distance of each two answers; ordinal ones are apart by the answers between them."""
+    size = len(totals)
+    if level == "nominal":
+        return 1.0 - np.eye(size)
+    ends = np.cumsum(totals)
+    middles = ends - totals / 2
+    return np.square(middles[:, None] - middles[None, :])
