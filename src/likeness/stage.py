@@ -25,6 +25,7 @@ from likeness.image.evaluate import ImageEvaluate
 from likeness.image.failures import ImageFailures
 from likeness.image.generate import ImageGenerate
 from likeness.image.prepare import ImagePrepare
+from likeness.image.rate import ImageRate
 from likeness.image.train import ImageTrain
 from likeness.report import Report
 from likeness.repository.dvc import open_cache_folder
@@ -35,6 +36,7 @@ from likeness.voice.dataset import VoiceDataset
 from likeness.voice.download import VoiceDownload
 from likeness.voice.evaluate import VoiceEvaluate
 from likeness.voice.mos import check_mos
+from likeness.voice.rate import VoiceRate
 from likeness.voice.segment import VoiceSegment
 from likeness.voice.speaker import check_encoder
 from likeness.voice.synthesize import VoiceSynthesize
@@ -80,6 +82,7 @@ SCHEMA: dict[str, type[Section]] = {
     "image_generate": ImageGenerate,
     "image_evaluate": ImageEvaluate,
     "image_failures": ImageFailures,
+    "image_rate": ImageRate,
     "voice_download": VoiceDownload,
     "voice_segment": VoiceSegment,
     "voice_transcribe": VoiceTranscribe,
@@ -88,6 +91,7 @@ SCHEMA: dict[str, type[Section]] = {
     "voice_train": VoiceTrain,
     "voice_synthesize": VoiceSynthesize,
     "voice_evaluate": VoiceEvaluate,
+    "voice_rate": VoiceRate,
     "report": Report,
 }
 

@@ -46,15 +46,18 @@ def test_more_raters_of_the_same_items_do_not_narrow_an_interval() -> None:
 
 def test_alpha_is_as_published() -> None:
     units = [[rank for rank in unit if rank] for unit in zip(*OBSERVERS, strict=True)]
-    assert alpha(units, "nominal") == pytest.approx(0.743, abs=5e-4)
-    assert alpha(units, "ordinal") == pytest.approx(0.815, abs=5e-4)
+    nominal, ordinal = alpha(units, "nominal", 200, 7), alpha(units, "ordinal", 200, 7)
+    assert (nominal.value, ordinal.value) == pytest.approx((0.743, 0.815), abs=5e-4)
+    assert nominal.n == 11  # the last unit has one answer, which agrees with nothing
+    assert nominal.low is not None
+    assert nominal.high is not None
+    assert 0.3 < nominal.low < 0.743 < nominal.high <= 1
 
 
 def test_alpha_of_nothing_is_nothing() -> None:
-    assert alpha([], "nominal") is None
-    assert alpha([[1], [0]], "nominal") is None
-    assert alpha([[2, 2], [2, 2]], "ordinal") is None
-    assert alpha([[0, 0], [1, 1]], "nominal") == 1
+    for units in ([], [[1], [0]], [[2, 2], [2, 2]]):
+        assert alpha(units, "nominal", 10, 7).value is None
+    assert alpha([[0, 0], [1, 1]], "ordinal", 10, 7).value == 1
 
 
 def found_in(runs: int, n: int, chance: float, raters: int, alike: bool, seed: int) -> float:

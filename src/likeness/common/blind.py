@@ -4,7 +4,6 @@ The unit is the item and not the answer. Several raters who judge one item hear 
 their answers are no more independent than the items are.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -63,24 +62,36 @@ def share(parts: Sequence[tuple[int, int]]) -> Estimate:
     return Estimate(value, float(low), float(high), n)
 
 
-def alpha(units: Sequence[Sequence[int]], level: Literal["nominal", "ordinal"]) -> float | None:
-    """Krippendorff's alpha: 1 is full agreement, 0 is what chance gives.
+def alpha(
+    units: Sequence[Sequence[int]], level: Literal["nominal", "ordinal"], rounds: int, seed: int
+) -> Estimate:
+    """Krippendorff's alpha with its bootstrap percentile interval: 1 is full agreement, 0 is chance.
 
     Computed from the matrix of coincidences (Krippendorff 2011, "Computing Krippendorff's
-    Alpha-Reliability"). None if no item has two answers, or if all of those are the same.
+    Alpha-Reliability"); items are resampled. None if no item has two answers, or if all of those
+    are the same.
 
     Args:
         units: the answers about each item, as ranks from 0; their numbers may differ.
     """
     units = [unit for unit in units if len(unit) > 1]
-    size = 1 + max((value for unit in units for value in unit), default=0)
-    coincidences = np.zeros((size, size))
-    for unit in units:
-        counts = Counter(unit)
-        for one, times in counts.items():
-            for other, others in counts.items():
-                pairs = times * (others - (one == other))
-                coincidences[one, other] += pairs / (len(unit) - 1)
+    n, size = len(units), 1 + max((value for unit in units for value in unit), default=0)
+    coincidences = np.zeros((n, size, size))
+    for at, unit in enumerate(units):
+        counts = np.bincount(unit, minlength=size)
+        coincidences[at] = (np.outer(counts, counts) - np.diag(counts)) / (len(unit) - 1)
+    value = _alpha(coincidences.sum(0), level)
+    if value is None:
+        return Estimate(None, None, None, 0)
+    rng = np.random.default_rng(seed)
+    flat = coincidences.reshape(n, -1)
+    sums = (flat[rng.integers(0, n, n)].sum(0).reshape(size, size) for _ in range(rounds))
+    found = [one for each in sums if (one := _alpha(each, level)) is not None]
+    low, high = np.percentile(found, [2.5, 97.5])
+    return Estimate(value, float(low), float(high), n)
+
+
+def _alpha(coincidences: Array, level: str) -> float | None:
     totals = coincidences.sum(1)
     apart = _distances(totals, level)
     expected = float((np.outer(totals, totals) * apart).sum())
@@ -91,9 +102,7 @@ def alpha(units: Sequence[Sequence[int]], level: Literal["nominal", "ordinal"]) 
 
 def _distances(totals: Array, level: str) -> Array:
     """Squared distance of each two answers; ordinal ones are apart by the answers between them."""
-    size = len(totals)
     if level == "nominal":
-        return 1.0 - np.eye(size)
-    ends = np.cumsum(totals)
-    middles = ends - totals / 2
+        return 1.0 - np.eye(len(totals))
+    middles = np.cumsum(totals) - totals / 2
     return np.square(middles[:, None] - middles[None, :])
