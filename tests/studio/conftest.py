@@ -22,7 +22,7 @@ from likeness.common.evaluations import save_tensors
 from likeness.common.io import write_bytes, write_json, write_jsonl, write_text
 from likeness.common.manifest import write_manifest
 from likeness.voice.audio import encode
-from likeness.voice.rows import Recording
+from likeness.voice.rows import Pair, Recording
 from tests.conftest import (
     ROOT,
     build_adapter,
@@ -31,7 +31,9 @@ from tests.conftest import (
     needs_studio,
     write_dataset,
 )
+from tests.rated import item, write_test
 from tests.repository.conftest import empty as empty  # a fixture
+from tests.voice.sounds import babble, write
 from tests.voice.test_dataset import clip
 from tests.voice.tiny_xtts import write_voice_dataset
 
@@ -100,6 +102,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (samples / f"{epoch}-0.wav").write_bytes(epoch.encode() * 100)
     write_text(root / "metrics/voice_train.json", '{"wer": 0.5}\n')
     write_text(root / "plots/voice_train/plots/metrics/val/wer.tsv", "step\twer\n0\t0.25\n")
+    write_pairs(root / "data/voice_synthesize", 4)
+    sides = {name: f"voice_synthesize/{name}/s0-0.wav" for name in ("base", "tuned")}
+    pairs = [item(f"s{at}-0", root / "data", sides) for at in range(2)]
+    ratings = root / "data/ratings"
+    write_test(ratings, "0123456789abcdef", "preference", "voice", pairs, {"ben": lambda *_: "tie"})
     return root
 
 
@@ -114,6 +121,20 @@ def write_recording(folder: Path, name: str, seconds: float) -> None:
         gain_db=0.0,
     )  # fmt: skip
     write_manifest(folder / "manifest.jsonl", [row])
+
+
+def write_pairs(folder: Path, count: int) -> None:
+    """Sentences by base and tuned as voice_synthesize writes them; tuned is louder, and begins late."""
+    rows = []
+    for at in range(count):
+        names = {voice: f"{voice}/s{at}-0.wav" for voice in ("base", "tuned")}
+        for voice, name in names.items():
+            samples = 0.2 * babble(1.0, 24000, seed=at)
+            if voice == "tuned":
+                samples = np.concatenate([np.zeros(9600), 3 * samples])
+            write(folder / name, encode(samples, 24000, "WAV"))
+        rows.append(Pair(id=f"s{at}-0", text=f"Sentence {at}.", real="", first="base", **names))
+    write_manifest(folder / "pairs.jsonl", rows)
 
 
 @pytest.fixture(scope="session")

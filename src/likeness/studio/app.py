@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from likeness.common.errors import LikenessError
 from likeness.common.io import write_text
 from likeness.studio import (
+    blind,
     clips,
     events,
     files,
@@ -39,7 +40,7 @@ from likeness.studio.security import Guard, Keys
 from likeness.studio.state import State, state_of
 from likeness.studio.worker import Worker
 
-ROUTES = (generate, library, clips, files, forms, uploads, queue_routes)  # in the order of docs/api.md
+ROUTES = (generate, library, blind, clips, files, forms, uploads, queue_routes)  # in the order of docs/api.md
 SHUTDOWN_SECONDS = 1  # for answers that are being sent when it ends
 MOST_BYTES = 1 << 20  # of a request's body
 TOKEN = "$TOKEN"  # in the example of the page, for a shell to fill in

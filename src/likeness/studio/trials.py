@@ -114,21 +114,20 @@ def sound(path: Path, rate: int) -> bytes:
     """The audible part of a clip at `rate` Hz and at `LOUDNESS`, as 16-bit mono WAV."""
     samples, source = read(path)
     samples = samples if source == rate else resample(samples, source, rate)
-    levels = frame_levels(samples, rate)
-    loud = np.flatnonzero(levels > levels.max() - AUDIBLE)
     edge = round(EDGE * rate)
-    start = max(0, round(loud[0] * HOP * rate) - edge)
-    samples = samples[start : round(loud[-1] * HOP * rate) + edge]
-    meter = LoudnessMeter(rate)
-    meter.add(samples)
-    loudness = meter.integrated()
-    # A clip that is silent, or shorter than BS.1770's block, has no loudness and stays as it is.
-    gain = 10 ** ((LOUDNESS - loudness) / 20) if np.isfinite(loudness) else 1.0
+    samples = np.pad(samples, edge)  # a clip may begin with its first sound
+    levels = frame_levels(samples, rate)
+    loud = np.flatnonzero(levels > levels.max() - AUDIBLE) * HOP * rate
+    samples = samples[max(0, round(loud[0]) - edge) : round(loud[-1]) + edge]
     fade = np.minimum(1.0, np.arange(1, len(samples) + 1) / edge)
     silence = np.zeros(round(SILENCE * rate))
-    return encode(
-        np.concatenate([silence, samples * gain * fade * fade[::-1], silence]), rate, "WAV"
-    )
+    played = np.concatenate([silence, samples * fade * fade[::-1], silence])
+    meter = LoudnessMeter(rate)
+    meter.add(played)
+    # A silent clip has no loudness, and stays as it is.
+    loudness = meter.integrated()
+    gain = 10 ** ((LOUDNESS - loudness) / 20) if np.isfinite(loudness) else 1.0
+    return encode(played * gain, rate, "WAV")
 
 
 def picture(path: Path, side: int) -> bytes:
