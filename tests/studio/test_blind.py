@@ -22,7 +22,7 @@ from likeness.voice.levels import frame_levels
 from likeness.voice.loudness import LoudnessMeter
 from likeness.voice.rows import Pair
 from tests.conftest import ROOT, photo, prepared, synthetic
-from tests.studio.conftest import ask, write_pairs
+from tests.studio.conftest import ask, serve, write_pairs
 from tests.voice.sounds import babble, write
 
 N = {"real_or_synthetic": 20, "preference": 20, "opinion": 21, "classes": 20}
@@ -289,6 +289,19 @@ def test_a_test_goes_on_in_another_studio_where_it_was(workspace: Path) -> None:
     again = ask(workspace).get(f"/api/tests/{shown['test']}/next?rater=ann").json()
     assert again == second
     assert again["trial"]["number"] == 2
+
+
+@pytest.mark.slow
+def test_a_killed_studio_has_lost_no_answer(workspace: Path, tmp_path: Path) -> None:
+    shown: dict[str, Any] = {}
+    for number in range(4):
+        with serve(workspace, tmp_path / "log") as server, server.client() as client:
+            shown = shown or begin(client, "voice", "opinion").json()
+            shown = client.get(f"/api/tests/{shown['test']}/next?rater=ann").json()
+            assert shown["answered"] == 5 * number
+            for _ in range(5):
+                shown = answer(client, shown).json()
+            server.process.kill()
 
 
 def test_of_many_answers_to_one_trial_one_is_kept(blind: Any, workspace: Path) -> None:
