@@ -209,6 +209,15 @@ def test_a_wrong_line_is_named(rated: Path, line: str, message: str) -> None:
         run(rated)
 
 
+@pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "voice_synthesize/../../x"])
+def test_a_test_of_files_elsewhere_is_refused(rated: Path, path: str) -> None:
+    file = rated / "ratings" / ("0" * 16) / "test.json"
+    text = file.read_text().replace("voice_synthesize/base/0.wav", path)
+    file.write_text(text)
+    with pytest.raises(LikenessError, match=r"items.0.files.base.path: Value error, a path under"):
+        run(rated)
+
+
 def test_an_answer_that_is_no_choice_is_named(rated: Path) -> None:
     path = rated / "ratings" / ("0" * 16) / "ann.jsonl"
     path.write_text(path.read_text().replace('"answer": "a"', '"answer": "good"', 1))

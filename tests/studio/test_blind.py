@@ -22,7 +22,7 @@ from likeness.voice.levels import frame_levels
 from likeness.voice.loudness import LoudnessMeter
 from likeness.voice.rows import Pair
 from tests.conftest import ROOT, photo, prepared, synthetic
-from tests.studio.conftest import ask, serve, write_pairs
+from tests.studio.conftest import PIPELINE, ask, serve, write_pairs
 from tests.voice.sounds import babble, write
 
 N = {"real_or_synthetic": 20, "preference": 20, "opinion": 21, "classes": 20}
@@ -35,6 +35,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("blind") / "repository"
     write_text(root / "params.yaml", (ROOT / "params.yaml").read_text())
     write_text(root / ".gitignore", "/data\n")
+    write_text(root / ".dvc/config", "")
+    write_text(root / "dvc.yaml", PIPELINE)
     for stage in ("voice_train", "image_train"):
         write_json(root / f"data/{stage}/training.json", {"base": "mini"})
     speech = root / "data/voice_synthesize"
@@ -294,7 +296,7 @@ def test_a_test_goes_on_in_another_studio_where_it_was(workspace: Path) -> None:
 @pytest.mark.slow
 def test_a_killed_studio_has_lost_no_answer(workspace: Path, tmp_path: Path) -> None:
     shown: dict[str, Any] = {}
-    for number in range(4):
+    for number in range(2):
         with serve(workspace, tmp_path / "log") as server, server.client() as client:
             shown = shown or begin(client, "voice", "opinion").json()
             shown = client.get(f"/api/tests/{shown['test']}/next?rater=ann").json()

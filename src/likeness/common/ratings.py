@@ -8,9 +8,9 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
@@ -44,10 +44,17 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def _inside(path: str) -> str:
+    """A test may come from elsewhere, in a pull request."""
+    if path.startswith("/") or ".." in path.split("/"):
+        raise ValueError("a path under data/")
+    return path
+
+
 class File(Strict):
     """What a rater hears or sees: its path under `data/`, and the MD5 of its bytes."""
 
-    path: str
+    path: Annotated[str, AfterValidator(_inside)]
     md5: str
 
 
