@@ -40,7 +40,8 @@ from likeness.studio.security import Guard, Keys
 from likeness.studio.state import State, state_of
 from likeness.studio.worker import Worker
 
-ROUTES = (generate, library, blind, clips, files, forms, uploads, queue_routes)  # in the order of docs/api.md
+# In the order of docs/api.md.
+ROUTES = (generate, library, blind, clips, files, forms, uploads, queue_routes)
 SHUTDOWN_SECONDS = 1  # for answers that are being sent when it ends
 MOST_BYTES = 1 << 20  # of a request's body
 TOKEN = "$TOKEN"  # in the example of the page, for a shell to fill in
