@@ -151,38 +151,31 @@ Draft = tuple[str, str, dict[str, str]]
 
 def _speech(data: Path, kind: Kind, rng: np.random.Generator) -> list[list[Draft]]:
     """All groups that there are, in random order."""
-    folder = "voice_synthesize"
-    pairs = [
-        (
-            row,
-            {
-                version: f"{folder}/{name}"
-                for version, name in (("base", row.base), ("tuned", row.tuned))
-            },
-        )
-        for row in read_manifest(data / folder / "pairs.jsonl", Pair)
-    ]
+    pairs = read_manifest(data / "voice_synthesize" / "pairs.jsonl", Pair)
     rng.shuffle(pairs)
-    if kind == "preference":
-        return _chunks([(row.id, row.text, files) for row, files in pairs], 2)
-    # Of a sentence with several takes one is heard, beside its recording.
-    sentences = {
-        row.id.rpartition("-")[0]: {**files, "real": f"voice_dataset/{row.real}"}
-        for row, files in pairs
-        if row.real
+    files = {
+        row.id: {
+            "base": f"voice_synthesize/{row.base}",
+            "tuned": f"voice_synthesize/{row.tuned}",
+            "real": f"voice_dataset/{row.real}",
+        }
+        for row in pairs
     }
+    if kind == "preference":
+        both = [{name: files[row.id][name] for name in ("base", "tuned")} for row in pairs]
+        return _chunks([(row.id, row.text, each) for row, each in zip(pairs, both)], 2)
+    # Of a sentence that was said several times the first take is heard.
+    sentences = [row.id for row in pairs if row.real and row.id.endswith("-0")]
 
     def single(sentence: str, version: str) -> Draft:
-        return f"{version}/{sentence}", "", {version: sentences[sentence][version]}
+        return f"{version}/{sentence}", "", {version: files[sentence][version]}
 
     if kind == "opinion":
         return [
             [single(one, version) for version in ("real", "base", "tuned")] for one in sentences
         ]
     # A sentence is heard once, since a second voice would give away the first one.
-    return [
-        [single(one, "real"), single(other, "tuned")] for one, other in _chunks([*sentences], 2)
-    ]
+    return [[single(one, "real"), single(other, "tuned")] for one, other in _chunks(sentences, 2)]
 
 
 def _images(data: Path, kind: Kind, rng: np.random.Generator) -> list[list[Draft]]:
