@@ -31,7 +31,7 @@ def test_errors_are_pooled_and_similarity_is_to_the_voice(
     said = {"0.wav": "the red hat", "1.wav": "a belt"}
     monkeypatch.setattr(listening, "hear_files", lambda *_, **__: said)
     one, other = (embed(*read(path), tiny_speaker) for path in clips)
-    wer, similarity = listener(tiny_speaker, one, rt).listen(
+    wer, similarity, transcripts = listener(tiny_speaker, one, rt).listen(
         clips, ["The red hat is warm.", "A belt."]
     )
     assert wer == pytest.approx(2 / 7)
@@ -44,4 +44,5 @@ def test_nobody_speaks_in_silence(tiny_speaker: Path, tmp_path: Path, rt: Runtim
         for count in (0, RATE)
     ]
     vector = embed(babble(1.0, RATE), RATE, tiny_speaker)
-    assert listener(tiny_speaker, vector, rt).listen(clips, ["A red hat.", "A belt."]) == (1.0, 0.0)
+    heard = listener(tiny_speaker, vector, rt).listen(clips, ["A red hat.", "A belt."])
+    assert heard == (1.0, 0.0, ["", ""])

@@ -179,19 +179,18 @@ def _sample_paths(root: Path, lane: Lane) -> list[Path]:
     return sorted((root / FOLDERS[lane] / "samples").glob("*.wav" if lane == "voice" else "*.png"))
 
 
-def _checkpoint(sample: Path) -> str:
-    """The epoch or step of a sample `<epoch>-<number>.wav` or `<step>.png`."""
-    return sample.stem.partition("-")[0]
-
-
 def _samples(root: Path, lane: Lane) -> Iterator[dict[str, Any]]:
     for path in _sample_paths(root, lane):
+        checkpoint, _, number = path.stem.partition("-")  # of `<epoch>-<number>.wav` or `<step>.png`
+        told = path.with_name(f"{checkpoint}.json")  # what its sentences are and were heard as
+        sentences = read_json(told) if told.is_file() else {}
         yield {
             "id": f"{lane}-{path.stem}",
             "lane": lane,
-            "checkpoint": f"{lane}-{_checkpoint(path)}",
-            "number": int(path.stem.partition("-")[2] or 0),
+            "checkpoint": f"{lane}-{checkpoint}",
+            "number": int(number or 0),
             "url": address(path.relative_to(root).as_posix()),
+            **(sentences[int(number)] if sentences else {}),
         }
 
 

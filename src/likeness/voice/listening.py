@@ -34,8 +34,10 @@ class Listener:
     centroid: Array
     rt: Runtime
 
-    def listen(self, clips: Sequence[Path], texts: Sequence[str]) -> tuple[float, float]:
-        """Word error rate over all clips, and their mean cosine to the voice.
+    def listen(
+        self, clips: Sequence[Path], texts: Sequence[str]
+    ) -> tuple[float, float, list[str]]:
+        """Word error rate over all clips, their mean cosine to the voice, and what each was heard as.
 
         For a silent clip all words count as missing, and the cosine is 0.
         """
@@ -43,13 +45,14 @@ class Listener:
             path.name: path for path in clips if np.abs(read(path)[0]).max(initial=0.0) > SILENT
         }
         heard = hear_files(audible, self.cfg, asr=self.asr, rt=self.rt)
+        transcripts = [heard.get(path.name, "") for path in clips]
         found = [
-            word_errors(text, heard.get(path.name, ""), self.cfg.normalizer)
-            for path, text in zip(clips, texts, strict=True)
+            word_errors(text, transcript, self.cfg.normalizer)
+            for text, transcript in zip(texts, transcripts, strict=True)
         ]
         cosines = 0.0
         if audible:
             vectors = embed_files(audible, encoder=self.speaker, rt=self.rt)
             cosines = float((vectors @ self.centroid).sum())
         errors, words = sum(one.errors for one in found), sum(one.words for one in found)
-        return errors / max(words, 1), cosines / len(clips)
+        return errors / max(words, 1), cosines / len(clips), transcripts

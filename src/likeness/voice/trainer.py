@@ -16,7 +16,7 @@ import numpy as np
 from likeness.common.checkpoints import Checkpoints
 from likeness.common.errors import LikenessError
 from likeness.common.evaluations import KEPT, Evaluation, Evaluations, save_tensors
-from likeness.common.io import write_bytes
+from likeness.common.io import write_bytes, write_json
 from likeness.common.precision import MixedPrecision, check_finite
 from likeness.common.runtime import Runtime
 from likeness.common.tracking import Tracker, step_timings
@@ -183,7 +183,7 @@ class Trainer:
         }
 
     def sample_paths(self) -> list[Path]:
-        return sorted(self.samples.glob("*.wav"))
+        return sorted(self.samples.iterdir())
 
     def save(self, out_dir: Path, base: Path) -> None:
         """Write the adapters of `base`, and the `Voice` that the best one makes of the references."""
@@ -305,7 +305,9 @@ class Trainer:
         )
 
     def _listen(self, voice: Voice) -> tuple[float, float]:
-        """Word error rate and similarity of the sentences, whose audio is kept as samples."""
+        """Word error rate and similarity of the sentences, which are kept as samples: their audio, and
+        what they are and were heard as.
+        """
         rate = self.model.config.audio.output_sample_rate
         paths = []
         for number, text in enumerate(self.sentences):
@@ -322,7 +324,11 @@ class Trainer:
             path = self.samples / f"{self._epoch_name()}-{number}.wav"
             write_bytes(path, encode(wave, rate, "WAV"))
             paths.append(path)
-        return self.listener.listen(paths, self.sentences)
+        wer, similarity, transcripts = self.listener.listen(paths, self.sentences)
+        pairs = zip(self.sentences, transcripts, strict=True)
+        rows = [{"text": text, "heard": heard} for text, heard in pairs]
+        write_json(self.samples / f"{self._epoch_name()}.json", rows)
+        return wer, similarity
 
     def _epoch_name(self) -> str:
         return f"{self.step // self.steps_per_epoch:03d}"
