@@ -287,8 +287,8 @@ def _told(rows: Sequence[Correction], unmatched: Sequence[Correction]) -> str:
         "",
         "## Corrections",
         "",
-        f"{len(rows) - len(unmatched)} of {len(rows)} were applied. The others are of clips that are "
-        "cut or recognised otherwise by now, or of other recordings.",
+        f"{len(rows) - len(unmatched)} of {len(rows)} were applied. One is not if its clip is cut or "
+        "recognised otherwise by now, or is of other recordings.",
         "",
         "| clip | seconds | heard | text | verdict | applied |",
         "| --- | --- | --- | --- | --- | --- |",
