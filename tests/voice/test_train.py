@@ -134,10 +134,17 @@ def test_the_output_is_this_set_of_files(trained: tuple[Path, dict[str, Any]]) -
         "adapter.safetensors",
         *(f"adapters/{epoch:03d}.safetensors" for epoch in others),
         "rejected.jsonl",
-        *(f"samples/{epoch:03d}-{number}.wav" for epoch in range(4) for number in range(2)),
+        *(
+            f"samples/{epoch:03d}{end}"
+            for epoch in range(4)
+            for end in ("-0.wav", "-1.wav", ".json")
+        ),
         "training.json",
         "voice.safetensors",
     ]
+    said = read_json(out / "data/samples/003.json")
+    assert all(one["text"] and isinstance(one["heard"], str) for one in said)
+    assert len(said) == 2
     training = read_json(out / "data" / "training.json")
     assert (training["base"], training["rank"]) == ("tiny_xtts", 2)
     assert training.items() >= metrics.items()

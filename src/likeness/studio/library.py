@@ -181,7 +181,9 @@ def _sample_paths(root: Path, lane: Lane) -> list[Path]:
 
 def _samples(root: Path, lane: Lane) -> Iterator[dict[str, Any]]:
     for path in _sample_paths(root, lane):
-        checkpoint, _, number = path.stem.partition("-")  # of `<epoch>-<number>.wav` or `<step>.png`
+        checkpoint, _, number = path.stem.partition(
+            "-"
+        )  # of `<epoch>-<number>.wav` or `<step>.png`
         told = path.with_name(f"{checkpoint}.json")  # what its sentences are and were heard as
         sentences = read_json(told) if told.is_file() else {}
         yield {

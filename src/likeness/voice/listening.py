@@ -34,9 +34,7 @@ class Listener:
     centroid: Array
     rt: Runtime
 
-    def listen(
-        self, clips: Sequence[Path], texts: Sequence[str]
-    ) -> tuple[float, float, list[str]]:
+    def listen(self, clips: Sequence[Path], texts: Sequence[str]) -> tuple[float, float, list[str]]:
         """Word error rate over all clips, their mean cosine to the voice, and what each was heard as.
 
         For a silent clip all words count as missing, and the cosine is 0.
