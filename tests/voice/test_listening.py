@@ -35,6 +35,7 @@ def test_errors_are_pooled_and_similarity_is_to_the_voice(
         clips, ["The red hat is warm.", "A belt."]
     )
     assert wer == pytest.approx(2 / 7)
+    assert transcripts == ["the red hat", "a belt"]
     assert similarity == pytest.approx((1 + other @ one) / 2, abs=1e-6)
 
 

@@ -95,7 +95,8 @@ def train(
     Writes to `out_dir` `adapter.safetensors`, the adapters of other evaluated epochs as
     `adapters/<epoch>.safetensors`, `voice.safetensors` (the tuned model's `Voice` of the references),
     `training.json`, `rejected.jsonl`, and the same sentences for every evaluation as
-    `samples/<epoch>-<number>.wav`, with `samples/<epoch>.json` of what they were heard as; curves to `plots_dir`; step time and memory to `timings_dir`.
+    `samples/<epoch>-<number>.wav`, with what they were heard as in `samples/<epoch>.json`; curves to
+    `plots_dir`; step time and memory to `timings_dir`.
     Checkpoints go to the scratch folder; a killed run resumes from its last.
 
     Raises:
