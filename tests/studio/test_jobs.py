@@ -225,6 +225,21 @@ def test_a_job_is_an_experiment_of_what_was_committed(
 
 
 @pytest.mark.slow
+def test_a_frozen_stage_runs_if_it_has_an_override(repo: Path) -> None:
+    pipeline = repo / "dvc.yaml"
+    pipeline.write_text(pipeline.read_text() + "    frozen: true\n")
+    git(repo, "commit", "--quiet", "--all", "-m", "frozen")
+    job = submit(repo, ["train"], ["train.rank=9"], "mine")
+    assert job.command == "dvc unfreeze train && dvc exp run -n mine -S train.rank=9 train"
+    let_end(repo, 9)
+    until(is_in("done", job))
+    found = experiments(repo, job.commit)["mine"]
+    assert "frozen" not in git(repo, "show", f"{found}:dvc.yaml")
+    assert json.loads(git(repo, "show", f"{found}:metrics.json")) == {"rank": 9}
+    assert "frozen: true" in pipeline.read_text()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("committed", [True, False])
 def test_a_job_carries_corrections_as_they_were_when_it_was_submitted(
     repo: Path, capsys: pytest.CaptureFixture[str], committed: bool

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ from likeness.studio.corrections import FILE as CORRECTIONS
 FOLDER = Path(".dvc") / "likeness" / "studio" / "jobs"
 # Files and folders of what people decide. A run has them as they were when it was submitted, committed
 # or not, and its experiment holds them.
-CARRIED = (CORRECTIONS,)
+CARRIED = (CORRECTIONS, "data/ratings")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 BAR = re.compile(r"(?P<title>[^|]+): +\d+%\|.*\| *(?P<done>\d+)/(?P<total>\d+) \[")  # of tqdm
 CHUNK = 1 << 20  # bytes of a log that are read at once
@@ -81,6 +81,7 @@ class Job:
         commit: that the run starts from.
         uncommitted: files that were changed when it was submitted, which are not part of the run.
         carried: files of `CARRIED` that were changed when it was submitted, which are part of the run.
+        unfrozen: frozen stages that have an override, and so should run.
         submitted: the time, in UTC.
         process: of the run, once it was started.
         log_begins: where the log of this run begins, after those of earlier tries.
@@ -97,6 +98,7 @@ class Job:
     process: Process | None = None
     log_begins: int = 0
     carried: Sequence[str] = ()
+    unfrozen: Sequence[str] = ()
 
     @property
     def id(self) -> str:
@@ -252,14 +254,18 @@ def submit(
     name = name if name is not None else f"job-{token_hex(4)}"
     if not NAME.fullmatch(name):
         raise LikenessError(f"-n {name}: a name has letters, digits, - and _ only, 64 at most")
-    _check_targets(root, commit, targets)
+    stages = yaml.safe_load(read_file(root, commit, "dvc.yaml") or b"{}").get("stages", {})
+    _check_targets(stages, commit, targets)
+    sections = {override.partition(".")[0] for override in overrides}
+    unfrozen = [stage for stage, one in stages.items() if one.get("frozen") and stage in sections]
     params = _params(root, commit, overrides)
     run = Run(name, tuple(overrides), params, tuple(targets))
     uncommitted = _uncommitted(root)
     carried = [path for path in uncommitted if _is_carried(path)]
+    commands = [["dvc", "unfreeze", *unfrozen]] if unfrozen else []
     job = Job(
         root / FOLDER / name,
-        shlex.join(run.command),
+        " && ".join(map(shlex.join, [*commands, run.command])),
         overrides=list(overrides),
         targets=list(targets),
         params=params,
@@ -267,6 +273,7 @@ def submit(
         uncommitted=[path for path in uncommitted if path not in carried],
         submitted=datetime.now(UTC).isoformat(timespec="milliseconds"),
         carried=carried,
+        unfrozen=unfrozen,
     )
     with locked(root):
         if job.folder.exists() or name in experiments(root, commit):
@@ -387,8 +394,7 @@ def _reorder(root: Path, ids: Sequence[str]) -> None:
     write_bytes(root / FOLDER / "queue", "".join(f"{each}\n" for each in ids).encode())
 
 
-def _check_targets(root: Path, commit: str, targets: Sequence[str]) -> None:
-    stages = yaml.safe_load(read_file(root, commit, "dvc.yaml") or b"{}").get("stages", {})
+def _check_targets(stages: Collection[str], commit: str, targets: Sequence[str]) -> None:
     for target in targets:
         if target not in stages:
             raise LikenessError(

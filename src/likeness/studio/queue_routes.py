@@ -46,7 +46,9 @@ def list_jobs(request: Request) -> dict[str, Any]:
     ),
 )
 def submit(body: Submission, request: Request) -> dict[str, Any]:
-    """Put an experiment at the end of the queue. `uncommitted` lists what is not part of it."""
+    """Put an experiment at the end of the queue. `uncommitted` lists files that are not part of it, and
+    `carried` those that are although git does not have them yet.
+    """
     root = state_of(request).root
     return view(jobs.submit(root, body.targets, overrides(root, body.params), body.name))
 
@@ -133,6 +135,7 @@ def view(job: jobs.Job) -> dict[str, Any]:
         "targets": [*job.targets],
         "commit": job.commit,
         "uncommitted": [*job.uncommitted],
+        "carried": [*job.carried],
         "submitted": job.submitted,
         "progress": bar and vars(bar),
         "log_bytes": job.log.stat().st_size if job.log.exists() else 0,

@@ -15,6 +15,7 @@ from pathlib import Path
 from likeness.common.cli import run
 from likeness.common.errors import one_line
 from likeness.repository.clones import Process, environment
+from likeness.repository.dvc import run_dvc
 from likeness.studio.jobs import (
     Job,
     Status,
@@ -85,6 +86,8 @@ class Supervisor:
         problem: Exception | None = None
         try:
             job.clone.make(job.params, job.changed)
+            if job.unfrozen:
+                run_dvc(job.clone.path, "unfreeze", *job.unfrozen)
         except Exception as error:
             problem = error
         with locked(self.root):

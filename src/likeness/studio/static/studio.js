@@ -268,7 +268,8 @@ export async function jobForm({ title, button, targets, keys, sections }) {
   const show = () => {
     const sets = Object.entries(changed()).map(([key, value]) => ` -S '${key}=${JSON.stringify(value)}'`);
     const named = name.value ? ` -n ${name.value}` : "";
-    command.textContent = `dvc exp run${named}${sets.join("")} ${targets.join(" ")}`;
+    const unfreeze = "voice_download.urls" in changed() ? "dvc unfreeze voice_download && " : "";
+    command.textContent = `${unfreeze}dvc exp run${named}${sets.join("")} ${targets.join(" ")}`;
   };
   const form = el("form", {
     class: "card",

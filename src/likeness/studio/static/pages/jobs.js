@@ -48,6 +48,7 @@ function card(job, jobs, choose) {
       el("progress", { value: bar.done, max: bar.total, "aria-label": bar.stage })) : null,
     el("p", {}, el("code", {}, job.command)),
     el("p", { class: "quiet" }, `submitted ${job.submitted.slice(0, 19).replace("T", " ")} UTC, commit ${job.commit.slice(0, 7)}`,
+      job.carried.length ? `; part of it, though not committed: ${job.carried.join(", ")}` : "",
       job.uncommitted.length ? `; not part of it: ${job.uncommitted.join(", ")}` : ""),
     el("div", { class: "row" }, buttons));
 }

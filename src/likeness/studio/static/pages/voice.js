@@ -3,7 +3,7 @@
 import { el, get, jobForm, number, setParam, uploadForm } from "/static/studio.js";
 
 const KEYS = [
-  "inputs.recordings", "inputs.asr", "voice_segment.min_speech_seconds", "voice_segment.max_seconds",
+  "voice_download.urls", "inputs.recordings", "inputs.asr", "voice_segment.min_speech_seconds", "voice_segment.max_seconds",
   "voice_segment.vad_threshold", "voice_transcribe.parallel", "voice_clips.min_seconds",
   "voice_clips.max_seconds", "voice_clips.min_dnsmos",
 ];
@@ -16,7 +16,7 @@ export async function show(main) {
       button: "Build",
       targets: ["voice_dataset"],
       keys: KEYS,
-      sections: ["voice_segment", "voice_transcribe", "voice_clips", "voice_dataset"],
+      sections: ["voice_download", "voice_segment", "voice_transcribe", "voice_clips", "voice_dataset"],
     }),
   ]);
   const found = datasets.find((one) => one.id === "voice_dataset");
