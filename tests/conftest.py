@@ -88,7 +88,7 @@ def binary(name: str, package: str) -> str:
 
 def needs_studio() -> None:
     """Skip a test where the packages of requirements-studio.txt are missing."""
-    for name in ("fastapi", "uvicorn", "prometheus_client", "structlog", "openai", "playwright"):
+    for name in ("fastapi", "uvicorn", "prometheus_client", "sentry_sdk", "openai", "playwright"):
         if find_spec(name) is None:
             absent(f"{name} is not here; `make studio` installs it")
 

@@ -3,6 +3,8 @@
 import argparse
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from likeness.image.train import ImageTrain
 from likeness.report import write_report
 from likeness.stage import BASES, MODELS, SCHEMA, check_models
 from likeness.voice.train import VoiceTrain
-from tests.conftest import ROOT
+from tests.conftest import ROOT, library_env
 from tests.test_contract import flags
 
 
@@ -129,3 +131,47 @@ def test_help_needs_no_params(
     assert "--metrics " not in shown
     with pytest.raises(LikenessError, match=r"params\.yaml: no such file"):
         main(["--metrics-dir", "x"])
+
+
+STAGE = """
+import logging, sys, warnings
+from likeness.common.cli import run
+from likeness.common.errors import LikenessError
+from likeness.common.runtime import Runtime
+from likeness.image.analyze import ImageAnalyze
+from likeness.stage import stage
+
+def work(cfg: ImageAnalyze, *, rt: Runtime) -> None:
+    logging.getLogger("library").warning("old %s", "model")
+    logging.getLogger("library").info("not told")
+    rt.log("two of three")
+    assert [*rt.progress(range(3), "image_analyze: photos")] == [0, 1, 2]
+    raise LikenessError("data/raw: nothing there; fetch it")
+
+if __name__ == "__main__":
+    run(stage(None, work))
+"""
+
+
+@pytest.mark.slow
+def test_a_stage_logs_as_json_if_it_is_asked_to() -> None:
+    def stderr(form: str) -> list[str]:
+        given = {"LIKENESS_LOG": form, "LIKENESS_JOB": "job-1", "DVC_STAGE": ""}
+        done = subprocess.run(
+            [sys.executable, "-c", STAGE], env={**library_env(), **given}, cwd=ROOT,
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 1
+        return done.stderr.splitlines()
+
+    lines = [json.loads(line) for line in stderr("json")]
+    told = {(line["event"], line["level"], line["logger"]) for line in lines}
+    wrong = ("error: data/raw: nothing there; fetch it", "error", "stderr")
+    assert told >= {("old model", "warning", "library"), ("two of three", "info", "stderr"), wrong}
+    assert any(line["event"].startswith("image_analyze: photos: 100%|") for line in lines)
+    assert {line["job_id"] for line in lines} == {"job-1"}
+    assert not [line for line in lines if line["event"] == "not told"]
+    plain = stderr("")
+    assert plain[-1] == wrong[0]
+    assert "library: old model" in plain
+    assert stderr("xml") == ["error: LIKENESS_LOG=xml: no form of logs; set json, or nothing"]

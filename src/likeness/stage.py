@@ -5,6 +5,7 @@ written is what the stage's own code makes.
 """
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 
 from likeness.common.cli import path_parser
+from likeness.common.errors import LikenessError
 from likeness.common.io import write_json
+from likeness.common.logs import log_as_json
 from likeness.common.params import Section, load_params
 from likeness.common.runtime import Base, start
 from likeness.image.analyze import ImageAnalyze
@@ -134,6 +137,7 @@ def stage(
     def main(argv: Sequence[str]) -> None:
         if not {"-h", "--help"}.isdisjoint(argv):
             parser.parse_args(argv)  # ends here, and needs no params
+        log_as_asked()
         params = ROOT / "params.yaml"
         cfg, base = load_params(params, SCHEMA, section), load_params(params, SCHEMA, Base)
         # After the params, as the paths on the command line are built from their names.
@@ -152,6 +156,17 @@ def stage(
             before.check()
 
     return main
+
+
+def log_as_asked() -> None:
+    """Log as JSON if `LIKENESS_LOG` says so, with the stage, and the job that it is part of."""
+    form = os.environ.get("LIKENESS_LOG", "")
+    if form == "json":
+        given = {"stage": os.environ.get("DVC_STAGE"), "job_id": os.environ.get("LIKENESS_JOB")}
+        fields = {name: value for name, value in given.items() if value}
+        log_as_json(logging.WARNING, **fields)  # start() has the same level for libraries
+    elif form:
+        raise LikenessError(f"LIKENESS_LOG={form}: no form of logs; set json, or nothing")
 
 
 def check_models(section: type[Section], args: argparse.Namespace) -> None:

@@ -55,6 +55,7 @@ def running(
     test: Callable[[Any, Held], Coroutine[Any, Any, None]],
     held: Held | None = None,
     limit: int = 20,
+    longest: float = 60,
 ) -> None:
     """Run a test with an engine before a held worker."""
     needs_studio()
@@ -62,7 +63,7 @@ def running(
 
     async def run() -> None:
         worker: Any = held or Held()
-        engine = Engine("speech", worker, limit)
+        engine = Engine("speech", worker, limit, longest)
         engine.start()
         try:
             await asyncio.wait_for(test(engine, worker), 20)
@@ -79,8 +80,9 @@ async def ask(engine: Any, model: str, *names: str) -> Any:
 async def busy(engine: Any, held: Held) -> "asyncio.Task[Any]":
     """A request that the worker has in hand until `held.free` is set."""
     held.free.clear()
+    before = len(held.batches)
     task = asyncio.create_task(ask(engine, "first", "0"))
-    while not held.batches:
+    while len(held.batches) == before:
         await asyncio.sleep(0.01)
     return task
 
@@ -141,6 +143,47 @@ def test_what_does_not_fit_the_queue_is_refused_as_a_whole() -> None:
         assert engine.queue_length() == 0
 
     running(test, limit=10)
+
+
+def test_what_would_wait_too_long_is_refused_at_once() -> None:
+    async def test(engine: Any, held: Held) -> None:
+        from likeness.studio.problems import Problem
+
+        first = await busy(engine, held)
+        waiting = asyncio.create_task(ask(engine, "a", *"12"))  # three rows of a second, as guessed
+        await asyncio.sleep(0)
+        with pytest.raises(Problem, match="2 of at most 20 are waiting, for 2 s at most") as caught:
+            await ask(engine, "a", "3")
+        assert (caught.value.status, caught.value.headers) == (429, {"Retry-After": "3"})
+        held.free.set()
+        await asyncio.gather(first, waiting)
+        # By now it is known that they take no second.
+        first = await busy(engine, held)
+        waiting = asyncio.create_task(ask(engine, "a", *"12345"))
+        await asyncio.sleep(0)
+        held.free.set()
+        await asyncio.gather(first, waiting)
+
+    running(test, longest=2)
+
+
+def test_what_has_waited_too_long_is_refused() -> None:
+    async def test(engine: Any, held: Held) -> None:
+        from likeness.studio.problems import Problem
+
+        await ask(engine, "a", *map(str, range(16)))  # after that it seems fast
+        first = await busy(engine, held)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        with pytest.raises(Problem, match="for 1 s at most") as caught:
+            await ask(engine, "a", "1")
+        assert caught.value.status == 429
+        assert 0.9 < loop.time() - started < 2
+        assert engine.queue_length() == 0
+        held.free.set()
+        assert await first == ["first 0"]  # it was in hand, and not in the queue
+
+    running(test, longest=1)
 
 
 def test_who_leaves_takes_nothing_from_the_others() -> None:

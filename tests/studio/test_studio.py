@@ -66,6 +66,26 @@ def test_a_port_that_is_taken_is_one_line(monkeypatch: pytest.MonkeyPatch) -> No
         main(["studio", "--host", "nowhere.invalid"])
     with pytest.raises(LikenessError, match="--queue 3: must be 16 at least"):
         main(["studio", "--queue", "3"])
+    with pytest.raises(LikenessError, match="--wait nan: must be 1 second at least"):
+        main(["studio", "--wait", "nan"])
+
+
+def test_a_token_can_be_kept_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from likeness.studio.security import make_keys
+    from likeness.studio.studio import _read_token
+
+    file = tmp_path / "token"
+    file.write_text("a" * 32 + "\n")
+    keys = make_keys("127.0.0.1", 1, token=_read_token(file))
+    assert keys.opened_by("a" * 32)
+    assert not keys.opened_by("a" * 31)
+    monkeypatch.chdir(ROOT)
+    for text in ("a" * 31, "é" * 40, "a" * 40 + " b", ""):
+        file.write_text(text)
+        with pytest.raises(LikenessError, match=f"--token-file {file}: "):
+            main(["studio", "--token-file", str(file)])
+    with pytest.raises(LikenessError, match="cannot be read"):
+        main(["studio", "--token-file", str(tmp_path / "none")])
 
 
 @pytest.mark.parametrize("form", ["wav", "flac", "mp3", "opus"])

@@ -13,8 +13,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import write_text
@@ -31,8 +32,10 @@ from likeness.studio import (
     uploads,
 )
 from likeness.studio.api_page import STYLE, example, to_html, to_markdown
+from likeness.studio.crashes import crash
 from likeness.studio.engine import Engine
 from likeness.studio.events import Feed
+from likeness.studio.gauges import Gpus, Jobs
 from likeness.studio.models import Models
 from likeness.studio.observe import Metrics, Observer
 from likeness.studio.problems import Problem
@@ -51,23 +54,45 @@ class Login(generate.Asked):
     token: str
 
 
-def make_state(root: Path, keys: Keys, queue: int) -> State:
+def make_state(root: Path, keys: Keys, queue: int, wait: float) -> State:
     """What a server of the repository at `root` works with. Raises `LikenessError` for wrong params."""
     models, metrics = Models(root), Metrics()
     engines = {}
     for kind, bases in models.bases.items():
         if (first := models.first(kind)) is not None:
             speech = bases if kind == "speech" else []
-            engines[kind] = engine = Engine(
-                kind, Worker(kind, root, first._asdict(), speech), queue
-            )
+            worker = Worker(kind, root, first._asdict(), speech)
+            engines[kind] = engine = Engine(kind, worker, queue, wait)
             metrics.watch(kind, engine.queue_length, engine.is_ready)
+    for gauges in (Jobs(root), Gpus()):
+        metrics.registry.register(gauges)
     return State(root, keys, models, engines, metrics)
 
 
 def guarded(state: State) -> ASGIApp:
     """The application behind its guard, with every answer counted."""
-    return Observer(Guard(make_app(state), state.keys), state.metrics)
+    return Observer(Guard(shaped(make_app(state)), state.keys), state.metrics)
+
+
+def shaped(app: ASGIApp) -> ASGIApp:
+    """A body that is announced as too large is a 413 of ours; Starlette's own is plain text."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        plain = False
+
+        async def send_shaped(message: Message) -> None:
+            nonlocal plain
+            if message["type"] == "http.response.start" and message["status"] == 413:
+                kind = Headers(raw=message["headers"]).get("content-type", "")
+                if plain := kind.startswith("text/plain"):
+                    problem = Problem(413, "too_large", "the body is too large; send less at once")
+                    await problem.response()(scope, receive, send)
+            if not plain:
+                await send(message)
+
+        await app(scope, receive, send_shaped)
+
+    return answer
 
 
 def make_app(state: State | None = None) -> FastAPI:
@@ -163,7 +188,7 @@ async def ready(request: Request) -> JSONResponse:
 
 
 def show_metrics(request: Request) -> Response:
-    """Counts, durations, and lengths of queues, for Prometheus."""
+    """Requests, durations, queues, jobs, losses and memory of GPUs, for Prometheus."""
     return Response(
         generate_latest(state_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST
     )
@@ -203,6 +228,7 @@ async def _mistake(request: Request, error: Any) -> Response:
 
 
 async def _crash(_: Request, error: Any) -> Response:
+    crash(error)
     return Problem(500, "error", "the studio failed; its log has the reason").response()
 
 

@@ -17,6 +17,7 @@ ROWS = 16  # sent together at most
 WAIT_SECONDS = 0.05  # how long a request waits for others at most while the worker is free
 WATCH_SECONDS = 1.0  # how often an idle worker is looked at
 STOPPING = "the studio is stopping"
+BATCHES = 8  # that tell how long a row takes
 RETRY_SECONDS = 30.0  # until a model that cannot be loaded is tried again
 
 
@@ -33,15 +34,17 @@ class Engine:
 
     Args:
         limit: sentences or images that may wait.
+        longest: seconds that one may wait.
     """
 
-    def __init__(self, name: str, worker: Worker, limit: int) -> None:
-        self.name, self.worker, self._limit = name, worker, limit
+    def __init__(self, name: str, worker: Worker, limit: int, longest: float) -> None:
+        self.name, self.worker, self._limit, self._longest = name, worker, limit, longest
         self.loaded: Loaded | None = None
         self.problem = ""  # why the model cannot be loaded, in one line
         self._waiting: deque[Waiting] = deque()
         self._wake = asyncio.Event()
-        self._row_seconds = 1.0  # what a row took lately
+        self._in_hand = 0  # rows that the worker has
+        self._lately: deque[tuple[int, float]] = deque(maxlen=BATCHES)  # rows, and their seconds
 
     def queue_length(self) -> int:
         return len(self._waiting)
@@ -53,20 +56,38 @@ class Engine:
         """The outcome of each payload. Raises `Problem` if the queue is full or the worker fails."""
         if self.problem:
             raise Problem(503, "not_ready", self.problem)
-        length = self.queue_length()
-        if length + len(payloads) > self._limit:
-            wait = max(1, math.ceil(length * self._row_seconds))
-            raise Problem(
-                429,
-                "queue_full",
-                f"{length} of at most {self._limit} are waiting; ask again in {wait} s",
-                headers={"Retry-After": str(wait)},
-            )
+        if self.queue_length() + len(payloads) > self._limit or self._wait() > self._longest:
+            raise self._full()
         loop = asyncio.get_running_loop()
         asked = [Waiting(keywords, each, loop.create_future(), loop.time()) for each in payloads]
         self._waiting.extend(asked)
+        for one in asked:  # the estimate may be wrong
+            loop.call_later(self._longest, self._refuse, one)
         self._wake.set()
         return await asyncio.gather(*(one.answer for one in asked))
+
+    def _wait(self) -> float:
+        """About how many seconds pass until all that is here is answered; a row takes one at first."""
+        rows = 1 + sum(rows for rows, _ in self._lately)
+        seconds = 1 + sum(seconds for _, seconds in self._lately)
+        return (self.queue_length() + self._in_hand) * seconds / rows
+
+    def _full(self) -> Problem:
+        seconds = max(1, math.ceil(self._wait()))
+        return Problem(
+            429,
+            "queue_full",
+            f"{self.queue_length()} of at most {self._limit} are waiting, for {self._longest:g} s "
+            f"at most; ask again in {seconds} s",
+            headers={"Retry-After": str(seconds)},
+        )
+
+    def _refuse(self, one: Waiting) -> None:
+        """What still waits after the longest time is told so."""
+        if one in self._waiting:
+            self._waiting.remove(one)
+            if not one.answer.done():
+                one.answer.set_exception(self._full())
 
     def start(self) -> None:
         """Load the model and answer what is asked, until `stop`."""
@@ -123,7 +144,7 @@ class Engine:
 
     async def _answer(self, batch: list[Waiting]) -> None:
         loop = asyncio.get_running_loop()
-        started = loop.time()
+        started, self._in_hand = loop.time(), len(batch)
         payloads = [one.payload for one in batch]
         try:
             outcomes = await asyncio.to_thread(self.worker.call, batch[0].keywords, payloads)
@@ -138,10 +159,12 @@ class Engine:
             self._fail(batch, STOPPING)
             raise
         else:
-            self._row_seconds = (loop.time() - started) / len(batch)
+            self._lately.append((len(batch), loop.time() - started))
             for one, outcome in zip(batch, outcomes, strict=True):
                 if not one.answer.done():  # its client may have gone
                     one.answer.set_result(outcome)
+        finally:
+            self._in_hand = 0
 
     def _fail(self, batch: Sequence[Waiting] | deque[Waiting], line: str) -> None:
         for one in batch:

@@ -155,7 +155,7 @@ def list_jobs(root: Path) -> list[Job]:
     """
     with locked(root):
         attend(root)
-        jobs, waiting = _jobs(root), queue(root)
+        jobs, waiting = jobs_of(root), queue(root)
     ids = {job.id for job in waiting}
     begun = sorted((job for job in jobs if job.id not in ids), key=lambda job: job.submitted)
     return [*begun, *waiting]
@@ -170,10 +170,11 @@ def queue(root: Path) -> list[Job]:
 
 def unsettled(root: Path) -> list[Job]:
     """The jobs that wait, run, or have left something behind."""
-    return [job for job in _jobs(root) if not job.exit.exists() or job.clone.is_left()]
+    return [job for job in jobs_of(root) if not job.exit.exists() or job.clone.is_left()]
 
 
-def _jobs(root: Path) -> list[Job]:
+def jobs_of(root: Path) -> list[Job]:
+    """All jobs, in no order."""
     return [find_job(root, path.parent.name) for path in (root / FOLDER).glob("*/job.json")]
 
 
@@ -228,10 +229,18 @@ def progress(job: Job) -> Progress | None:
     size = job.log.stat().st_size if job.log.exists() else 0
     data, _ = read_log(job, max(job.log_begins, size - (1 << 14)))
     for line in reversed(re.split(r"[\r\n]+", data.decode("utf-8", errors="replace"))):
-        if found := BAR.match(line):
+        if found := BAR.match(_printed(line)):
             stage, _, what = found["title"].partition(": ")
             return Progress(stage, what, int(found["done"]), int(found["total"]))
     return None
+
+
+def _printed(line: str) -> str:
+    """A line as it was printed; with LIKENESS_LOG=json, it is the event of a line of JSON."""
+    try:
+        return str(json.loads(line)["event"]) if line.startswith('{"event"') else line
+    except ValueError:  # it is being written
+        return line
 
 
 # --- change ---------------------------------------------------------------------------------------

@@ -1,46 +1,18 @@
 """What an operator watches: counts and durations for Prometheus, and a line of JSON for each event."""
 
-import logging
-import sys
 import time
 from collections.abc import Callable
 from secrets import token_hex
-from typing import Any
 
-import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from likeness.common.logs import bound, logger
+
 SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)
 WATCHED = {"/v1/audio/speech": "tts", "/v1/images/generations": "image"}
-log = structlog.stdlib.get_logger("likeness.studio")
-
-
-def log_as_json() -> None:
-    """Write all logs of this process to stderr, those of libraries too, one JSON object a line."""
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(),
-            ],
-        )
-    )
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-    )
+log = logger("likeness.studio")
 
 
 class Metrics:
@@ -103,7 +75,7 @@ class Observer:
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with bound(request_id=request_id):
             try:
                 await self._app(scope, receive, send_with_id)
             finally:

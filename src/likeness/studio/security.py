@@ -56,11 +56,18 @@ class Keys:
         return compare_digest(self.session.encode(), found.encode())
 
 
-def make_keys(host: str, port: int, others: Iterable[str] = ()) -> Keys:
-    """Keys of a server at `host`; `others` are names that a proxy in front of it is asked by."""
+def make_keys(host: str, port: int, others: Iterable[str] = (), token: str | None = None) -> Keys:
+    """Keys of a server at `host`.
+
+    Args:
+        others: names that a proxy in front of it is asked by.
+        token: a new one if absent.
+    """
     bound = f"[{host}]" if ":" in host else host
     local = {f"{name}:{port}" for name in (*LOCAL, bound)}
-    return Keys(frozenset({*local, *(name.lower() for name in others)}), f"likeness-{port}")
+    given = {"token": token} if token else {}
+    hosts = frozenset({*local, *(name.lower() for name in others)})
+    return Keys(hosts, f"likeness-{port}", **given)
 
 
 class Guard:

@@ -4,12 +4,16 @@ It prints its address with a token, which each request needs (docs/studio.md). C
 """
 
 import argparse
+import re
 import socket
 from pathlib import Path
 
 from likeness.common.errors import LikenessError
+from likeness.common.logs import log_as_json
 
 FEWEST = 16  # that must fit into the queue: what is sent to a model together
+SHORTEST = 32  # letters of a token
+TOKEN = re.compile(rf"[A-Za-z0-9_-]{{{SHORTEST},}}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,13 +32,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=64,
         help=f"sentences, and images, that may wait; {FEWEST} at least (64)",
     )
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=60,
+        metavar="SECONDS",
+        help="what would wait longer for its model is refused (60)",
+    )
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="a file with the token, which is else another at each start",
+    )
+
+
+def _read_token(file: Path) -> str:
+    try:
+        token = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeError) as error:
+        raise LikenessError(f"--token-file {file}: cannot be read ({error})") from error
+    if not TOKEN.fullmatch(token):
+        raise LikenessError(
+            f"--token-file {file}: a token is {SHORTEST} letters, digits, - or _ at least; "
+            "openssl rand -hex 32 makes one"
+        )
+    return token
 
 
 def main(args: argparse.Namespace, root: Path) -> int:
     """Serve until a signal ends it. Raises `LikenessError`."""
     try:
         from likeness.studio.app import Server, make_state
-        from likeness.studio.observe import log_as_json
+        from likeness.studio.crashes import watch_crashes
         from likeness.studio.security import make_keys
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("likeness"):
@@ -44,6 +74,10 @@ def main(args: argparse.Namespace, root: Path) -> int:
         ) from error
     if args.queue < FEWEST:
         raise LikenessError(f"--queue {args.queue}: must be {FEWEST} at least")
+    if not args.wait >= 1:
+        raise LikenessError(f"--wait {args.wait:g}: must be 1 second at least")
+    token = _read_token(args.token_file) if args.token_file else None
+    watch_crashes()
     family = socket.AF_INET6 if ":" in args.host else socket.AF_INET
     try:
         listening = socket.create_server((args.host, args.port), family=family)
@@ -52,11 +86,14 @@ def main(args: argparse.Namespace, root: Path) -> int:
             f"--host {args.host} --port {args.port}: cannot listen there ({error}); choose another"
         ) from error
     port = listening.getsockname()[1]
-    state = make_state(root, make_keys(args.host, port, args.allow_host), args.queue)
+    keys = make_keys(args.host, port, args.allow_host, token)
+    state = make_state(root, keys, args.queue, args.wait)
     log_as_json()
     shown = f"[{args.host}]" if family == socket.AF_INET6 else args.host
-    token = state.keys.token
     # A browser keeps what stands behind # to itself, so the token is in no log of a server.
-    print(f"Likeness studio: http://{shown}:{port}/#token={token}\ntoken: {token}", flush=True)
+    opens = "" if token else f"/#token={keys.token}"
+    told = f"that of {args.token_file}" if token else keys.token
+    print(f"Likeness studio: http://{shown}:{port}{opens}
+token: {told}", flush=True)
     Server(state).run(sockets=[listening])
     return 0

@@ -14,8 +14,10 @@ from pathlib import Path
 
 from likeness.common.cli import run
 from likeness.common.errors import one_line
+from likeness.common.logs import log_as_json, logger
 from likeness.repository.clones import Process, environment
 from likeness.repository.dvc import run_dvc
+from likeness.studio.crashes import crash, watch_crashes
 from likeness.studio.jobs import (
     Job,
     Status,
@@ -29,11 +31,21 @@ from likeness.studio.jobs import (
 )
 
 POLL_SECONDS = 0.2
+log = logger("likeness.supervisor")
 
 
 def main(argv: Sequence[str]) -> None:
     """`argv`: the repository, and the number of the open file whose lock says that this one is there."""
-    root, held = Path(argv[0]), int(argv[1])
+    log_as_json()
+    watch_crashes()
+    try:
+        _run(Path(argv[0]), int(argv[1]))
+    except Exception as error:
+        crash(error)
+        raise
+
+
+def _run(root: Path, held: int) -> None:
     supervisor = Supervisor(root)
     while True:
         supervisor.step()
@@ -80,7 +92,7 @@ class Supervisor:
             status = _failed(error)
         with locked(self.root):
             if not job.exit.exists() and find_job(self.root, job.id) == job:
-                record(job, status)  # else it was stopped, or is queued again
+                _end(job, status)  # else it was stopped, or is queued again
 
     def _start(self, job: Job) -> None:
         problem: Exception | None = None
@@ -94,13 +106,20 @@ class Supervisor:
             if job.exit.exists():  # stopped while its clone was made
                 return
             if problem:
-                record(job, _failed(problem))
+                _end(job, _failed(problem))
             else:
                 job = find_job(self.root, job.id)
-                with job.log.open("ab") as log:
-                    child = job.clone.start(job.run.command, log, environment(workers(self.root)))
+                given = environment(workers(self.root)) | {"LIKENESS_JOB": job.id}
+                with job.log.open("ab") as printed:
+                    child = job.clone.start(job.run.command, printed, given)
                 self._children[child.pid] = child
                 replace(job, process=Process.of(child.pid)).write()
+                log.info("job started", job_id=job.id, pid=child.pid)
+
+
+def _end(job: Job, status: Status) -> None:
+    record(job, status)
+    log.info("job ended", job_id=job.id, state=status.state, reason=status.reason)
 
 
 def _failed(error: Exception) -> Status:

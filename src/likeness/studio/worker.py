@@ -6,6 +6,7 @@ the byte as a stage's, and one that a stage or an earlier request asked for come
 
 import io
 import json
+import logging
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from typing import Any, Literal
 from likeness.common.closure import code_digest
 from likeness.common.errors import LikenessError
 from likeness.common.items import map_items
+from likeness.common.logs import log_as_json
 from likeness.common.manifest import Rejection
 from likeness.common.params import load_params
 from likeness.common.runtime import Base, Runtime, start
@@ -148,6 +150,7 @@ def _state(path: Path) -> object:
 
 def _run(pipe: Connection, kind: Kind, root: Path, first: Keywords, bases: Sequence[Path]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the server's, which ends this process
+    log_as_json(logging.WARNING, engine=kind)
 
     def tell(error: LikenessError) -> None:
         pipe.send(str(error).replace(f"{root}/", ""))
