@@ -37,7 +37,7 @@ from tests.voice.sounds import babble, write
 from tests.voice.test_dataset import clip
 from tests.voice.tiny_xtts import write_voice_dataset
 
-TOKEN = re.compile(r"Likeness studio: (\S+)/#token=(\S+)\ntoken: \2\n")
+TOKEN = re.compile(r"Likeness studio: (\S+?)(?:/#token=\S+)?\ntoken: (.+)\n")
 HOST = "127.0.0.1:8321"
 RATE = 8000
 PIPELINE = """stages:
