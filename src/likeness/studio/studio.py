@@ -93,7 +93,6 @@ def main(args: argparse.Namespace, root: Path) -> int:
     # A browser keeps what stands behind # to itself, so the token is in no log of a server.
     opens = "" if token else f"/#token={keys.token}"
     told = f"that of {args.token_file}" if token else keys.token
-    print(f"Likeness studio: http://{shown}:{port}{opens}
-token: {told}", flush=True)
+    print(f"Likeness studio: http://{shown}:{port}{opens}\ntoken: {told}", flush=True)
     Server(state).run(sockets=[listening])
     return 0
