@@ -61,7 +61,7 @@ search-voice: $(READY) ## search the voice lane's params, with the same options
 studio: $(STUDIO) ## start the studio, an HTTP service; ARGS="--port 8400"
 	likeness studio $(ARGS)
 
-bench: $(READY) ## run every benchmark
+bench: $(STUDIO) ## run every benchmark
 	for file in benchmarks/*.py; do python $$file || exit 1; done
 
 lock: ## pin all packages again after requirements.txt changed

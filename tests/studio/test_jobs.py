@@ -128,7 +128,10 @@ def processes(root: Path) -> list[psutil.Process]:
 
 
 def is_supervisor(process: psutil.Process, root: Path) -> bool:
-    return process.cmdline()[1:4] == ["-m", "likeness.studio.supervisor", str(root)]
+    try:
+        return process.cmdline()[1:4] == ["-m", "likeness.studio.supervisor", str(root)]
+    except psutil.Error:  # it has ended
+        return False
 
 
 def supervisors(root: Path) -> list[psutil.Process]:
