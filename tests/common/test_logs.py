@@ -67,3 +67,4 @@ def test_a_traceback_is_part_of_its_line(how: str) -> None:
     (line,) = lines(caught)
     assert line["level"] in ("critical", "error")
     assert "ZeroDivisionError: division by zero" in line["exception"]
+    assert line["event"] == ("KeyError: 'k'" if line["level"] == "critical" else "b")

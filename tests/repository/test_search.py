@@ -318,6 +318,8 @@ def test_the_first_error_of_a_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("epoch 1\nTraceback (most recent call last):\n  File\nValueError: x\nERROR: y\n")
     assert reason_of(log, 1) == "ValueError: x"
+    log.write_text('running\n{"event": "error: y; do z", "level": "error"}\n{"event": "err')
+    assert reason_of(log, 1) == "error: y; do z"
     log.write_text("epoch 1\n")
     assert reason_of(log, -9) == "killed by signal 9"
 

@@ -104,4 +104,13 @@ class Lines(io.TextIOBase):
 
 
 def _log_crash(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
-    logging.getLogger("crash").critical("%s", error, exc_info=(kind, error, at))
+    said = f"{kind.__name__}: {error}"  # the last line of a traceback
+    logging.getLogger("crash").critical("%s", said, exc_info=(kind, error, at))
+
+
+def printed(line: str) -> str:
+    """The event of a line of JSON, which is what was printed; any other line as it is."""
+    try:
+        return str(json.loads(line)["event"]) if line.startswith('{"event": ') else line
+    except ValueError:  # it is still being written
+        return line

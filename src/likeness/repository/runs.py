@@ -22,6 +22,7 @@ import yaml
 from tqdm import tqdm
 
 from likeness.common.errors import LikenessError
+from likeness.common.logs import printed
 from likeness.repository.clones import Clone, clones, environment
 from likeness.repository.dvc import flat
 from likeness.repository.experiments import git, outdated_stages, read_file, read_lock
@@ -155,7 +156,7 @@ def reason_of(log: Path, code: int | None, after: int = 0) -> str:
         after: where the log of this run begins, in bytes.
     """
     text = log.read_bytes()[after:].decode("utf-8", errors="replace") if log.exists() else ""
-    for line in text.splitlines():
+    for line in map(printed, text.splitlines()):
         if ERROR_LINE.match(line.strip()):
             return line.strip()[:300]
     if code is None:

@@ -29,6 +29,7 @@ import yaml
 
 from likeness.common.errors import LikenessError, shortened
 from likeness.common.io import read_json, write_bytes, write_json
+from likeness.common.logs import printed
 from likeness.repository.clones import Clone, Process
 from likeness.repository.dvc import compose
 from likeness.repository.experiments import git, read_file
@@ -229,18 +230,10 @@ def progress(job: Job) -> Progress | None:
     size = job.log.stat().st_size if job.log.exists() else 0
     data, _ = read_log(job, max(job.log_begins, size - (1 << 14)))
     for line in reversed(re.split(r"[\r\n]+", data.decode("utf-8", errors="replace"))):
-        if found := BAR.match(_printed(line)):
+        if found := BAR.match(printed(line)):
             stage, _, what = found["title"].partition(": ")
             return Progress(stage, what, int(found["done"]), int(found["total"]))
     return None
-
-
-def _printed(line: str) -> str:
-    """A line as it was printed; with LIKENESS_LOG=json, it is the event of a line of JSON."""
-    try:
-        return str(json.loads(line)["event"]) if line.startswith('{"event"') else line
-    except ValueError:  # it is being written
-        return line
 
 
 # --- change ---------------------------------------------------------------------------------------
