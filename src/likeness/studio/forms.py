@@ -26,6 +26,8 @@ Value = Single | list[Single]
 COMMENT = re.compile(r" {2}(\w+):.*?\s# ?(.*)")
 FOLDER = re.compile(r"\w[\w.-]*")  # below models/ or data/raw/, and nowhere else
 URLS = "voice_download.urls"
+# IPv6 addresses that stand for one of IPv4, which may be private: NAT64 and 6to4.
+TUNNELS = [ipaddress.ip_network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16")]
 # A file of this machine that would be sent to a site, and values that are no plain ones.
 HIDDEN = {"voice_download.cookies", "image_generate.shares"}
 
@@ -132,7 +134,8 @@ def check_url(url: str) -> None:
         raise _wrong(URLS, f"{url}: its host is not known") from None
     for *_, address in found:
         ip = ipaddress.ip_address(str(address[0]).partition("%")[0])
-        if not ip.is_global or ip.is_multicast:
+        tunnelled = any(ip in each for each in TUNNELS if each.version == ip.version)
+        if not ip.is_global or ip.is_multicast or tunnelled:
             raise _wrong(URLS, f"{url}: its host has a private address, {ip}")
 
 
