@@ -14,7 +14,7 @@ from pathlib import Path
 
 from likeness.common.cli import run
 from likeness.common.errors import one_line
-from likeness.common.logs import log_as_json, logger
+from likeness.common.logs import bound, log_as_json, logger
 from likeness.repository.clones import Process, environment
 from likeness.repository.dvc import run_dvc
 from likeness.studio.crashes import crash, watch_crashes
@@ -75,9 +75,11 @@ class Supervisor:
             elif job.process and job.process.is_alive():
                 running += 1
             elif job.process:
-                self._settle(job, job.process)
+                with bound(job_id=job.id):
+                    self._settle(job, job.process)
         for job in queue(self.root)[: max(0, workers(self.root) - running)]:
-            self._start(job)
+            with bound(job_id=job.id):
+                self._start(job)
 
     def _settle(self, job: Job, process: Process) -> None:
         """Record how a job has ended whose process is gone; its experiment is fetched before."""
@@ -114,12 +116,12 @@ class Supervisor:
                     child = job.clone.start(job.run.command, printed, given)
                 self._children[child.pid] = child
                 replace(job, process=Process.of(child.pid)).write()
-                log.info("job started", job_id=job.id, pid=child.pid)
+                log.info("job started", pid=child.pid)
 
 
 def _end(job: Job, status: Status) -> None:
     record(job, status)
-    log.info("job ended", job_id=job.id, state=status.state, reason=status.reason)
+    log.info("job ended", state=status.state, reason=status.reason)
 
 
 def _failed(error: Exception) -> Status:
