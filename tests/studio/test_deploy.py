@@ -20,6 +20,7 @@ import yaml
 
 from likeness.common.io import write_text
 from likeness.repository.clones import Process
+from likeness.repository.experiments import git
 from likeness.studio.jobs import FOLDER, Job
 from tests.conftest import ROOT, binary
 from tests.repository.servers import free_port, running
@@ -72,7 +73,8 @@ def watched(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     write_text(smi, f'#!/bin/sh\n[ "$1" = -L ] && echo "{listed}" || echo "{memory}"\n')
     smi.chmod(0o755)
     monkeypatch.setenv("PATH", f"{smi.parent}:{os.environ['PATH']}")
-    job = Job(repository / FOLDER / "mine", "dvc", [], [], {}, "a", [], "2026")
+    commit = git(repository, "rev-parse", "HEAD")
+    job = Job(repository / FOLDER / "mine", "dvc", [], [], {}, commit, [], "2026")
     replace(job, process=Process.of(os.getpid())).write()
     curve = "plots/voice_train/plots/metrics/train/loss.tsv"
     write_text(job.clone.path / curve, "step\tloss\n1\t0.5\n")

@@ -8,9 +8,24 @@ from functools import lru_cache
 from pathlib import Path
 
 from likeness.repository.experiments import git, read_file
+from likeness.repository.runs import experiments
+from likeness.studio.jobs import Job
 
 TABLE = re.compile(r"plots/(?P<stage>\w+)/plots/metrics/(?P<figure>[\w/]+)\.tsv")
 Curves = dict[str, dict[str, list[tuple[int, float]]]]  # by stage and figure
+
+
+def curves_of_job(job: Job) -> Curves:
+    """What the trainings of a run have measured, while it runs and when its experiment is there."""
+    if commit := experiments(job.root, job.commit).get(job.id):
+        return curves_of_commit(job.root, commit)
+    if not job.clone.is_left():
+        return {}
+    before = curves_of_commit(
+        job.root, job.commit
+    )  # checked out with it, and measured by no run of this
+    now = curves_of_folder(job.clone.path)
+    return {stage: curves for stage, curves in now.items() if curves != before.get(stage)}
 
 
 def curves_of_folder(root: Path) -> Curves:

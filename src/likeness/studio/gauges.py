@@ -1,6 +1,5 @@
 """Gauges that are read whenever Prometheus asks: jobs, the loss of running trainings, memory of GPUs."""
 
-import csv
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +10,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from likeness.repository.lease import visible_devices
-from likeness.studio.jobs import Job, State, jobs_of, state
+from likeness.studio.curves import curves_of_job
+from likeness.studio.jobs import State, jobs_of, state
 
 LANES = ("voice", "image")
 
@@ -23,7 +23,8 @@ class Jobs(Collector):
         self._root = root
 
     def collect(self) -> Iterator[Metric]:
-        jobs = [(job, state(job).state) for job in jobs_of(self._root)]
+        known = sorted(jobs_of(self._root), key=lambda job: job.submitted)
+        jobs = [(job, state(job).state) for job in known]
         tally = Counter(now for _, now in jobs)
         family = GaugeMetricFamily("jobs", "Jobs by their state", labels=["state"])
         for name in get_args(State):
@@ -32,27 +33,16 @@ class Jobs(Collector):
         losses = GaugeMetricFamily(
             "training_loss", "The last loss of a training in a running job", labels=["lane"]
         )
-        running = [job for job, now in jobs if now == "running"]
-        for lane in LANES:
-            found = [loss for job in running if (loss := last_loss(job, lane))]
-            if found:  # of several, the one that was written last
-                losses.add_metric([lane], max(found)[1])
+        running = [curves_of_job(job) for job, now in jobs if now == "running"]
+        latest = {  # of several jobs, that of the one that was submitted last
+            lane: rows[-1][1]
+            for curves in running
+            for lane in LANES
+            if (rows := curves.get(f"{lane}_train", {}).get("train/loss"))
+        }
+        for lane, loss in latest.items():
+            losses.add_metric([lane], loss)
         yield losses
-
-
-def last_loss(job: Job, lane: str) -> tuple[float, float] | None:
-    """When a running job wrote a loss last, and the loss; None before its training's first."""
-    path = job.clone.path / "plots" / f"{lane}_train" / "plots" / "metrics" / "train" / "loss.tsv"
-    try:
-        written = path.stat().st_mtime
-        # Older than the start of the run, it is the curve of the commit that was checked out.
-        if written <= (job.folder / "job.json").stat().st_mtime:
-            return None
-        with path.open(encoding="utf-8", newline="") as file:
-            *_, last = csv.DictReader(file, delimiter="\t")
-        return written, float(last["loss"])
-    except (OSError, ValueError, KeyError, TypeError):  # not there yet, or half written
-        return None
 
 
 class Gpus(Collector):

@@ -7,10 +7,9 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from likeness.common.errors import LikenessError
-from likeness.repository.runs import experiments
 from likeness.studio import jobs
 from likeness.studio.api_page import example
-from likeness.studio.curves import curves_of_commit, curves_of_folder
+from likeness.studio.curves import curves_of_job
 from likeness.studio.forms import Value, overrides
 from likeness.studio.generate import Asked
 from likeness.studio.problems import Problem
@@ -74,16 +73,7 @@ def read_log(id: str, request: Request, after: Annotated[int, Query(ge=0)] = 0) 
 @router.get("/{id}/curves", openapi_extra=example("/api/jobs/rank-8/curves"))
 def show_curves(id: str, request: Request) -> dict[str, Any]:
     """What its trainings have measured so far: by stage and figure, a list of steps and values."""
-    job = _find(state_of(request).root, id)
-    if commit := experiments(job.root, job.commit).get(job.id):
-        return {"curves": curves_of_commit(job.root, commit)}
-    if not job.clone.is_left():
-        return {"curves": {}}
-    before = curves_of_commit(
-        job.root, job.commit
-    )  # checked out with it, and made by no run of this
-    now = curves_of_folder(job.clone.path)
-    return {"curves": {stage: rows for stage, rows in now.items() if rows != before.get(stage)}}
+    return {"curves": curves_of_job(_find(state_of(request).root, id))}
 
 
 @router.post("/{id}/stop", openapi_extra=example("/api/jobs/rank-8/stop"))
