@@ -10,7 +10,7 @@ Each difference is one line, which begins with its kind:
 
 Another processor sums floats in another order, and a training amplifies that. So a figure of
 reports/<stage>/intervals.json may move by its interval's width, or by 0.02; any other number by 15 %,
-or by 2 if it is a whole number. Other tolerances are:
+or by 2 if it is a whole number. Tolerances that hold in place of these are:
 """
 
 import argparse

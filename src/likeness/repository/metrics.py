@@ -56,13 +56,16 @@ METRICS = (
     Metric(r"image_prepare\.imbalance_\w+", "lower"),
     Metric(r"image_prepare\.(products|train|val|test|near_duplicate_groups)"),
     Metric(r"image_analyze\.\w+"),
-    Metric(r"image_failures\.(n|failed|share_\w+)"),
+    Metric(r"image_failures\.share_\w+", tolerance=0.1),  # of some fifty images
+    Metric(r"image_failures\.(n|failed)"),
     Metric(r"\w+_rate\.(preference_tuned|opinion_(tuned|difference)|classes_good)", "higher"),
     Metric(r"\w+_rate\.real_or_synthetic_right", "lower"),
     Metric(r"\w+_rate\.\w+"),
     Metric(r"voice_evaluate\.tuned_similarity", "higher", headline=True),
     Metric(r"voice_evaluate\.tuned_wer", "lower", headline=True),
     Metric(r"voice_evaluate\.tuned_dnsmos", "higher", headline=True),
+    # Of eight sentences, and of another epoch's adapter where val has chosen that.
+    Metric(r"voice_evaluate\.tuned_list_dnsmos", "higher", tolerance=0.3),
     Metric(r"voice_evaluate\.(tuned|tuned_list|difference)_(wer|cer)", "lower"),
     Metric(r"voice_evaluate\.(tuned_list|difference)_(similarity|dnsmos)", "higher"),
     Metric(r"voice_evaluate\.(with_problems|not_understood)_tuned", "lower"),
@@ -77,7 +80,9 @@ METRICS = (
     Metric(r"voice_train\.(best_epoch|epochs|steps)", tolerance=float("inf")),
     Metric(r"voice_train\.(val_\w+|\w+_n|trainable_\w+|asr|speaker)"),
     Metric(r"voice_transcribe\.wer", "lower"),
-    Metric(r"voice_transcribe\.(wer_\w+|regions|windows|words|regions_without_words)"),
+    # In a window with noise alone the recogniser may hear words or none.
+    Metric(r"voice_transcribe\.regions_without_words", tolerance=5),
+    Metric(r"voice_transcribe\.(wer_\w+|regions|windows|words)"),
     Metric(r"voice_transcribe\.(asr|normalizer)"),
     Metric(
         r"voice_clips\.(candidates|kept|kept_seconds|rejected_seconds|at_maximum|corrections_\w+)"
@@ -112,14 +117,15 @@ def headlines(names: Iterable[str]) -> list[list[str]]:
 def tolerance(name: str, value: float, interval: Mapping[str, float] | None) -> float:
     """How far from the `value` that a metric has at a revision another one may be.
 
-    A figure with an interval may move by the interval's width, or by 0.02. What has no tolerance in
-    the table may move by its share, and by at least 2 if it is a whole number, else by 0.02.
+    What has a tolerance in the table may move by that. A figure with an interval may move by the
+    interval's width, or by 0.02. All else may move by its share, and by at least 2 if it is a whole
+    number, else by 0.02.
     """
-    if interval:
-        return max(interval["high"] - interval["low"], 0.02)
     row = find(name) or Metric(name)
     if row.tolerance is not None:
         return row.tolerance
+    if interval:
+        return max(interval["high"] - interval["low"], 0.02)
     return max(row.share * abs(value), 2 if isinstance(value, int) else 0.02)
 
 

@@ -135,7 +135,8 @@ def list_images(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> dict[str, Any]:
     """The images of image_prepare or image_generate: how many have each value of an attribute, and
-    those that have one value of it. `row` is the line of the manifest, with prompt and seed.
+    those that have one value of it. `row` is the line of the manifest, with prompt and seed; the seed
+    is text, since JavaScript's numbers do not hold all of its digits.
     """
     name, cls = IMAGES[kind]
     path = state_of(request).root / "data" / name / "manifest.jsonl"
@@ -145,10 +146,15 @@ def list_images(
         "total": len(chosen),
         "counts": dict(Counter(getattr(row, attribute) for row in rows).most_common()),
         "images": [
-            {"url": address(f"data/{name}/{row.file_name}"), "row": row.model_dump()}
+            {"url": address(f"data/{name}/{row.file_name}"), "row": _row(row)}
             for row in chosen[offset : offset + limit]
         ],
     }
+
+
+def _row(row: PreparedImage | SyntheticImage) -> dict[str, Any]:
+    values = row.model_dump()
+    return {**values, "seed": str(row.seed)} if isinstance(row, SyntheticImage) else values
 
 
 def _checkpoints(state: State, lane: Lane) -> Iterator[dict[str, Any]]:
