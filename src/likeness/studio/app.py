@@ -30,6 +30,7 @@ from likeness.studio import (
     pages,
     queue_routes,
     uploads,
+    voices,
 )
 from likeness.studio.api_page import STYLE, example, to_html, to_markdown
 from likeness.studio.crashes import crash
@@ -44,7 +45,7 @@ from likeness.studio.state import State, state_of
 from likeness.studio.worker import Worker
 
 # In the order of docs/api.md.
-ROUTES = (generate, library, blind, clips, files, forms, uploads, queue_routes)
+ROUTES = (generate, voices, library, blind, clips, files, forms, uploads, queue_routes)
 SHUTDOWN_SECONDS = 1  # for answers that are being sent when it ends
 MOST_BYTES = 1 << 20  # of a request's body
 TOKEN = "$TOKEN"  # in the example of the page, for a shell to fill in

@@ -15,7 +15,7 @@ from likeness.common.manifest import Rejection
 from likeness.studio.api_page import example
 from likeness.studio.models import set_aside, side_of
 from likeness.studio.problems import Problem
-from likeness.studio.state import State, state_of
+from likeness.studio.state import state_of
 from likeness.studio.worker import Made
 from likeness.voice.audio import read, to_16_bits
 
@@ -88,25 +88,6 @@ def list_models(request: Request) -> dict[str, Any]:
     return {"object": "list", "data": found}
 
 
-@router.get("/audio/voices", openapi_extra=example("/v1/audio/voices"))
-def list_voices(request: Request) -> dict[str, Any]:
-    """The voices of each model of speech: `voice` is the dataset's, the others are the base's own."""
-    state = state_of(request)
-    voices = {
-        name: state.models.voices(_speakers(state, model.base.name))
-        for name, model in state.models.all("speech").items()
-    }
-    return {"voices": [{"model": model, "voices": names} for model, names in voices.items()]}
-
-
-def _speakers(state: State, base: str) -> list[str]:
-    engine = state.engine("speech")
-    if engine.loaded is None:
-        line = engine.problem or "the model is being loaded; ask again"
-        raise Problem(503, "not_ready", line)
-    return engine.loaded.speakers.get(base, [])
-
-
 SPEECH = {
     "model": "xtts_mini", "input": "The black shoes are light.", "voice": "voice",
     "response_format": "wav", "seed": 7,
@@ -126,7 +107,7 @@ async def speak(body: Speech, request: Request) -> Response:
 
     def prepare() -> tuple[dict[str, Any], str]:
         model = state.models.find("speech", body.model)
-        speakers = _speakers(state, model.base.name)
+        speakers = state.speakers(model.base.name)
         return state.models.speech(model, body.input, body.voice, speakers)
 
     keywords, text = await asyncio.to_thread(prepare)

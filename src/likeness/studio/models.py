@@ -21,6 +21,7 @@ from likeness.voice.xtts import ADAPTER as VOICE_ADAPTER
 from likeness.voice.xtts_files import SETTINGS, read_settings
 
 OWN_VOICE = "voice"  # the one of the dataset; a base's own speakers have other names
+VOICES = Path(".dvc") / "likeness" / "studio" / "voices"  # a folder of references for each
 DATASET, VOICE_TRAIN, IMAGE_TRAIN = "data/voice_dataset", "data/voice_train", "data/image_train"
 # The folder of each training, its adapter there, and a pattern of the others that it kept.
 TRAININGS: dict[Kind, tuple[str, str, str]] = {
@@ -93,16 +94,22 @@ class Models:
         return models[name]
 
     def voices(self, speakers: Sequence[str]) -> list[str]:
-        """The voice of the dataset if there is one, and a base's own speakers."""
+        """The voice of the dataset if there is one, a base's own speakers, and those made here."""
         there = (self._root / DATASET / "manifest.jsonl").is_file()
-        return [*([OWN_VOICE] if there else []), *speakers]
+        return [*dict.fromkeys([*([OWN_VOICE] if there else []), *speakers, *self.made_voices()])]
+
+    def made_voices(self) -> list[str]:
+        """The names of the voices that were made in the studio."""
+        folder = self._root / VOICES
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        return sorted(name for name in names if not name.startswith("."))
 
     def speech(
         self, model: Model, text: str, voice: str, speakers: Sequence[str]
     ) -> tuple[Keywords, str]:
         """The keywords of `speak`, and the text as it is spoken. Raises `Problem`."""
-        known = self.voices(speakers)
-        if voice not in known:
+        references = [] if voice in speakers else self._references(voice)
+        if voice not in speakers and not references:
             raise Problem(
                 400,
                 "unknown_voice",
@@ -112,13 +119,6 @@ class Models:
         spoken = normalize(text, self._voice.language)
         if unknown := unknown_symbols(spoken):
             raise set_aside("unknown_symbols", unknown, None, "input")
-        references = []
-        if voice == OWN_VOICE:
-            folder = self._root / DATASET
-            rows = choose_references(
-                read_manifest(folder / "manifest.jsonl", Utterance), self._voice.references
-            )
-            references = [folder / row.file_name for row in rows]
         given = {name: getattr(self._voice, name) for name in SETTINGS}
         keywords = {
             **model._asdict(),
@@ -127,6 +127,16 @@ class Models:
             "settings": read_settings(model.base, given),
         }
         return keywords, spoken
+
+    def _references(self, voice: str) -> list[Path]:
+        """The clips of a voice; empty if there is no such voice, or none any more."""
+        if voice in self.made_voices():
+            return sorted((self._root / VOICES / voice).glob("*"))
+        folder = self._root / DATASET
+        if voice != OWN_VOICE or not (folder / "manifest.jsonl").is_file():
+            return []
+        rows = read_manifest(folder / "manifest.jsonl", Utterance)
+        return [folder / row.file_name for row in choose_references(rows, self._voice.references)]
 
     def image(self, model: Model, changes: Mapping[str, Any]) -> Keywords:
         """The keywords of `draw_with`: those of params.yaml with what a request changes."""

@@ -32,6 +32,14 @@ class State:
             )
         return self.engines[kind]
 
+    def speakers(self, base: str) -> list[str]:
+        """A base's own speakers. Raises `Problem` while the model of speech is being loaded."""
+        engine = self.engine("speech")
+        if engine.loaded is None:
+            line = engine.problem or "the model is being loaded; ask again"
+            raise Problem(503, "not_ready", line)
+        return engine.loaded.speakers.get(base, [])
+
 
 def state_of(request: Request) -> State:
     state: State = request.app.state.studio

@@ -89,7 +89,7 @@ def make_input(body: NewInput, request: Request) -> dict[str, Any]:
     if target.exists() or target.with_name(f"{body.name}.dvc").exists():
         raise Problem(409, "name_taken", f"{body.name}: data/raw/ has this name; choose another",
                       param="name")  # fmt: skip
-    files = [_uploaded(root, identity) for identity in dict.fromkeys(body.uploads)]
+    files = [uploaded(root, identity) for identity in dict.fromkeys(body.uploads)]
     archives = [file for file in files if zipfile.is_zipfile(file)]
     if archives and len(files) > 1:
         raise Problem(400, "mixed", "a catalogue is one archive alone", param="uploads")
@@ -126,7 +126,8 @@ def _plain(name: str) -> str:
     return plain
 
 
-def _uploaded(root: Path, identity: str) -> Path:
+def uploaded(root: Path, identity: str) -> Path:
+    """The file of an upload. Raises `Problem` if there is none of this id."""
     if re.fullmatch(r"[0-9a-f]{32}", identity):
         for path in (root / FOLDER / identity).glob("*"):
             return path

@@ -1,0 +1,178 @@
+"""/v1/audio/voices: the voices that speech is made in, and new ones from a person's own recordings.
+
+A new voice is a folder of references: the first speech in the recordings, as voice_segment finds it. Each
+is a file named by its content, so another voice of the same name has other files, and what the old one
+has said never answers for it.
+"""
+
+import hashlib
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from secrets import token_hex
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Request
+from pydantic import Field
+
+from likeness.common.params import load_params
+from likeness.common.result import Rejected
+from likeness.stage import SCHEMA
+from likeness.studio.api_page import example
+from likeness.studio.generate import Asked
+from likeness.studio.models import OWN_VOICE, VOICES
+from likeness.studio.problems import Problem
+from likeness.studio.state import State, state_of
+from likeness.studio.uploads import NAME, check, uploaded
+from likeness.voice.audio import encode, read
+from likeness.voice.segment import VoiceSegment
+from likeness.voice.vad import segment_recordings
+
+router = APIRouter(prefix="/v1/audio/voices")
+
+Array = np.ndarray
+
+SHORTEST = 3.0  # seconds of speech that tell a voice
+LONGEST = 30.0  # seconds of speech that are used; XTTS-v2 hears no more (`gpt_cond_len`)
+REFERENCE = 10.0  # seconds of one; XTTS's default of what it hears of a reference (`max_ref_len`)
+RECORDING = 600.0  # seconds of one recording, all of which is decoded to measure its loudness
+
+
+class NewVoice(Asked):
+    name: Annotated[str, Field(description="of the voice, which must be new")]
+    uploads: Annotated[
+        list[str],
+        Field(min_length=1, max_length=100, description="ids of uploaded recordings of one person"),
+    ]
+
+
+@router.get("", openapi_extra=example("/v1/audio/voices"))
+def list_voices(request: Request) -> dict[str, Any]:
+    """The voices of each model of speech: `voice` is the dataset's, then the base's own, then those
+    that were made here.
+    """
+    state = state_of(request)
+    voices = {
+        name: state.models.voices(state.speakers(model.base.name))
+        for name, model in state.models.all("speech").items()
+    }
+    return {"voices": [{"model": model, "voices": names} for model, names in voices.items()]}
+
+
+@router.post(
+    "",
+    status_code=201,
+    openapi_extra=example("/v1/audio/voices", {"name": "anna", "uploads": ["0" * 32]}),
+)
+def make_voice(body: NewVoice, request: Request) -> dict[str, Any]:
+    """Make a voice of uploaded recordings, for every model of speech. Only of a person who has agreed.
+
+    The first 30 seconds of speech in them are kept, and `seconds` says how much there was.
+    """
+    state = state_of(request)
+    _check_name(state, body.name)
+    files = [uploaded(state.root, identity) for identity in dict.fromkeys(body.uploads)]
+    cfg = load_params(state.root / "params.yaml", SCHEMA, VoiceSegment)
+    speech = _first_speech(files, cfg)
+    target = state.root / VOICES / body.name
+    made = target.with_name(f".{token_hex(8)}")  # so that the voice appears as a whole
+    made.mkdir(parents=True)
+    try:
+        for number, samples in enumerate(_references(speech, cfg.sample_rate)):
+            audio = encode(samples, cfg.sample_rate, "FLAC")
+            name = f"{number}-{hashlib.sha256(audio).hexdigest()}.flac"
+            (made / name).write_bytes(audio)
+        made.rename(target)
+    except FileExistsError:  # another request was quicker
+        raise _taken(body.name) from None
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    for file in files:
+        shutil.rmtree(file.parent, ignore_errors=True)
+    return {
+        "id": body.name,
+        "object": "audio.voice",
+        "name": body.name,
+        "created_at": int(target.stat().st_mtime),
+        "seconds": round(len(speech) / cfg.sample_rate, 2),
+    }
+
+
+@router.post("/{name}/delete", openapi_extra=example("/v1/audio/voices/anna/delete"))
+def delete_voice(name: str, request: Request) -> dict[str, Any]:
+    """Delete a voice that was made here. `likeness prune` deletes what it has said."""
+    state = state_of(request)
+    if name not in state.models.made_voices():
+        raise Problem(404, "not_found", f"{name}: no voice that was made here", param="name")
+    folder = state.root / VOICES / name
+    gone = folder.with_name(f".{token_hex(8)}")  # so that it is gone at once
+    folder.rename(gone)
+    shutil.rmtree(gone)
+    return {"id": name, "object": "audio.voice.deleted", "deleted": True}
+
+
+def _check_name(state: State, name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise Problem(400, "wrong_name", f"{name}: letters, digits, . _ and - make a name",
+                      param="name")  # fmt: skip
+    speakers = [each for base in state.models.bases["speech"] for each in state.speakers(base.name)]
+    if name in (OWN_VOICE, *speakers, *state.models.made_voices()):
+        raise _taken(name)
+
+
+def _taken(name: str) -> Problem:
+    return Problem(
+        409, "name_taken", f"{name}: there is a voice of this name; choose another", param="name"
+    )
+
+
+def _first_speech(files: Sequence[Path], cfg: VoiceSegment) -> Array:
+    """(N,) samples at `cfg.sample_rate`: up to `LONGEST` seconds of speech, without the long pauses.
+
+    Raises:
+        Problem: a recording cannot be used, or there is less than `SHORTEST` of speech in all.
+    """
+    most, parts, count = round(LONGEST * cfg.sample_rate), [np.empty(0, np.float32)], 0
+    for file in files:
+        if count >= most:
+            break
+        parts += _speech(file, cfg)
+        count = sum(map(len, parts))
+    seconds = round(count / cfg.sample_rate, 2)
+    if seconds < SHORTEST:
+        names = ", ".join(file.name for file in files)
+        raise _refused(names, Rejected("too_short", seconds, SHORTEST))
+    return np.concatenate(parts)[:most]
+
+
+def _speech(file: Path, cfg: VoiceSegment) -> list[Array]:
+    """The stretches of speech (N,) in a recording, each with half of the shortest pause around it."""
+    try:
+        # Not of voice_segment's length, but whole: at a cut, what is around would be heard twice.
+        given = {**cfg.model_dump(exclude={"max_rejected_share"}), "max_seconds": math.inf}
+        if (seconds := check(file).get("seconds", 0.0)) > RECORDING:
+            raise Rejected("too_long", seconds, RECORDING)
+        (found,) = segment_recordings([{"path": file}], **given)
+    except Rejected as rejected:
+        raise _refused(file.name, rejected) from rejected
+    samples, rate = read(found.files["audio.flac"])
+    around = cfg.min_silence_seconds / 2
+    return [
+        samples[max(0, round((start - around) * rate)) : round((end + around) * rate)]
+        for start, end in found.record["regions"]
+    ]
+
+
+def _refused(name: str, rejected: Rejected) -> Problem:
+    """What voice_segment would write to `rejected.jsonl`, with value and limit."""
+    reason, value, limit = rejected.reason, rejected.value, rejected.threshold
+    bound = "" if limit is None else f", the limit is {limit}"
+    line = f"{name}: {reason}, found {value}{bound}; send another recording"
+    return Problem(400, reason, line, param="uploads", value=value, limit=limit)
+
+
+def _references(speech: Array, rate: int) -> list[Array]:
+    """Speech (N,) in equal parts of at most `REFERENCE` seconds."""
+    return np.array_split(speech, math.ceil(len(speech) / (REFERENCE * rate)))
