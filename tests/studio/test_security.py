@@ -163,7 +163,8 @@ BODIES = (
 def test_a_body_that_is_no_request_is_a_400_of_one_line(
     client: Any, body: bytes, kind: str
 ) -> None:
-    for path in ("/v1/audio/speech", "/v1/images/generations", "/api/session", CLIP):
+    paths = ("/v1/audio/speech", "/v1/audio/voices", "/v1/images/generations", "/api/session", CLIP)
+    for path in paths:
         answer = client.post(path, content=body, headers={"Content-Type": kind} if kind else {})
         assert answer.status_code == 400, path
         assert answer.json()["error"]["message"].count("\n") == 0

@@ -13,7 +13,7 @@ from likeness.image.diffusion import ADAPTER as IMAGE_ADAPTER
 from likeness.image.generate import ImageGenerate
 from likeness.stage import SCHEMA, Inputs
 from likeness.studio.problems import Problem
-from likeness.studio.worker import Keywords, Kind
+from likeness.studio.worker import VOICES, Keywords, Kind
 from likeness.voice.rows import Utterance, choose_references
 from likeness.voice.synthesize import VoiceSynthesize
 from likeness.voice.text import normalize, unknown_symbols
@@ -21,7 +21,6 @@ from likeness.voice.xtts import ADAPTER as VOICE_ADAPTER
 from likeness.voice.xtts_files import SETTINGS, read_settings
 
 OWN_VOICE = "voice"  # the one of the dataset; a base's own speakers have other names
-VOICES = Path(".dvc") / "likeness" / "studio" / "voices"  # a folder of references for each
 DATASET, VOICE_TRAIN, IMAGE_TRAIN = "data/voice_dataset", "data/voice_train", "data/image_train"
 # The folder of each training, its adapter there, and a pattern of the others that it kept.
 TRAININGS: dict[Kind, tuple[str, str, str]] = {

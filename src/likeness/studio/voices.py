@@ -22,10 +22,11 @@ from likeness.common.result import Rejected
 from likeness.stage import SCHEMA
 from likeness.studio.api_page import example
 from likeness.studio.generate import Asked
-from likeness.studio.models import OWN_VOICE, VOICES
+from likeness.studio.models import OWN_VOICE
 from likeness.studio.problems import Problem
 from likeness.studio.state import State, state_of
 from likeness.studio.uploads import NAME, check, uploaded
+from likeness.studio.worker import VOICES
 from likeness.voice.audio import encode, read
 from likeness.voice.segment import VoiceSegment
 from likeness.voice.vad import segment_recordings

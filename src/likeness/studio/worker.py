@@ -32,13 +32,17 @@ from likeness.image.generate import ImageGenerate
 from likeness.repository.dvc import open_cache_folder
 from likeness.stage import SCHEMA
 from likeness.voice.sampling import TOGETHER
-from likeness.voice.speech import own_speakers, resident_xtts, speak
+from likeness.voice.speech import _reference_voice, own_speakers, resident_xtts, speak
 from likeness.voice.xtts_files import read_adapter
 
 Kind = Literal["speech", "images"]
 # Of `speak` or `draw_with`, without those that the process knows itself.
 Keywords = dict[str, Any]
 Payload = dict[str, Any]
+
+# A folder of references for each voice that was made in the studio. Their names have their content.
+VOICES = Path(".dvc") / "likeness" / "studio" / "voices"
+MOST_VOICES = 256  # whose latents are kept: 34 MB of XTTS-v2's
 
 
 @dataclass(frozen=True)
@@ -135,8 +139,10 @@ class Worker:
 
 
 def _paths(keywords: Keywords) -> list[Path]:
+    """The files whose content can change."""
     values = [*keywords.values(), *keywords.get("references", ())]
-    return [value for value in values if isinstance(value, Path)]
+    paths = [value for value in values if isinstance(value, Path)]
+    return [path for path in paths if path.parts[-5:-2] != VOICES.parts[-3:]]
 
 
 def _state(path: Path) -> object:
@@ -185,7 +191,12 @@ def _run(pipe: Connection, kind: Kind, root: Path, first: Keywords, bases: Seque
 
 
 def _say(keywords: Keywords, payloads: Sequence[Payload], *, rt: Runtime) -> list[Made | Rejection]:
-    """Batches of voice_synthesize's size."""
+    """Batches of voice_synthesize's size. Raises `LikenessError` if the voice is gone."""
+    for path in keywords["references"]:
+        if not path.is_file():
+            raise LikenessError(f"{path}: no such file any more; ask for another voice")
+    if _reference_voice.cache_info().currsize > MOST_VOICES:
+        _reference_voice.cache_clear()
     function = partial(speak, device=rt.device, **keywords)
     return _answers(function, payloads, "audio.wav", what="voice_speak", rt=rt, batch=TOGETHER)
 

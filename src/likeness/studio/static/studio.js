@@ -189,12 +189,25 @@ function applied(state, event) {
 
 // --- uploads -------------------------------------------------------------------------------------
 
+/** A form that sends files and makes an input of them; `made` is called with the answer. */
+export function inputForm({ made, ...more }) {
+  return uploadForm({
+    ...more,
+    path: "/api/inputs",
+    made: (answer) => {
+      made(answer);
+      return `${answer.command}: ${answer.files} files. Commit ${answer.commit.join(" and ")} to git.`;
+    },
+  });
+}
+
 /**
- * A form that sends files and makes an input of them.
+ * A form that sends files and makes something of them.
  *
- * @param {function} made is called with the answer of `POST /api/inputs`.
+ * @param {string} path is asked with `name` and `uploads`.
+ * @param {function} made is called with the answer, and returns what to tell.
  */
-export function uploadForm({ title, hint, accept, multiple, made }) {
+export function uploadForm({ title, hint, accept, multiple, path, made }) {
   const files = el("input", { type: "file", accept, multiple, required: true });
   const name = el("input", { required: true, pattern: "[A-Za-z0-9_][A-Za-z0-9_.\\-]{0,63}" });
   const bar = el("progress", { max: 1, value: 0, hidden: true, "aria-label": "sent" });
@@ -209,9 +222,7 @@ export function uploadForm({ title, hint, accept, multiple, made }) {
           told.textContent = `${file.name}, ${ids.length + 1} of ${files.files.length}`;
           ids.push((await send(file, (share) => { bar.value = share; })).id);
         }
-        const answer = await post("/api/inputs", { name: name.value, uploads: ids });
-        told.textContent = `${answer.command}: ${answer.files} files. Commit ${answer.commit.join(" and ")} to git.`;
-        made(answer);
+        told.textContent = made(await post(path, { name: name.value, uploads: ids }));
       } finally {
         bar.hidden = true;
       }

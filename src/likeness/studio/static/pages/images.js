@@ -1,6 +1,6 @@
 // Real and synthetic photos beside each other, and images on demand.
 
-import { el, field, get, jobForm, number, post, select, setParam, tabs, uploadForm } from "/static/studio.js";
+import { el, field, get, inputForm, jobForm, number, post, select, setParam, tabs } from "/static/studio.js";
 
 const ATTRIBUTES = ["baseColour", "gender", "season", "usage", "year"];
 const SHOWN = 12;
@@ -14,7 +14,7 @@ export async function show(main) {
       "image_generate.sampler", "image_generate.negative_prompt"],
     sections: ["image_analyze", "image_prepare", "image_generate"],
   })]);
-  const upload = uploadForm({
+  const upload = inputForm({
     title: "Add a catalogue",
     hint: "A ZIP archive with styles.csv and images/, as Kaggle's Fashion Product Images has them. It becomes a folder under data/raw/.",
     accept: ".zip",

@@ -1,6 +1,6 @@
 // A training in three columns: its checkpoints, what each has said or drawn, and a place to try them.
 
-import { ask, drawCurves, el, field, get, jobForm, number, player, post, select, tabs } from "/static/studio.js";
+import { ask, drawCurves, el, field, get, jobForm, number, player, post, select, tabs, uploadForm } from "/static/studio.js";
 
 const LANES = { voice: "voice_train", image: "image_train" };
 const KEYS = {
@@ -112,7 +112,7 @@ function tryVoice(rows) {
     return el("figure", {}, el("figcaption", {}, `${name}, seed ${seed.value}, ${seconds} s: ${text.value}`),
       player(url, `${name}: ${text.value}`));
   };
-  return el("form", {
+  const form = el("form", {
     class: "card",
     onsubmit: async () => heard.prepend(await speak(model.value)),
   },
@@ -129,6 +129,19 @@ function tryVoice(rows) {
       },
     }, "Base against this one"),
     heard);
+  const newVoice = uploadForm({
+    title: "Make a voice",
+    hint: "Recordings of one person who has agreed to it, with at least 3 seconds of speech; the first 30 are used.",
+    accept: "audio/*,video/*",
+    multiple: true,
+    path: "/v1/audio/voices",
+    made: ({ name, seconds }) => {
+      voice.value = name;
+      suggestions.replaceChildren(); // they are asked for anew
+      return `${name}, of ${seconds} seconds of speech, is the voice above.`;
+    },
+  });
+  return el("div", {}, form, newVoice);
 }
 
 function tryImages(rows) {

@@ -1,6 +1,6 @@
 // The voice lane's data: what there is, and a form that makes it anew.
 
-import { el, get, jobForm, number, setParam, uploadForm } from "/static/studio.js";
+import { el, get, inputForm, jobForm, number, setParam } from "/static/studio.js";
 
 const KEYS = [
   "voice_download.urls", "inputs.recordings", "inputs.asr", "voice_segment.min_speech_seconds", "voice_segment.max_seconds",
@@ -20,7 +20,7 @@ export async function show(main) {
     }),
   ]);
   const found = datasets.find((one) => one.id === "voice_dataset");
-  const upload = uploadForm({
+  const upload = inputForm({
     title: "Add recordings",
     hint: "Audio or video files of any format, of one speaker. They become a folder under data/raw/.",
     accept: "audio/*,video/*",
