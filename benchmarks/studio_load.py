@@ -3,10 +3,12 @@
 A studio is started for each of three empty item stores, with the base that `inputs.tts` names and its
 speakers. The first is asked by one client, the second by many, and the third at the rates that follow
 from that, by Locust. The sentences are those that the base is measured on (models/xtts_sentences.yaml).
-Each request has a seed of its own, so none is known before. Latencies are those of the client; memory is
-that of the studio's processes, at the start of a load and at most.
+Each request has a seed of its own, so none is known before. In the last load each request is a new voice:
+a recording of six seconds that no other has is sent, made a voice, and heard in a sentence; its latency is
+that of the three together. Latencies are those of the client; memory is that of the studio's processes, at
+the start of a load and at most.
 
-    python benchmarks/studio_load.py [--seconds 20] [--clients 16] [--wait 4] [--repeated 10]
+    python benchmarks/studio_load.py [--seconds 20] [--clients 16] [--wait 4] [--repeated 10] [--cloned 5]
 
 Needs the base (`make repro`) and the studio's packages (`make studio`). With a job that was submitted
 before, it measures beside a training. Figures that are to be quoted take --seconds 300.
@@ -41,9 +43,11 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 
 from likeness.common.params import load_params  # noqa: E402
 from likeness.stage import SCHEMA, Inputs  # noqa: E402
+from likeness.voice.audio import encode, read  # noqa: E402
 from models.texts import measured  # noqa: E402
 
 STARTED = re.compile(r"Likeness studio: (\S+)\ntoken: (\S+)\n")
+RECORDING_SECONDS = 6  # of which a new voice is made
 PACE_SECONDS = 10  # between two requests of a client, where the rate is given
 COLUMNS = (
     "load", "asked/s", "answered/s", "speech s/s", "n", "p50 s", "p95 s",
@@ -68,6 +72,9 @@ class Studio(NamedTuple):
 
     def ask(self, path: str) -> Any:
         return requests.get(f"{self.url}{path}", headers=self.headers, timeout=60)
+
+    def post(self, path: str, **more: Any) -> Any:
+        return requests.post(f"{self.url}{path}", headers=self.headers, timeout=180, **more)
 
     def mebibytes(self) -> float:
         processes = [self.process, *self.process.children(recursive=True)]
@@ -119,6 +126,7 @@ def load(
     """The answers, how long it took, and the memory at its start and at most.
 
     Args:
+        body: of a request by its number; what it asks before counts towards the latency.
         clients: that ask one request after another; or else
         rate: of requests a second, however long the answers take.
     """  # fmt: skip
@@ -167,7 +175,27 @@ def row(name: str, asked: str, found: tuple[list[Answer], float, tuple[float, fl
     ]  # fmt: skip
 
 
-def main(seconds: float, clients: int, wait: float, repeated: float) -> None:
+def cloning(one: Studio, body: Callable[[int], Any]) -> Callable[[int], Any]:
+    """`body` in a new voice for each number; its recording is cut anew out of what the base has said."""
+    said = [one.post("/v1/audio/speech", json=body(0) | {"seed": seed}) for seed in range(10)]
+    speech, rate = (
+        np.concatenate([read(each.content)[0] for each in said]),
+        read(said[0].content)[1],
+    )
+
+    def cloned(number: int) -> Any:
+        start = np.random.default_rng(number).integers(len(speech) - RECORDING_SECONDS * rate)
+        recording = encode(speech[start : start + RECORDING_SECONDS * rate], rate, "WAV")
+        sent = one.post("/api/uploads", params={"file": "voice.wav"}, data=recording).json()
+        name = f"voice-{number}"
+        # If either fails, the sentence does: there is no such voice.
+        one.post("/v1/audio/voices", json={"name": name, "uploads": [sent.get("id", "")]})
+        return body(number) | {"voice": name}
+
+    return cloned
+
+
+def main(seconds: float, clients: int, wait: float, repeated: float, cloned: float) -> None:
     inputs = load_params(ROOT / "params.yaml", SCHEMA, Inputs)
     base = ROOT / "models" / inputs.tts
     texts = [text for of_a_kind in zip(*measured().values(), strict=False) for text in of_a_kind]
@@ -198,6 +226,8 @@ def main(seconds: float, clients: int, wait: float, repeated: float) -> None:
         load(one, lambda _: body(0), numbers, min(seconds, 10), clients=1)
         again = load(one, lambda _: body(0), numbers, seconds, rate=repeated)
         rows.append(row("one text again", f"{repeated:.2f}", again))
+        found = load(one, cloning(one, body), numbers, seconds, rate=cloned)
+        rows.append(row("a new voice each", f"{cloned:.2f}", found))
     good = [one for one in [*alone[0], *together[0]] if one.status == 200]
     mean = np.mean([one.speech for one in good])
     print(
@@ -227,5 +257,6 @@ if __name__ == "__main__":
     parser.add_argument("--clients", type=int, default=16, help="that ask at a time (16)")
     parser.add_argument("--wait", type=float, default=4, help="the studio's option (4)")
     parser.add_argument("--repeated", type=float, default=10, help="of one text, a second (10)")
+    parser.add_argument("--cloned", type=float, default=5, help="new voices a second (5)")
     args = parser.parse_args()
-    main(args.seconds, args.clients, args.wait, args.repeated)
+    main(args.seconds, args.clients, args.wait, args.repeated, args.cloned)
