@@ -3,10 +3,10 @@
 A studio is started for each of three empty item stores, with the base that `inputs.tts` names and its
 speakers. The first is asked by one client, the second by many, and the third at the rates that follow
 from that, by Locust. The sentences are those that the base is measured on (models/xtts_sentences.yaml).
-Each request has a seed of its own, so none is known before. In the last load each request is a new voice:
-a recording of six seconds that no other has is sent, made a voice, and heard in a sentence; its latency is
-that of the three together. Latencies are those of the client; memory is that of the studio's processes, at
-the start of a load and at most.
+Each request has a seed of its own, so none is known before. In the last load each request makes a voice:
+a recording of six seconds that no other has is sent, made a voice, and heard in a sentence; its latency
+is that of the three together. Latencies are those of the client; memory is that of the processes of the
+studio, at the start of a load and at most.
 
     python benchmarks/studio_load.py [--seconds 20] [--clients 16] [--wait 4] [--repeated 10] [--cloned 5]
 
@@ -46,7 +46,7 @@ from likeness.stage import SCHEMA, Inputs  # noqa: E402
 from likeness.voice.audio import encode, read  # noqa: E402
 from models.texts import measured  # noqa: E402
 
-STARTED = re.compile(r"Likeness studio: (\S+)\ntoken: (\S+)\n")
+STARTED = re.compile(r"Likeness studio: (\S+)/#token=\S+\ntoken: (\S+)\n")
 RECORDING_SECONDS = 6  # of which a new voice is made
 PACE_SECONDS = 10  # between two requests of a client, where the rate is given
 COLUMNS = (
@@ -177,15 +177,14 @@ def row(name: str, asked: str, found: tuple[list[Answer], float, tuple[float, fl
 
 def cloning(one: Studio, body: Callable[[int], Any]) -> Callable[[int], Any]:
     """`body` in a new voice for each number; its recording is cut anew out of what the base has said."""
-    said = [one.post("/v1/audio/speech", json=body(0) | {"seed": seed}) for seed in range(10)]
-    speech, rate = (
-        np.concatenate([read(each.content)[0] for each in said]),
-        read(said[0].content)[1],
-    )
+    asked = [body(0) | {"seed": seed} for seed in range(10)]
+    said = [read(one.post("/v1/audio/speech", json=each).content) for each in asked]
+    speech, rate = np.concatenate([samples for samples, _ in said]), said[0][1]
+    length = RECORDING_SECONDS * rate
 
     def cloned(number: int) -> Any:
-        start = np.random.default_rng(number).integers(len(speech) - RECORDING_SECONDS * rate)
-        recording = encode(speech[start : start + RECORDING_SECONDS * rate], rate, "WAV")
+        start = 997 * number % (len(speech) - length)  # in samples; another one for each
+        recording = encode(speech[start : start + length], rate, "WAV")
         sent = one.post("/api/uploads", params={"file": "voice.wav"}, data=recording).json()
         name = f"voice-{number}"
         # If either fails, the sentence does: there is no such voice.

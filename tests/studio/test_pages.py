@@ -168,13 +168,13 @@ def test_speech_and_images_are_made_on_the_page(page: Any, server: Server) -> No
 
 @pytest.mark.slow
 def test_a_voice_is_made_and_heard_on_the_page(page: Any, server: Server, tmp_path: Path) -> None:
-    recording = tmp_path / "anna.wav"
+    recording = tmp_path / "ben.wav"
     recording.write_bytes(encode(babble(6.0, 24000), 24000, "WAV"))
     open_page(page, f"{server.url}/training")
     page.get_by_label("files", exact=True).set_input_files(recording)
-    page.get_by_label("name, which is new").fill("anna")
+    page.get_by_label("name, which is new").fill("ben")
     page.get_by_role("button", name="Send").click()
-    page.wait_for_selector("text=anna, of 6 seconds of speech, is the voice above")
-    assert page.get_by_label("voice", exact=True).input_value() == "anna"
+    page.wait_for_selector("text=ben, of 6 seconds of speech, is the voice above")
+    assert page.get_by_label("voice", exact=True).input_value() == "ben"
     page.get_by_role("button", name="Speak").click()
     page.wait_for_selector("audio[src^='blob:']")

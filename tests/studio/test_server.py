@@ -192,7 +192,7 @@ def test_every_example_of_the_page_is_answered(server: Server, repository: Path)
 @contextmanager
 def no_supervisor(root: Path) -> Iterator[None]:
     """Jobs stay in the queue, since a supervisor seems to be there."""
-    (root / jobs.FOLDER).mkdir(parents=True)
+    (root / jobs.FOLDER).mkdir(parents=True, exist_ok=True)
     with (root / jobs.FOLDER / "supervisor").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield

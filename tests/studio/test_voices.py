@@ -154,10 +154,10 @@ def test_it_speaks_in_a_new_voice_as_it_does_alone(server: Server, repository: P
     tuned, audio = "xtts_mini+voice_train", []
     with server.client() as client:
         for seed, model in ((1, "xtts_mini"), (2, "xtts_mini"), (1, "xtts_mini"), (1, tuned)):
-            answer = make(client, "anna", wave(babble(6.0, seed=seed)))
+            answer = make(client, "carla", wave(babble(6.0, seed=seed)))
             assert answer.status_code == 201, answer.text
-            paths = sorted((repository / VOICES / "anna").iterdir())
-            body = {"model": model, "voice": "anna", **spoken}
+            paths = sorted((repository / VOICES / "carla").iterdir())
+            body = {"model": model, "voice": "carla", **spoken}
             answer = client.post("/v1/audio/speech", json=body)
             assert answer.status_code == 200, answer.text
             (alone,) = speak(
@@ -169,8 +169,8 @@ def test_it_speaks_in_a_new_voice_as_it_does_alone(server: Server, repository: P
             assert answer.content == alone.files["audio.wav"]
             audio.append(answer.content)
             voices = client.get(PATH).json()["voices"]
-            assert all("anna" in each["voices"] for each in voices)
-            assert client.post(f"{PATH}/anna/delete").status_code == 200
+            assert all("carla" in each["voices"] for each in voices)
+            assert client.post(f"{PATH}/carla/delete").status_code == 200
             answer = client.post("/v1/audio/speech", json=body)
             assert code(answer) == (400, "unknown_voice")
     resident_xtts.release()
