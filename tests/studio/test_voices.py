@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from likeness.common.errors import LikenessError
 from likeness.common.result import Result
 from likeness.voice.audio import encode, read
 from likeness.voice.speech import resident_xtts, speak
 from likeness.voice.xtts_files import read_settings
+from tests.conftest import runtime
 from tests.studio.conftest import Server, ask
 from tests.studio.test_uploads import code, send
 from tests.voice.sounds import babble, file_bytes, loudness, silence
@@ -92,6 +94,31 @@ def test_a_deleted_voice_is_gone_with_its_files_and_its_name_is_free(root: Path)
     assert code(client.post("/v1/audio/speech", json=spoken)) == (400, "unknown_voice")
     assert make(client, "anna", wave(babble(6.0, seed=1))).status_code == 201
     assert not before.keys() & references(root, "anna").keys()
+
+
+def test_of_two_at_a_time_the_first_keeps_the_name(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from likeness.studio import voices
+
+    client = ask(root)
+    assert make(client, "anna", wave(babble(6.0))).status_code == 201
+    before = references(root, "anna")
+    monkeypatch.setattr(voices, "_check_name", lambda state, name: None)  # it was free then
+    assert code(make(client, "anna", wave(babble(6.0, seed=1)))) == (409, "name_taken")
+    assert references(root, "anna") == before
+    assert [path.name for path in (root / VOICES).iterdir()] == ["anna"]
+
+
+def test_what_waits_for_a_voice_that_is_deleted_is_told_so(tmp_path: Path) -> None:
+    from likeness.studio.worker import _paths, _say
+
+    gone = tmp_path / VOICES / "anna" / "0-00.flac"
+    with pytest.raises(LikenessError, match="no such file any more"):
+        _say({"references": [gone]}, [], rt=runtime(tmp_path))
+    # It is no reason to load the model anew, as a clip of the dataset that has changed is.
+    clip = tmp_path / "data/voice_dataset/wavs/a.wav"
+    assert _paths({"base": tmp_path, "references": [gone, clip]}) == [tmp_path, clip]
 
 
 @pytest.mark.parametrize("name", ["x", "af_heart", "voice", "..", "../jobs", "%2e%2e", ".hidden"])

@@ -86,8 +86,10 @@ def make_voice(body: NewVoice, request: Request) -> dict[str, Any]:
             name = f"{number}-{hashlib.sha256(audio).hexdigest()}.flac"
             (made / name).write_bytes(audio)
         made.rename(target)
-    except FileExistsError:  # another request was quicker
-        raise _taken(body.name) from None
+    except OSError:
+        if not target.exists():
+            raise
+        raise _taken(body.name) from None  # another request was quicker
     finally:
         shutil.rmtree(made, ignore_errors=True)
     for file in files:

@@ -142,7 +142,7 @@ def _paths(keywords: Keywords) -> list[Path]:
     """The files whose content can change."""
     values = [*keywords.values(), *keywords.get("references", ())]
     paths = [value for value in values if isinstance(value, Path)]
-    return [path for path in paths if path.parts[-5:-2] != VOICES.parts[-3:]]
+    return [path for path in paths if not path.match(f"{VOICES}/*/*")]
 
 
 def _state(path: Path) -> object:
