@@ -18,18 +18,17 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from likeness.common.params import load_params
-from likeness.common.result import Rejected
 from likeness.stage import SCHEMA
 from likeness.studio.api_page import example
 from likeness.studio.generate import Asked
 from likeness.studio.models import OWN_VOICE
 from likeness.studio.problems import Problem
+from likeness.studio.references import find_speech
 from likeness.studio.state import State, state_of
 from likeness.studio.uploads import NAME, check, uploaded
 from likeness.studio.worker import VOICES
-from likeness.voice.audio import encode, read
+from likeness.voice.audio import encode
 from likeness.voice.segment import VoiceSegment
-from likeness.voice.vad import segment_recordings
 
 router = APIRouter(prefix="/v1/audio/voices")
 
@@ -37,8 +36,8 @@ Array = np.ndarray
 
 SHORTEST = 3.0  # seconds of speech that tell a voice
 LONGEST = 30.0  # seconds of speech that are used; XTTS-v2 hears no more (`gpt_cond_len`)
-REFERENCE = 10.0  # seconds of one; XTTS's default of what it hears of a reference (`max_ref_len`)
-RECORDING = 600.0  # seconds of one recording, all of which is decoded to measure its loudness
+REFERENCE = 10.0  # seconds of one clip; XTTS's default of what it hears of one (`max_ref_len`)
+RECORDING = 600.0  # seconds of a recording, all of which is decoded to measure its loudness
 
 
 class NewVoice(Asked):
@@ -77,11 +76,12 @@ def make_voice(body: NewVoice, request: Request) -> dict[str, Any]:
     files = [uploaded(state.root, identity) for identity in dict.fromkeys(body.uploads)]
     cfg = load_params(state.root / "params.yaml", SCHEMA, VoiceSegment)
     speech = _first_speech(files, cfg)
+    clips = np.array_split(speech, math.ceil(len(speech) / (REFERENCE * cfg.sample_rate)))
     target = state.root / VOICES / body.name
     made = target.with_name(f".{token_hex(8)}")  # so that the voice appears as a whole
     made.mkdir(parents=True)
     try:
-        for number, samples in enumerate(_references(speech, cfg.sample_rate)):
+        for number, samples in enumerate(clips):
             audio = encode(samples, cfg.sample_rate, "FLAC")
             name = f"{number}-{hashlib.sha256(audio).hexdigest()}.flac"
             (made / name).write_bytes(audio)
@@ -137,45 +137,24 @@ def _first_speech(files: Sequence[Path], cfg: VoiceSegment) -> Array:
     Raises:
         Problem: a recording cannot be used, or there is less than `SHORTEST` of speech in all.
     """
-    most, parts, count = round(LONGEST * cfg.sample_rate), [np.empty(0, np.float32)], 0
+    given = cfg.model_dump(exclude={"max_rejected_share"})
+    parts, count, most = [np.empty(0, np.float32)], 0, round(LONGEST * cfg.sample_rate)
     for file in files:
-        if count >= most:
-            break
-        parts += _speech(file, cfg)
-        count = sum(map(len, parts))
+        if (length := check(file).get("seconds", 0.0)) > RECORDING:
+            raise _refused(file.name, "too_long", length, RECORDING)
+        if count < most:
+            found = find_speech(file, given)
+            if not isinstance(found, list):
+                raise _refused(file.name, found.reason, found.value, found.threshold)
+            parts += found
+            count += sum(map(len, found))
     seconds = round(count / cfg.sample_rate, 2)
     if seconds < SHORTEST:
-        names = ", ".join(file.name for file in files)
-        raise _refused(names, Rejected("too_short", seconds, SHORTEST))
+        raise _refused(", ".join(file.name for file in files), "too_short", seconds, SHORTEST)
     return np.concatenate(parts)[:most]
 
 
-def _speech(file: Path, cfg: VoiceSegment) -> list[Array]:
-    """The stretches of speech (N,) in a recording, each with half of the shortest pause around it."""
-    try:
-        # Not of voice_segment's length, but whole: at a cut, what is around would be heard twice.
-        given = {**cfg.model_dump(exclude={"max_rejected_share"}), "max_seconds": math.inf}
-        if (seconds := check(file).get("seconds", 0.0)) > RECORDING:
-            raise Rejected("too_long", seconds, RECORDING)
-        (found,) = segment_recordings([{"path": file}], **given)
-    except Rejected as rejected:
-        raise _refused(file.name, rejected) from rejected
-    samples, rate = read(found.files["audio.flac"])
-    around = cfg.min_silence_seconds / 2
-    return [
-        samples[max(0, round((start - around) * rate)) : round((end + around) * rate)]
-        for start, end in found.record["regions"]
-    ]
-
-
-def _refused(name: str, rejected: Rejected) -> Problem:
-    """What voice_segment would write to `rejected.jsonl`, with value and limit."""
-    reason, value, limit = rejected.reason, rejected.value, rejected.threshold
+def _refused(name: str, reason: str, value: Any, limit: Any) -> Problem:
     bound = "" if limit is None else f", the limit is {limit}"
     line = f"{name}: {reason}, found {value}{bound}; send another recording"
     return Problem(400, reason, line, param="uploads", value=value, limit=limit)
-
-
-def _references(speech: Array, rate: int) -> list[Array]:
-    """Speech (N,) in equal parts of at most `REFERENCE` seconds."""
-    return np.array_split(speech, math.ceil(len(speech) / (REFERENCE * rate)))
