@@ -69,7 +69,10 @@ def _packages() -> None:
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workspace of a repository, without git and DVC: params, datasets, clips and trainings."""
-    root = tmp_path_factory.mktemp("studio") / "repository"
+    return write_workspace(tmp_path_factory.mktemp("studio") / "repository")
+
+
+def write_workspace(root: Path) -> Path:
     write_text(root / "params.yaml", (ROOT / "params.yaml").read_text())
     write_text(root / "dvc.yaml", PIPELINE)
     write_voice_dataset(root / "data/voice_dataset")
@@ -140,12 +143,16 @@ def write_pairs(folder: Path, count: int) -> None:
 @pytest.fixture(scope="session")
 def repository(made: Path) -> Path:
     """The same with both mini bases, their adapters, and its files committed by git and DVC."""
+    return commit_workspace(made)
+
+
+def commit_workspace(root: Path) -> Path:
     for name in ("xtts_mini", "sd_mini"):
-        bundled_model(name, made / "models" / name)
-    build_adapter(made / "models/sd_mini", made / "data/image_train")
+        bundled_model(name, root / "models" / name)
+    build_adapter(root / "models/sd_mini", root / "data/image_train")
     for seed, name in enumerate(("adapter", "adapters/010")):
-        build_voice_adapter(made / f"data/voice_train/{name}.safetensors", seed)
-    write_text(made / ".gitignore", "/models\n/data/image_*\n/data/voice_*\n")
+        build_voice_adapter(root / f"data/voice_train/{name}.safetensors", seed)
+    write_text(root / ".gitignore", "/models\n/data/image_*\n/data/voice_*\n")
     author = ("-c", "user.name=t", "-c", "user.email=t@localhost")
     dvc = (sys.executable, "-m", "dvc")
     for command in (
@@ -155,8 +162,8 @@ def repository(made: Path) -> Path:
         ("git", "add", "--all"),
         ("git", *author, "commit", "--quiet", "--message", "made"),
     ):
-        subprocess.run(command, cwd=made, check=True, capture_output=True)
-    return made
+        subprocess.run(command, cwd=root, check=True, capture_output=True)
+    return root
 
 
 def build_voice_adapter(path: Path, seed: int) -> None:

@@ -7,12 +7,12 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from likeness.common.manifest import read_manifest
 from likeness.repository.experiments import WORKSPACE
 from likeness.studio import corrections
 from likeness.studio.api_page import example
 from likeness.studio.files import address, answer, find
 from likeness.studio.generate import Asked
+from likeness.studio.manifests import rows_of
 from likeness.studio.problems import Problem
 from likeness.studio.state import state_of
 from likeness.voice.audio import encode, read
@@ -87,7 +87,7 @@ def play_clip(id: str, request: Request) -> Response:
     """What was cut as a clip, kept or not, out of its recording; two minutes at most."""
     root = state_of(request).root
     row = _find(root, id)
-    recordings = read_manifest(root / RECORDINGS / "manifest.jsonl", Recording)
+    recordings = rows_of(root / RECORDINGS / "manifest.jsonl", Recording)
     recording = next((one for one in recordings if one.id == row.recording), None)
     if not _has_audio(row) or recording is None or row.start >= recording.seconds:
         raise Problem(404, "not_found", f"{id}: its audio is not in {RECORDINGS}")
@@ -99,9 +99,9 @@ def play_clip(id: str, request: Request) -> Response:
 def _clips(root: Path, accepted: bool | None = None) -> list[Clip | RejectedClip]:
     rows: list[Clip | RejectedClip] = []
     if accepted is not False:
-        rows += read_manifest(root / CLIPS / "manifest.jsonl", Clip)
+        rows += rows_of(root / CLIPS / "manifest.jsonl", Clip)
     if accepted is not True:
-        rows += read_manifest(root / CLIPS / "rejected.jsonl", RejectedClip)
+        rows += rows_of(root / CLIPS / "rejected.jsonl", RejectedClip)
     return rows
 
 

@@ -5,6 +5,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,10 +37,15 @@ HIDDEN = {"voice_download.cookies", "image_generate.shares"}
 def list_params(request: Request) -> dict[str, Any]:
     """All params: their values in the workspace, what each is, its type, its range or its choices."""
     text = (state_of(request).root / "params.yaml").read_text(encoding="utf-8")
-    return {"params": list(_params(text))}
+    return {"params": _params(text)}
 
 
-def _params(text: str) -> Iterator[dict[str, Any]]:
+@lru_cache(maxsize=1)
+def _params(text: str) -> list[dict[str, Any]]:
+    return list(_each_param(text))
+
+
+def _each_param(text: str) -> Iterator[dict[str, Any]]:
     values, comments = yaml.safe_load(text), _comments(text)
     for section, cls in SCHEMA.items():
         document = cls.model_json_schema()

@@ -262,7 +262,7 @@ def submit(
     unfrozen = [stage for stage, one in stages.items() if one.get("frozen") and stage in sections]
     params = _params(root, commit, overrides)
     run = Run(name, tuple(overrides), params, tuple(targets))
-    uncommitted = _uncommitted(root)
+    uncommitted = uncommitted_files(root)
     carried = [path for path in uncommitted if _is_carried(path)]
     commands = [["dvc", "unfreeze", *unfrozen]] if unfrozen else []
     job = Job(
@@ -417,7 +417,7 @@ def _params(root: Path, commit: str, overrides: Sequence[str]) -> dict[str, Any]
         return compose(folder, overrides)
 
 
-def _uncommitted(root: Path) -> list[str]:
+def uncommitted_files(root: Path) -> list[str]:
     """The files that differ from the commit, or that git does not know."""
     plain = ("-c", "core.quotePath=false")
     changed = git(root, *plain, "diff", "HEAD", "--name-only").splitlines()

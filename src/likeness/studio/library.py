@@ -2,17 +2,20 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 
-from likeness.common.io import read_json
-from likeness.common.manifest import Rejection, Row, read_manifest
+from likeness.common.io import digest_of, read_json
+from likeness.common.manifest import Rejection
 from likeness.image.rows import PreparedImage, SyntheticImage
 from likeness.repository.experiments import (
     WORKSPACE,
+    Experiment,
     differing_params,
+    git,
     read_experiments,
     read_file,
     with_estimates,
@@ -20,6 +23,8 @@ from likeness.repository.experiments import (
 from likeness.studio.api_page import example
 from likeness.studio.curves import curves_of_commit, curves_of_folder
 from likeness.studio.files import REVISION, address
+from likeness.studio.jobs import uncommitted_files
+from likeness.studio.manifests import rows_of
 from likeness.studio.models import IMAGE_TRAIN, VOICE_TRAIN
 from likeness.studio.problems import Problem
 from likeness.studio.state import State, state_of
@@ -37,7 +42,10 @@ IMAGES: dict[str, tuple[str, type[PreparedImage] | type[SyntheticImage]]] = {
     "real": ("image_prepare", PreparedImage),
     "synthetic": ("image_generate", SyntheticImage),
 }
-DATASETS: dict[str, type[Row]] = {"voice_dataset": Utterance, "image_prepare": PreparedImage}
+DATASETS: dict[str, type[Utterance] | type[PreparedImage]] = {
+    "voice_dataset": Utterance,
+    "image_prepare": PreparedImage,
+}
 
 
 @router.get("/checkpoints", openapi_extra=example("/api/checkpoints"))
@@ -90,7 +98,7 @@ def list_experiments(request: Request) -> dict[str, Any]:
     the params that are not all equal.
     """
     root = state_of(request).root
-    rows = [with_estimates(root, row, [*row.metrics]) for row in read_experiments(root)]
+    rows = _experiments(root, _version(root))
     differing = differing_params(rows)
     return {
         "experiments": [
@@ -140,7 +148,7 @@ def list_images(
     """
     name, cls = IMAGES[kind]
     path = state_of(request).root / "data" / name / "manifest.jsonl"
-    rows = read_manifest(path, cls) if path.is_file() else []
+    rows = rows_of(path, cls) if path.is_file() else []
     chosen = [row for row in rows if value is None or getattr(row, attribute) == value]
     return {
         "total": len(chosen),
@@ -155,6 +163,23 @@ def list_images(
 def _row(row: PreparedImage | SyntheticImage) -> dict[str, Any]:
     values = row.model_dump()
     return {**values, "seed": str(row.seed)} if isinstance(row, SyntheticImage) else values
+
+
+@lru_cache(maxsize=1)
+def _experiments(root: Path, version: str) -> list[Experiment]:
+    """All experiments with their intervals; DVC takes seconds to list them."""
+    return [with_estimates(root, row, [*row.metrics]) for row in read_experiments(root)]
+
+
+def _version(root: Path) -> str:
+    """A key of all that the list of experiments is made of: git's refs, the files that differ from the
+    commit, and DVC's own notes of what runs.
+    """
+    paths = [root / name for name in uncommitted_files(root)]
+    paths += (root / ".dvc/tmp/exps/run").rglob("*.run")
+    stats = [(path, path.stat()) for path in paths if path.is_file()]
+    changed = [f"{path} {stat.st_mtime_ns} {stat.st_size}" for path, stat in sorted(stats)]
+    return digest_of([git(root, "rev-parse", "HEAD"), git(root, "for-each-ref"), *changed])
 
 
 def _checkpoints(state: State, lane: Lane) -> Iterator[dict[str, Any]]:
@@ -202,17 +227,18 @@ def _samples(root: Path, lane: Lane) -> Iterator[dict[str, Any]]:
         }
 
 
-def _dataset(root: Path, name: str, row: type[Row]) -> dict[str, Any]:
+def _dataset(root: Path, name: str, row: type[Utterance] | type[PreparedImage]) -> dict[str, Any]:
     folder = root / "data" / name
-    rows = [each.model_dump() for each in read_manifest(folder / "manifest.jsonl", row)]
-    rejected = read_manifest(folder / "rejected.jsonl", Rejection)
+    rows = rows_of(folder / "manifest.jsonl", row)
+    rejected = rows_of(folder / "rejected.jsonl", Rejection)
     found: dict[str, Any] = {
         "id": name,
         "rows": len(rows),
-        "splits": dict(Counter(each["split"] for each in rows)),
+        "splits": dict(Counter(each.split for each in rows)),
         "rejected": dict(Counter(each.reason for each in rejected)),
         "url": address(f"data/{name}/manifest.jsonl"),
     }
-    if rows and "seconds" in rows[0]:
-        found["seconds"] = round(sum(each["seconds"] for each in rows), 2)
+    spoken = [each.seconds for each in rows if isinstance(each, Utterance)]
+    if spoken:
+        found["seconds"] = round(sum(spoken), 2)
     return found

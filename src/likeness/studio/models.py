@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from likeness.common.evaluations import KEPT
 from likeness.common.io import read_json
-from likeness.common.manifest import read_manifest
 from likeness.common.params import load_params
 from likeness.image.diffusion import ADAPTER as IMAGE_ADAPTER
 from likeness.image.generate import ImageGenerate
 from likeness.stage import SCHEMA, Inputs
+from likeness.studio.manifests import rows_of
 from likeness.studio.problems import Problem
 from likeness.studio.worker import VOICES, Keywords, Kind
 from likeness.voice.rows import Utterance, choose_references
@@ -134,7 +134,7 @@ class Models:
         folder = self._root / DATASET
         if voice != OWN_VOICE or not (folder / "manifest.jsonl").is_file():
             return []
-        rows = read_manifest(folder / "manifest.jsonl", Utterance)
+        rows = rows_of(folder / "manifest.jsonl", Utterance)
         return [folder / row.file_name for row in choose_references(rows, self._voice.references)]
 
     def image(self, model: Model, changes: Mapping[str, Any]) -> Keywords:
