@@ -88,7 +88,15 @@ def binary(name: str, package: str) -> str:
 
 def needs_studio() -> None:
     """Skip a test where the packages of requirements-studio.txt are missing."""
-    for name in ("fastapi", "uvicorn", "prometheus_client", "sentry_sdk", "openai", "playwright"):
+    for name in (
+        "fastapi",
+        "uvicorn",
+        "prometheus_client",
+        "sentry_sdk",
+        "openai",
+        "playwright",
+        "axe_playwright_python",
+    ):
         if find_spec(name) is None:
             absent(f"{name} is not here; `make studio` installs it")
 

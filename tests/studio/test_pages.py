@@ -1,7 +1,9 @@
 """The pages, in a real browser on a real server; and the files that they are made of."""
 
 import hashlib
+import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -178,3 +180,118 @@ def test_a_voice_is_made_and_heard_on_the_page(page: Any, server: Server, tmp_pa
     assert page.get_by_label("voice", exact=True).input_value() == "ben"
     page.get_by_role("button", name="Speak").click()
     page.wait_for_selector("audio[src^='blob:']")
+
+
+# --- for everybody --------------------------------------------------------------------------------
+
+
+def grave(page: Any) -> list[tuple[str, str]]:
+    """What axe-core finds on a page of impact serious or critical: the rule, and the element."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    violations = Axe().run(page).response["violations"]
+    assert {one["impact"] for one in violations} <= {"minor", "moderate", "serious", "critical"}
+    return [
+        (one["id"], node["html"])
+        for one in violations
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
+def tab_to(page: Any, name: str) -> None:
+    """Go on by the Tab key until the element with this name has the focus, which is always seen."""
+    passed = []
+    for _ in range(150):
+        page.keyboard.press("Tab")
+        name_of = "one.ariaLabel ?? one.labels?.[0]?.innerText ?? one.innerText ?? ''"
+        passed.append(page.evaluate(f"(one => {name_of})(document.activeElement)"))
+        outline = "getComputedStyle(document.activeElement).outlineStyle"
+        assert page.evaluate(f"document.activeElement === document.body || {outline} !== 'none'")
+        if passed[-1] == name:
+            return
+    raise AssertionError(f"no {name} among {passed}")
+
+
+def has_focus(page: Any, selector: str) -> bool:
+    return bool(page.evaluate(f"document.activeElement.matches({selector!r})"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_grave(page: Any, server: Server, scheme: str) -> None:
+    from likeness.studio.pages import PAGES
+
+    page.emulate_media(color_scheme=scheme)
+    for name in PAGES:
+        open_page(page, f"{server.url}/{name}")
+        page.evaluate("document.querySelectorAll('details').forEach((one) => one.open = true)")
+        assert grave(page) == [], name
+    page.evaluate("document.body.append(Object.assign(new Image(), {src: 'data:,'}))")
+    assert [rule for rule, _ in grave(page)] == ["image-alt"]  # so it does look
+
+
+@pytest.mark.slow
+def test_a_blind_test_is_taken_by_keys_alone(page: Any, server: Server, repository: Path) -> None:
+    open_page(page, f"{server.url}/tests")
+    before = {*(repository / "data/ratings").iterdir()}
+    tab_to(page, "your name")
+    page.keyboard.type("kay")
+    tab_to(page, "question")
+    page.keyboard.press("ArrowDown")
+    tab_to(page, "items")
+    page.keyboard.type("2")  # in place of what was there, as the Tab key selects it
+    page.keyboard.press("Enter")
+    for number in (1, 2):
+        page.wait_for_selector(f"text={number} of 2.")
+        assert has_focus(page, "h2")
+        assert grave(page) == []
+        page.keyboard.press("b")
+        page.wait_for_function("[...document.querySelectorAll('audio')].at(1).currentTime > 0")
+        page.keyboard.press("3")
+    page.wait_for_selector("text=Figures of kay")
+    assert has_focus(page, "h2")
+    (folder,) = {*(repository / "data/ratings").iterdir()} - before
+    rows = [json.loads(line) for line in (folder / "kay.jsonl").read_text().splitlines()]
+    shutil.rmtree(folder)
+    assert [(row["trial"], row["answer"]) for row in rows] == [(1, "tie"), (2, "tie")]
+    tab_to(page, "All tests")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Begin a test")
+    assert has_focus(page, "h2")
+
+
+@pytest.mark.slow
+def test_a_clip_is_corrected_by_keys_alone(page: Any, server: Server, repository: Path) -> None:
+    open_page(page, f"{server.url}/clips")
+    file = repository / "data/corrections.jsonl"
+    tab_to(page, "text of 04_care-0001")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("Wash it cold.")
+    tab_to(page, "verdict on 04_care-0001")
+    page.wait_for_selector("text=04_care-0001: written to data/corrections.jsonl")
+    page.keyboard.press("ArrowDown")
+    while '"verdict": "keep"' not in file.read_text():
+        page.wait_for_timeout(50)
+    (row,) = [json.loads(line) for line in file.read_text().splitlines()]
+    file.unlink()
+    assert (row["id"], row["text"], row["verdict"]) == ("04_care-0001", "Wash it cold.", "keep")
+    assert has_focus(page, "select[aria-label='verdict on 04_care-0001']")
+
+
+@pytest.mark.slow
+def test_a_running_job_takes_no_focus_away(page: Any, server: Server) -> None:
+    """Its card stays while events come; a button that goes gives the focus to one that stays."""
+    with server.client() as client:
+        client.post("/api/jobs", json={"targets": ["voice_train"], "name": "focus"})
+    open_page(page, f"{server.url}/jobs")
+    card = page.wait_for_selector("article[aria-label=focus]")
+    page.get_by_role("button", name="Log focus").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Log of focus")
+    assert has_focus(page, "h2")
+    page.get_by_role("button", name="Stop focus").focus()
+    page.wait_for_selector("article[aria-label=focus] .state-done", timeout=120_000)
+    assert card.evaluate("(one) => one.isConnected")
+    assert has_focus(page, "[aria-label='Log focus']")
+    assert grave(page) == []

@@ -16,6 +16,6 @@ def rows_of(path: Path, row: type[R]) -> tuple[R, ...]:
     return _read(path, row, version and (version.st_ino, version.st_mtime_ns, version.st_size))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _read(path: Path, row: type[R], version: tuple[int, ...] | None) -> tuple[R, ...]:
     return tuple(read_manifest(path, row))

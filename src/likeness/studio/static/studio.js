@@ -63,6 +63,7 @@ async function logIn() {
     });
   });
   delete main.dataset.ready;
+  main.focus();
 }
 
 async function exchange(token) {
@@ -115,8 +116,9 @@ export function say(text, wrong = false) {
   say.timer = setTimeout(() => said.classList.remove("shown"), 8000);
 }
 
-export function table(headings, rows) {
-  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": headings.join(", ") },
+/** A table; one that is `stacked` needs no scrolling on a phone, and so suits cells with controls. */
+export function table(headings, rows, stacked = false) {
+  return el("div", { class: stacked ? "scroll stacked" : "scroll", tabindex: "0", role: "region", "aria-label": headings.join(", ") },
     el("table", {},
       el("thead", {}, el("tr", {}, headings.map((one) => el("th", { scope: "col" }, one)))),
       el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell) => el("td", {}, cell)))))));
@@ -144,10 +146,26 @@ export function select(options, chosen, properties = {}) {
     options.map((one) => el("option", { value: one, selected: one === chosen }, one)));
 }
 
-export function tabs(names, chosen, onchoose) {
-  return el("div", { class: "tabs", role: "group" }, names.map((name) =>
-    el("button", { type: "button", "aria-pressed": String(name === chosen), onclick: () => onchoose(name) },
-      name)));
+/** A button for each name, of which one is pressed. */
+export function tabs(label, names, chosen, onchoose) {
+  const buttons = names.map((name) => el("button", {
+    type: "button",
+    "aria-pressed": String(name === chosen),
+    onclick: () => {
+      for (const one of buttons) one.setAttribute("aria-pressed", String(one.textContent === name));
+      return onchoose(name);
+    },
+  }, name));
+  return el("div", { class: "tabs", role: "group", "aria-label": label }, buttons);
+}
+
+/** Replaces what a box holds. If the focus was in it, it goes to the new heading and is not lost. */
+export function refill(box, ...children) {
+  const held = box.contains(document.activeElement);
+  box.replaceChildren(...children);
+  const heading = held ? box.querySelector("h2") : null;
+  heading?.setAttribute("tabindex", "-1");
+  heading?.focus();
 }
 
 // --- events --------------------------------------------------------------------------------------
@@ -229,7 +247,7 @@ export function uploadForm({ title, hint, accept, multiple, path, made }) {
     },
   },
     el("h2", {}, title), el("p", { class: "quiet" }, hint),
-    el("div", { class: "row" }, field("files", files), field("name, which is new", name), el("button", {}, "Send")),
+    el("div", { class: "row" }, field("files", files), field("name, which is new", name), el("button", { class: "main" }, "Send")),
     bar, told);
 }
 
@@ -382,7 +400,8 @@ export async function drawCurves(box, series) {
       stroke: "#777", grid: { stroke: "#7773" }, size: 60, values: (_, ticks) => ticks.map((tick) => number(tick)),
     };
     new Plot({
-      width: 360, height: 190, axes: [axis, axis], scales: { x: { time: false } },
+      width: Math.min(360, main.clientWidth - 72), height: 190, // 72 are the margins of a card
+      axes: [axis, axis], scales: { x: { time: false } },
       series: [{ label: "step" }, ...members.map((name, at) => ({
         label: name.split(" ")[0], stroke: colours[at % colours.length], spanGaps: true, width: 1.5,
       }))],
@@ -412,4 +431,5 @@ setTimeout(async () => {
     say(error.message, true);
   }
   main.dataset.ready = "true";
+  performance.mark("ready"); // what benchmarks/studio_pages.py measures
 });

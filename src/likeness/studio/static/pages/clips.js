@@ -23,7 +23,8 @@ export async function show(main) {
     place.textContent = total ? `${offset + 1} to ${offset + clips.length} of ${total}` : "none";
     back.disabled = offset === 0;
     on.disabled = offset + PAGE >= total;
-    list.replaceChildren(table(["clip", "listen", "text", "measured", "verdict"], clips.map(row)));
+    if (document.activeElement.disabled) (on.disabled ? back : on).focus();
+    list.replaceChildren(table(["clip", "listen", "text", "measured", "verdict"], clips.map(row), true));
   }
   main.append(
     el("p", {}, "Corrections are lines of data/corrections.jsonl, which voice_clips reads: commit them, " +

@@ -17,7 +17,9 @@ export async function show(main) {
   const curves = el("div", { class: "figures" });
   const stages = select(["voice_train", "image_train"], "voice_train", { onchange: () => draw() });
   function fill() {
-    const found = filter.value ? names.filter((name) => name.includes(filter.value)) : FIRST.filter((name) => names.includes(name));
+    const usual = FIRST.filter((name) => names.includes(name));
+    const found = filter.value ? names.filter((name) => name.includes(filter.value))
+      : usual.length ? usual : names.slice(0, FIRST.length);
     const params = Object.keys(experiments[0]?.params ?? {});
     const columns = ["experiment", "state", ...[...params, ...found].map((name) => name.replace(".", ". "))];
     box.replaceChildren(table(columns, experiments.map((one) => [
@@ -32,6 +34,7 @@ export async function show(main) {
     const series = found.flatMap(({ curves: all }, at) =>
       Object.entries(all[stages.value] ?? {}).map(([name, points]) => [`${rows[at].name} ${name}`, points]));
     await drawCurves(curves, Object.fromEntries(series));
+    if (!curves.children.length) curves.append(el("p", { class: "quiet" }, "None of these has curves of this stage."));
   }
   waiting.remove();
   main.append(

@@ -37,23 +37,21 @@ async function dataset() {
 
 async function comparison() {
   const body = el("div");
-  const box = el("section", { class: "card" }, el("h2", {}, "Real and synthetic, by attribute"), body);
-  async function fill(attribute, value) {
+  let attribute = ATTRIBUTES[0];
+  const chosen = select([], null, { onchange: () => fill(chosen.value || null) });
+  async function fill(value) {
     const query = `attribute=${attribute}&limit=${SHOWN}${value === null ? "" : `&value=${encodeURIComponent(value)}`}`;
     const [real, synthetic] = await Promise.all(["real", "synthetic"].map((kind) =>
       get(`/api/images?kind=${kind}&${query}`)));
     const values = Object.keys({ ...real.counts, ...synthetic.counts });
     const total = { real: sum(real.counts), synthetic: sum(synthetic.counts) };
-    const chosen = select(["all", ...values], value ?? "all", {
-      onchange: () => fill(attribute, chosen.value === "all" ? null : chosen.value),
-    });
+    chosen.replaceChildren(...["", ...values].map((one) =>
+      el("option", { value: one, selected: one === (value ?? "") }, one || "all")));
     const share = (found, of, name) => {
       const n = found.counts[name] ?? 0;
       return [el("progress", { value: n, max: of || 1, "aria-label": `${name}: ${n} of ${of}` }), el("small", {}, `${n}`)];
     };
     body.replaceChildren(
-      tabs(ATTRIBUTES, attribute, (one) => fill(one, null)),
-      el("div", { class: "row" }, field(attribute, chosen)),
       el("div", { class: "pair" },
         side(`Real photos (${real.total})`, real),
         side(`Synthetic images (${synthetic.total})`, synthetic)),
@@ -61,8 +59,12 @@ async function comparison() {
         ...[["real", real], ["synthetic", synthetic]].map(([name, found]) => el("div", { class: "bars" },
           values.flatMap((one) => [el("span", {}, one), ...share(found, total[name], one)]))))));
   }
-  await fill("baseColour", null);
-  return box;
+  await fill(null);
+  return el("section", { class: "card" },
+    el("h2", {}, "Real and synthetic, by attribute"),
+    tabs("Attribute", ATTRIBUTES, attribute, (one) => { attribute = one; return fill(null); }),
+    el("div", { class: "row" }, field("value", chosen)),
+    body);
 }
 
 function sum(counts) {

@@ -2,67 +2,115 @@
 
 import { ask, drawCurves, el, get, listen, post } from "/static/studio.js";
 
-const CHUNK_KEPT = 400_000; // letters of a log that are shown
+const LETTERS_KEPT = 400_000; // of a log that is shown
 
 export async function show(main) {
-  const list = el("div");
-  const detail = el("section", { class: "card", hidden: true, "aria-live": "off" });
+  const none = el("p", {}, "No job yet. The other pages put them into the queue.");
+  const list = el("div", {}, none);
+  const detail = el("section", { class: "card", hidden: true, "aria-label": "Log" });
   main.append(el("div", { class: "columns" }, list, detail));
+  const cards = new Map(); // by id; they stay, so that an event takes no click and no focus away
   let open = new URLSearchParams(location.search).get("id");
   let log = null;
-  const choose = (id) => {
+  let jobs = [];
+  const choose = async (id) => {
     open = id;
     history.replaceState(null, "", `?id=${id}`);
     log = null;
-    return update(state);
+    const shown = update({ jobs });
+    detail.querySelector("h2")?.focus();
+    await shown;
   };
-  let state = null;
   async function update(now) {
-    state = now;
-    list.replaceChildren(...(now.jobs.length ? [...now.jobs].reverse().map((job) => card(job, now.jobs, choose))
-      : [el("p", {}, "No job yet. The other pages put them into the queue.")]));
-    const job = now.jobs.find((one) => one.id === open);
+    jobs = now.jobs;
+    none.hidden = jobs.length > 0;
+    const waiting = jobs.filter((job) => job.state === "queued").map((job) => job.id);
+    for (const job of jobs) {
+      if (!cards.has(job.id)) cards.set(job.id, new Card(job, choose));
+      cards.get(job.id).update(job, waiting);
+    }
+    sort(list, [none, ...[...jobs].reverse().map((job) => cards.get(job.id).element)]);
+    const job = jobs.find((one) => one.id === open);
     detail.hidden = !job;
     if (!job) return;
     log ??= new Log(job.id, detail);
     await log.update(job);
   }
-  listen(update);
+  await new Promise((told) => { listen((now) => { told(); return update(now); }); });
 }
 
-function card(job, jobs, choose) {
-  const waiting = jobs.filter((one) => one.state === "queued");
-  const place = waiting.findIndex((one) => one.id === job.id) + 1;
-  const act = (action, text, body) =>
-    el("button", { type: "button", onclick: () => post(`/api/jobs/${job.id}/${action}`, body) }, text);
-  const buttons = [el("button", { type: "button", onclick: () => choose(job.id) }, "Log")];
-  if (["queued", "running"].includes(job.state)) buttons.push(act("stop", "Stop"));
-  if (["failed", "stopped"].includes(job.state)) buttons.push(act("resume", "Go on"));
-  if (place > 1) buttons.push(act("move", "Earlier", { place: place - 1 }));
-  if (place && place < waiting.length) buttons.push(act("move", "Later", { place: place + 1 }));
-  const bar = job.progress;
-  return el("article", { class: "card", "aria-label": job.id },
-    el("h2", {}, job.id, " ", el("span", { class: `state state-${job.state}` }, job.state)),
-    job.reason ? el("p", { class: "error" }, job.reason) : null,
-    bar ? el("p", {}, `${bar.stage} ${bar.what} ${bar.done} of ${bar.total}`,
-      el("progress", { value: bar.done, max: bar.total, "aria-label": bar.stage })) : null,
-    el("p", {}, el("code", {}, job.command)),
-    el("p", { class: "quiet" }, `submitted ${job.submitted.slice(0, 19).replace("T", " ")} UTC, commit ${job.commit.slice(0, 7)}`,
-      job.carried.length ? `; part of it, though not committed: ${job.carried.join(", ")}` : "",
-      job.uncommitted.length ? `; not part of it: ${job.uncommitted.join(", ")}` : ""),
-    el("div", { class: "row" }, buttons));
+/** Gives a box these children in this order; what is in its place is not touched. */
+function sort(box, children) {
+  const focused = document.activeElement;
+  children.forEach((child, at) => {
+    if (box.children[at] !== child) box.insertBefore(child, box.children[at] ?? null);
+  });
+  if (focused !== document.activeElement) focused.focus(); // it was moved
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text; // else a selection would be lost
+}
+
+class Card {
+  constructor(job, choose) {
+    const button = (text, onclick) =>
+      el("button", { type: "button", onclick, "aria-label": `${text} ${job.id}` }, text);
+    const act = (action, body = () => ({})) => () => post(`/api/jobs/${job.id}/${action}`, body());
+    this.place = 0;
+    this.state = el("span");
+    this.reason = el("p", { class: "error" });
+    this.what = el("span");
+    this.progress = el("progress", { "aria-label": `progress of ${job.id}` });
+    this.bar = el("p", {}, this.what, this.progress);
+    this.log = button("Log", () => choose(job.id));
+    this.stop = button("Stop", act("stop"));
+    this.resume = button("Go on", act("resume"));
+    this.earlier = button("Earlier", act("move", () => ({ place: this.place - 1 })));
+    this.later = button("Later", act("move", () => ({ place: this.place + 1 })));
+    this.element = el("article", { class: "card", "aria-label": job.id },
+      el("h2", {}, job.id, " ", this.state), this.reason, this.bar,
+      el("p", {}, el("code", {}, job.command)),
+      el("p", { class: "quiet" }, `submitted ${job.submitted.slice(0, 19).replace("T", " ")} UTC, commit ${job.commit.slice(0, 7)}`,
+        job.carried.length ? `; part of it, though not committed: ${job.carried.join(", ")}` : "",
+        job.uncommitted.length ? `; not part of it: ${job.uncommitted.join(", ")}` : ""),
+      el("div", { class: "row" }, this.log, this.stop, this.resume, this.earlier, this.later));
+  }
+
+  /** @param {string[]} waiting the ids of the queue. */
+  update(job, waiting) {
+    this.place = waiting.indexOf(job.id) + 1;
+    write(this.state, job.state);
+    this.state.className = `state state-${job.state}`;
+    write(this.reason, job.reason);
+    this.reason.hidden = !job.reason;
+    const bar = job.progress;
+    this.bar.hidden = !bar;
+    if (bar) {
+      write(this.what, `${bar.stage} ${bar.what} ${bar.done} of ${bar.total}`);
+      this.progress.max = bar.total;
+      this.progress.value = bar.done;
+    }
+    this.stop.hidden = !["queued", "running"].includes(job.state);
+    this.resume.hidden = !["failed", "stopped"].includes(job.state);
+    this.earlier.hidden = this.place < 2;
+    this.later.hidden = !this.place || this.place === waiting.length;
+    const focused = document.activeElement;
+    if (focused.hidden && this.element.contains(focused)) this.log.focus();
+  }
 }
 
 class Log {
   constructor(id, box) {
     this.id = id;
     this.at = 0;
-    this.text = el("pre", { tabindex: "0", "aria-label": `log of ${id}` });
+    this.line = new Text(); // the last one, which is not finished
+    this.text = el("pre", { tabindex: "0", role: "log", "aria-live": "off", "aria-label": `log of ${id}` }, this.line);
     this.curves = el("div", { class: "figures" });
     this.decoder = new TextDecoder();
     this.busy = Promise.resolve();
     this.drawn = 0;
-    box.replaceChildren(el("h2", {}, `Log of ${id}`), this.text, this.curves);
+    box.replaceChildren(el("h2", { tabindex: "-1" }, `Log of ${id}`), this.text, this.curves);
   }
 
   update(job) {
@@ -88,8 +136,13 @@ class Log {
   /** Appends text as a terminal would show it: a line that is drawn anew takes the place of itself. */
   add(text) {
     const atEnd = this.text.scrollTop + this.text.clientHeight >= this.text.scrollHeight - 20;
-    const shown = (this.text.textContent + text).replace(/[^\r\n]*\r(?=[^\n])/g, "");
-    this.text.textContent = shown.slice(-CHUNK_KEPT);
+    const lines = (this.line.data + text).split("\n")
+      .map((line) => line.slice(line.lastIndexOf("\r", line.length - 2) + 1));
+    this.line.data = lines.pop();
+    if (lines.length) this.line.before(`${lines.join("\n")}\n`.slice(-LETTERS_KEPT));
+    while (this.text.childNodes.length > 2 && this.text.textContent.length > LETTERS_KEPT) {
+      this.text.firstChild.remove();
+    }
     if (atEnd) this.text.scrollTop = this.text.scrollHeight;
   }
 }

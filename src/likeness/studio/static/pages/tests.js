@@ -1,6 +1,6 @@
 // Blind tests: begin one, take it by number keys, and see the figures when it is finished.
 
-import { el, field, get, number, player, post, select, table } from "/static/studio.js";
+import { el, field, get, number, player, post, refill, select, table } from "/static/studio.js";
 
 const KINDS = {
   "real_or_synthetic": "Real or synthetic?",
@@ -28,8 +28,9 @@ async function overview(body) {
     oninput: () => localStorage.setItem(KEPT, rater.value),
   });
   const lane = select(Object.keys(OF_LANE), "voice", { onchange: () => fill() });
-  const kind = select(OF_LANE.voice, OF_LANE.voice[0]);
-  const fill = () => kind.replaceChildren(...OF_LANE[lane.value].map((one) => el("option", { value: one }, one)));
+  const kind = el("select");
+  const fill = () => kind.replaceChildren(...OF_LANE[lane.value].map((one) => el("option", { value: one }, KINDS[one])));
+  fill();
   const count = el("input", { type: "number", min: 1, max: 1000, value: 12, required: true });
   const seed = el("input", { type: "number", min: 0, placeholder: "random" });
   const form = el("form", {
@@ -42,8 +43,8 @@ async function overview(body) {
     el("h2", {}, "Begin a test"),
     el("div", { class: "fields" },
       field("your name", rater, "small letters and digits; a pseudonym will do, as it is kept in git"),
-      field("lane", lane), field("kind", kind),
-      field("items", count, "a multiple of 2, and of 3 for opinion"),
+      field("lane", lane), field("question", kind),
+      field("items", count, "a multiple of 2, and of 3 for how good speech sounds"),
       field("seed", seed, "of items and order")),
     el("button", {}, "Begin"));
   const goOn = (test) => async () => {
@@ -55,8 +56,8 @@ async function overview(body) {
     test.raters.map((one) => `${one.rater} ${one.answered}`).join(", ") || "nobody yet",
     el("button", { type: "button", onclick: goOn(test) }, "Take it, or see its figures"),
   ]);
-  body.replaceChildren(form, tests.length
-    ? table(["test", "lane", "question", "items", "answered by", ""], rows)
+  refill(body, form, tests.length
+    ? table(["test", "lane", "question", "items", "answered by", "go on"], rows, true)
     : el("p", {}, "No test was begun yet. Answers are files under data/ratings/, which voice_rate and image_rate read: commit them."));
 }
 
@@ -67,8 +68,13 @@ async function take(body, state) {
   }
   const { trial } = state;
   const answer = (choice) => async () => {
-    document.onkeydown = null;
-    await take(body, await post(`/api/tests/${state.test}/trials/${trial.number}`, { rater: state.rater, answer: choice }));
+    document.onkeydown = null; // an answer is final, so a second key must wait for the next trial
+    try {
+      await take(body, await post(`/api/tests/${state.test}/trials/${trial.number}`, { rater: state.rater, answer: choice }));
+    } catch (error) {
+      document.onkeydown = onkey;
+      throw error;
+    }
   };
   const media = trial.sides.map((one) => {
     const name = trial.sides.length > 1 ? one.side.toUpperCase() : "";
@@ -78,18 +84,23 @@ async function take(body, state) {
   });
   const buttons = trial.choices.map(({ answer: choice, label }, at) =>
     el("button", { type: "button", onclick: answer(choice) }, `${at + 1} · ${label}`));
-  body.replaceChildren(el("section", { class: "card" },
-    el("h2", { id: "question", tabindex: "-1" }, KINDS[state.kind]),
+  refill(body, el("section", { class: "card" },
+    el("h2", {}, KINDS[state.kind]),
     el("progress", { value: state.answered, max: state.n, "aria-label": "answered" }),
-    el("p", { class: "quiet" }, `${trial.number} of ${state.n}. Press a number key, or choose:`),
+    el("p", { class: "quiet" }, `${trial.number} of ${state.n}. Press a number key, or choose.`,
+      state.lane === "voice" ? ` ${trial.sides.length > 1 ? "A and B play" : "A plays"} what is to be judged.` : ""),
     trial.text ? el("p", {}, trial.text) : null,
     el("div", { class: trial.sides.length > 1 ? "pair" : "single" }, media),
     el("div", { class: "row" }, buttons)));
-  body.querySelector("#question").focus();
-  document.onkeydown = (event) => {
-    const typing = event.target instanceof HTMLInputElement || event.ctrlKey || event.metaKey || event.altKey;
-    if (!typing) buttons[Number(event.key) - 1]?.click();
+  const players = [...body.querySelectorAll("audio")];
+  const onkey = (event) => {
+    if (event.target instanceof HTMLInputElement || event.ctrlKey || event.metaKey || event.altKey) return;
+    buttons[Number(event.key) - 1]?.click();
+    const played = players["ab".indexOf(event.key.toLowerCase())];
+    for (const one of played ? players : []) one.pause();
+    played?.play().catch(() => {}); // it was paused before it began
   };
+  document.onkeydown = onkey;
 }
 
 async function result(body, { test, rater }) {
@@ -101,7 +112,7 @@ async function result(body, { test, rater }) {
     return [name.replace(`${found.kind}_`, ""), number(found.figures[name]), interval];
   });
   const sides = (trial) => trial.sides.map((one) => el("a", { href: one.url }, one.version)).flatMap((one) => [one, " "]);
-  body.replaceChildren(
+  refill(body,
     el("section", { class: "card" },
       el("h2", {}, `${KINDS[found.kind]} Figures of ${found.raters.join(", ")}`),
       table(["figure", "value", "95 % interval"], rows),

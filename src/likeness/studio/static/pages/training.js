@@ -13,14 +13,13 @@ const KEYS = {
 export async function show(main) {
   const body = el("div");
   const choose = async (lane) => {
-    main.querySelector(".tabs")?.remove();
-    main.querySelector("h1").after(tabs(Object.keys(LANES), lane, choose));
     history.replaceState(null, "", `?lane=${lane}`);
     body.replaceChildren(...await lanePage(lane));
   };
-  main.append(body);
   const asked = new URLSearchParams(location.search).get("lane");
-  await choose(asked in LANES ? asked : "voice");
+  const first = asked in LANES ? asked : "voice";
+  main.append(tabs("Lane", Object.keys(LANES), first, choose), body);
+  await choose(first);
 }
 
 async function lanePage(lane) {
@@ -40,7 +39,10 @@ async function lanePage(lane) {
   const body = el("tbody");
   const figures = Object.keys(rows[0].metrics);
   const choose = async (row) => {
-    for (const each of body.children) each.classList.toggle("chosen", each.dataset.id === row.id);
+    for (const each of body.children) {
+      each.classList.toggle("chosen", each.dataset.id === row.id);
+      each.querySelector("button").setAttribute("aria-pressed", String(each.dataset.id === row.id));
+    }
     samples.replaceChildren(el("h2", {}, `Samples of ${row.id}`), ...await samplesOf(lane, row));
   };
   for (const row of rows) {
