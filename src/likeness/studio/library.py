@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -32,6 +33,8 @@ from likeness.studio.worker import Kind
 from likeness.voice.rows import Utterance
 
 router = APIRouter(prefix="/api")
+
+_listing = Lock()  # of experiments, which is not to be done twice at a time
 
 Lane = Literal["voice", "image"]
 FOLDERS: dict[Lane, str] = {"voice": VOICE_TRAIN, "image": IMAGE_TRAIN}
@@ -98,7 +101,8 @@ def list_experiments(request: Request) -> dict[str, Any]:
     the params that are not all equal.
     """
     root = state_of(request).root
-    rows = _experiments(root, _version(root))
+    with _listing:
+        rows = _experiments(root, _version(root))
     differing = differing_params(rows)
     return {
         "experiments": [

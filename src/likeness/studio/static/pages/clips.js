@@ -21,9 +21,10 @@ export async function show(main) {
   async function fill() {
     const { total, clips } = await get(`/api/clips?offset=${offset}&limit=${PAGE}${SHOWN[shown]}`);
     place.textContent = total ? `${offset + 1} to ${offset + clips.length} of ${total}` : "none";
+    const focused = document.activeElement;
     back.disabled = offset === 0;
     on.disabled = offset + PAGE >= total;
-    if (document.activeElement.disabled) (on.disabled ? back : on).focus();
+    if (focused.disabled) (on.disabled ? back : on).focus();
     list.replaceChildren(table(["clip", "listen", "text", "measured", "verdict"], clips.map(row), true));
   }
   main.append(

@@ -79,6 +79,7 @@ class Card {
 
   /** @param {string[]} waiting the ids of the queue. */
   update(job, waiting) {
+    const focused = document.activeElement;
     this.place = waiting.indexOf(job.id) + 1;
     write(this.state, job.state);
     this.state.className = `state state-${job.state}`;
@@ -95,7 +96,6 @@ class Card {
     this.resume.hidden = !["failed", "stopped"].includes(job.state);
     this.earlier.hidden = this.place < 2;
     this.later.hidden = !this.place || this.place === waiting.length;
-    const focused = document.activeElement;
     if (focused.hidden && this.element.contains(focused)) this.log.focus();
   }
 }
