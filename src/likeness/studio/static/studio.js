@@ -382,7 +382,7 @@ export async function drawCurves(box, series) {
   });
   const Plot = await plots;
   const names = Object.keys(series).filter((name) => series[name].length > 1);
-  const colours = ["#3454d1", "#d1345b", "#14806f", "#b8860b", "#7b2d8b"];
+  const colours = ["#5b7cfa", "#e0567a", "#1f9e89", "#c08a1e", "#a35bb5"]; // seen on light and dark
   const groups = new Map(); // figures of another kind have another scale
   for (const name of names) {
     const kind = name.split(" ").at(-1);
