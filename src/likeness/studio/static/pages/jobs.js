@@ -105,6 +105,7 @@ class Log {
     this.id = id;
     this.at = 0;
     this.line = new Text(); // the last one, which is not finished
+    this.letters = 0; // of the lines before it
     this.text = el("pre", { tabindex: "0", role: "log", "aria-live": "off", "aria-label": `log of ${id}` }, this.line);
     this.curves = el("div", { class: "figures" });
     this.decoder = new TextDecoder();
@@ -139,8 +140,13 @@ class Log {
     const lines = (this.line.data + text).split("\n")
       .map((line) => line.slice(line.lastIndexOf("\r", line.length - 2) + 1));
     this.line.data = lines.pop();
-    if (lines.length) this.line.before(`${lines.join("\n")}\n`.slice(-LETTERS_KEPT));
-    while (this.text.childNodes.length > 2 && this.text.textContent.length > LETTERS_KEPT) {
+    if (lines.length) {
+      const added = new Text(`${lines.join("\n")}\n`.slice(-LETTERS_KEPT));
+      this.line.before(added);
+      this.letters += added.length;
+    }
+    while (this.letters > LETTERS_KEPT) { // the oldest lines go
+      this.letters -= this.text.firstChild.length;
       this.text.firstChild.remove();
     }
     if (atEnd) this.text.scrollTop = this.text.scrollHeight;
