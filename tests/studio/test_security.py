@@ -87,6 +87,16 @@ def test_a_name_of_a_proxy_must_be_listed() -> None:
     assert repr(make_keys("::", 80)).count("token") == 0
 
 
+def test_a_cookie_is_valid_as_long_as_its_token() -> None:
+    from likeness.studio.security import make_keys
+
+    one, again = (make_keys("127.0.0.1", 80, token="a" * 32) for _ in range(2))
+    other, another = (make_keys("127.0.0.1", 80) for _ in range(2))
+    assert one.session == again.session
+    assert len({one.session, other.session, another.session}) == 3
+    assert one.token not in one.session
+
+
 def test_the_token_is_exchanged_for_a_cookie(client: Any) -> None:
     token = client.headers.pop("Authorization").removeprefix("Bearer ")
     assert code(client.post("/api/session", json={"token": "é"})) == "invalid_api_key"

@@ -159,7 +159,7 @@ class Server(uvicorn.Server):
 
 
 async def log_in(body: Login, request: Request) -> Response:
-    """Exchange the token for a cookie, which a browser then sends by itself until the studio ends."""
+    """Exchange the token for a cookie, which a browser then sends by itself while the token is valid."""
     keys = state_of(request).keys
     if not keys.opened_by(body.token):
         raise Problem(

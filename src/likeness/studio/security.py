@@ -5,6 +5,7 @@ A page of any site can send requests to a port of this machine, and a name that 
 the cookie that was given for it, a `Host` that is listed, and no `Origin` but our own.
 """
 
+import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from secrets import compare_digest, token_urlsafe
@@ -35,7 +36,7 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Keys:
-    """What opens the studio; new at each start.
+    """What opens the studio.
 
     Attributes:
         hosts: the values of `Host` that are answered.
@@ -45,7 +46,11 @@ class Keys:
     hosts: frozenset[str]
     cookie: str
     token: str = field(default_factory=lambda: token_urlsafe(32), repr=False)
-    session: str = field(default_factory=lambda: token_urlsafe(32), repr=False)
+
+    @property
+    def session(self) -> str:
+        """The value of the cookie, which does not reveal the token, and is valid as long as the token."""
+        return hmac.new(self.token.encode(), b"likeness studio: cookie", "sha256").hexdigest()
 
     def opened_by(self, token: str) -> bool:
         return compare_digest(self.token.encode(), token.encode())

@@ -186,15 +186,31 @@ function connect() {
   address.protocol = address.protocol.replace("http", "ws");
   if (seen !== null) address.searchParams.set("after", seen);
   const socket = new WebSocket(address);
+  socket.addEventListener("open", () => tell());
   socket.addEventListener("message", (message) => {
     const event = JSON.parse(message.data);
     seen = event.seq;
     last = applied(last, event);
     for (const listener of listeners) listener(last, event);
-    const running = last.jobs.filter((job) => job.state === "running");
-    document.getElementById("running").textContent = running.length ? `${running.length} running` : "";
+    tell();
   });
-  socket.addEventListener("close", () => setTimeout(connect, 1000));
+  socket.addEventListener("close", () => {
+    tell("The studio does not answer");
+    setTimeout(reconnect, 1000);
+  });
+}
+
+/** A studio that was started anew with another token refuses the socket; the page asks for the token. */
+async function reconnect() {
+  const answer = await fetch("/api/session").catch(() => null);
+  if (answer?.ok && !(await answer.json()).open) location.reload();
+  else connect();
+}
+
+/** In the header: a problem, or how many jobs run. */
+function tell(problem = "") {
+  const running = last?.jobs.filter((job) => job.state === "running").length;
+  document.getElementById("running").textContent = problem || (running ? `${running} running` : "");
 }
 
 function applied(state, event) {
