@@ -96,7 +96,12 @@ def trained(
 def scripted(monkeypatch: pytest.MonkeyPatch, heard: list[tuple[float, float]]) -> None:
     """Word error rate and similarity of each evaluation in turn, in place of what is said."""
     left = iter(heard)
-    monkeypatch.setattr(Trainer, "_listen", lambda self, voice: next(left))
+
+    def listen(self: Trainer, _: Any) -> tuple[float, float]:
+        self.samples.mkdir(exist_ok=True)
+        return next(left)
+
+    monkeypatch.setattr(Trainer, "_listen", listen)
 
 
 class Killed(Exception):
