@@ -35,9 +35,11 @@ class State:
     def speakers(self, base: str) -> list[str]:
         """A base's own speakers. Raises `Problem` while the model of speech is being loaded."""
         engine = self.engine("speech")
+        if engine.problem:
+            raise Problem(503, "not_ready", engine.problem)
         if engine.loaded is None:
-            line = engine.problem or "the model is being loaded; ask again"
-            raise Problem(503, "not_ready", line)
+            line, soon = "the model is being loaded; ask again", {"Retry-After": "1"}
+            raise Problem(503, "not_ready", line, headers=soon)
         return engine.loaded.speakers.get(base, [])
 
 

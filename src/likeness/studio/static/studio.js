@@ -14,7 +14,10 @@ const main = document.querySelector("main");
 
 // --- the API -------------------------------------------------------------------------------------
 
-/** The answer to a request; an object is sent as JSON. Throws an Error with the studio's own line. */
+/**
+ * The answer to a request; an object is sent as JSON. Throws an Error with the studio's own line.
+ * While a model is being loaded it waits and asks again.
+ */
 export async function ask(path, body) {
   const options = body === undefined ? {} : {
     method: "POST",
@@ -25,6 +28,12 @@ export async function ask(path, body) {
   if (answer.status === 401) location.reload(); // the studio was started anew, with another token
   if (!answer.ok) {
     const found = await answer.json().catch(() => null);
+    const soon = answer.status === 503 && answer.headers.get("Retry-After");
+    if (soon) {
+      say(found.error.message);
+      await new Promise((done) => { setTimeout(done, 1000 * soon); });
+      return ask(path, body);
+    }
     throw new Error(found?.error?.message ?? `${path}: ${answer.status} ${answer.statusText}`);
   }
   return answer;
@@ -97,12 +106,15 @@ function guarded(listener) {
     if (event.type === "submit") event.preventDefault();
     if (busy) return;
     busy = true;
+    const { currentTarget: shown } = event; // what is waited for
+    shown.setAttribute?.("aria-busy", "true");
     try {
       await listener(event);
     } catch (error) {
       say(error.message, true);
     } finally {
       busy = false;
+      shown.removeAttribute?.("aria-busy");
     }
   };
 }
