@@ -40,15 +40,19 @@ def visit(page: Any, address: str) -> tuple[float, float, float]:
     """Seconds until a page is ready; kilobytes of its own files, and of the API's answers."""
     open_page(page, address)
     sizes = page.evaluate(LOADED)
-    own = sum(size for url, size in sizes if "/static/" in url or url == address)
+    own = sum(size for url, size in sizes if "/static/" in url or url in address)
     asked = sum(size for url, size in sizes if API.search(url))
     return page.evaluate(READY), own / 1000, asked / 1000
 
 
-def row(page: Any, server: Server, name: str, rounds: int) -> list[str]:
+def row(browser: Any, server: Server, name: str, rounds: int) -> list[str]:
+    context = browser.new_context()  # with an empty cache
+    page = context.new_page()
+    page.set_default_timeout(300_000)
     address = f"{server.url}/{name}"
-    first, own, asked = visit(page, address)
+    first, own, asked = visit(page, f"{address}#token={server.token}")
     again = [visit(page, address)[0] for _ in range(rounds)]
+    context.close()
     seconds = [f"{one:.2f}" for one in (first, median(again), max(again))]
     return [name, f"{own:.0f}", f"{asked:.0f}", *seconds]
 
@@ -64,10 +68,7 @@ def main(rounds: int) -> None:
         with serve(root, Path(name) / "log") as server:
             server.wait()
             browser = playwright.chromium.launch(executable_path=program, args=[*QUIET])
-            page = browser.new_page()
-            page.set_default_timeout(300_000)
-            open_page(page, f"{server.url}/jobs#token={server.token}")
-            rows = [row(page, server, each, rounds) for each in PAGES]
+            rows = [row(browser, server, each, rounds) for each in PAGES]
             browser.close()
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores, load average {load:.1f}; {rounds} visits after the first one")

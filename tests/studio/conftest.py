@@ -152,7 +152,7 @@ def commit_workspace(root: Path) -> Path:
     build_adapter(root / "models/sd_mini", root / "data/image_train")
     for seed, name in enumerate(("adapter", "adapters/010")):
         build_voice_adapter(root / f"data/voice_train/{name}.safetensors", seed)
-    write_text(root / ".gitignore", "/models\n/data/image_*\n/data/voice_*\n")
+    write_text(root / ".gitignore", "/models\n/data/image_*\n/data/voice_*\n/.dvc/likeness\n")
     author = ("-c", "user.name=t", "-c", "user.email=t@localhost")
     dvc = (sys.executable, "-m", "dvc")
     for command in (

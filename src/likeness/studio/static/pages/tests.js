@@ -94,7 +94,8 @@ async function take(body, state) {
     el("div", { class: "row" }, buttons)));
   const players = [...body.querySelectorAll("audio")];
   const onkey = (event) => {
-    if (event.target instanceof HTMLInputElement || event.ctrlKey || event.metaKey || event.altKey) return;
+    const typing = event.target instanceof HTMLInputElement || event.ctrlKey || event.metaKey || event.altKey;
+    if (typing || event.repeat) return;
     buttons[Number(event.key) - 1]?.click();
     const played = players["ab".indexOf(event.key.toLowerCase())];
     for (const one of played ? players : []) one.pause();
