@@ -44,8 +44,9 @@ def test_the_params_of_the_first_contact_with_a_gpu_exist(first_contact: ModuleT
 def test_a_benchmark_s_imports_are_there(script: Path) -> None:
     if script.name == "counting.py":
         pytest.skip("a module, not a script")
-    if script.stem == "studio_load" and find_spec("locust") is None:
-        absent("locust is not here; `make studio` installs it")
+    needed = {"studio_load": "locust", "studio_pages": "playwright"}.get(script.stem)
+    if needed and find_spec(needed) is None:
+        absent(f"{needed} is not here; `make studio` installs it")
     done = subprocess.run(
         [sys.executable, script, "--help"], capture_output=True, text=True, env=library_env()
     )
