@@ -1,6 +1,7 @@
 """What a page is told: each change once, in order, also after it was away."""
 
 import asyncio
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.studio.conftest import HOST, ask, serve
 
 
@@ -109,11 +111,14 @@ def test_the_socket_tells_of_the_jobs(made: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_stop_takes_three_seconds_at_most_though_pages_listen(
-    repository: Path, tmp_path: Path
+    empty: Path, tmp_path: Path
 ) -> None:
     from websockets.sync.client import connect
 
-    with serve(repository, tmp_path / "log") as server:
+    root = shutil.copytree(empty, tmp_path / "repository")  # without models, which take seconds
+    shutil.copy(ROOT / "params.yaml", root)
+    (root / "dvc.yaml").touch()
+    with serve(root, tmp_path / "log") as server:
         address = server.url.replace("http", "ws") + "/api/events"
         headers = {"Authorization": f"Bearer {server.token}"}
         sockets = [connect(address, additional_headers=headers) for _ in range(5)]
