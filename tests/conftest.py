@@ -48,6 +48,7 @@ SLOW = {
     "whisper",
     "catalogue",
     "measured",
+    "trained",
 }
 
 S = TypeVar("S", bound=Section)

@@ -1,5 +1,6 @@
 """The lane in the half precision that a GPU computes in, on the CPU, with the bundled bases."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from likeness.common.precision import Precision
+from likeness.image import diffusion
 from likeness.image.evaluate import ImageEvaluate, evaluate
 from likeness.image.generate import ImageGenerate, generate
 from likeness.image.train import ImageTrain, train
@@ -17,14 +19,14 @@ from tests.image.test_evaluate import SMALL
 from tests.image.test_generate import LOOSE
 
 SIDE = 128  # of sd_mini's images
-IMAGES = 6
+IMAGES = 4
 # Half precision is slow on a CPU: as little as shows that every part computes in it.
 TRAIN: dict[str, Any] = {
     "epochs": 1,
-    "batch": 4,
+    "batch": 2,
     "warmup_steps": 0,
     "val_timesteps": 1,
-    "samples": 2,
+    "samples": 1,
     "sample_steps": 1,
     "guidance": 1.0,
 }
@@ -32,10 +34,10 @@ DRAW: dict[str, Any] = {**LOOSE, "count": IMAGES, "baseline": IMAGES, "steps": 1
 
 
 @pytest.fixture(scope="module")
-def lane(tmp_path_factory: pytest.TempPathFactory, tiny_extractor: Path) -> Any:
+def lane(tmp_path_factory: pytest.TempPathFactory, tiny_extractor: Path) -> Iterator[Any]:
     """Runs train, generate and evaluate in a precision, once; gives its folder and its metrics."""
     root = tmp_path_factory.mktemp("lane")
-    dataset = write_dataset(root / "dataset", train=8, val=2, test=IMAGES, side=SIDE)
+    dataset = write_dataset(root / "dataset", train=4, val=2, test=IMAGES, side=SIDE)
     base = bundled_model("sd_mini", root / "sd_mini")
     clip = bundled_model("clip_mini", root / "clip_mini")
     done: dict[str, tuple[Path, dict[str, Any]]] = {}
@@ -80,7 +82,9 @@ def lane(tmp_path_factory: pytest.TempPathFactory, tiny_extractor: Path) -> Any:
         done[half] = out, {**trained, **drawn, **measured}
         return done[half]
 
-    return run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(diffusion, "FEWEST_ROWS", IMAGES)  # no batch has to be like a larger one here
+        yield run
 
 
 def images(folder: Path) -> np.ndarray:
