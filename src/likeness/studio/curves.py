@@ -18,13 +18,12 @@ Curves = dict[str, dict[str, list[tuple[int, float]]]]  # by stage and figure
 def curves_of_job(job: Job) -> Curves:
     """What the trainings of a run have measured, while it runs and when its experiment is there."""
     if commit := experiments(job.root, job.commit).get(job.id):
-        return curves_of_commit(job.root, commit)
-    if not job.clone.is_left():
-        return {}
+        now = curves_of_commit(job.root, commit)
+    else:
+        now = curves_of_folder(job.clone.path)
     before = curves_of_commit(
         job.root, job.commit
     )  # checked out with it, and measured by no run of this
-    now = curves_of_folder(job.clone.path)
     return {stage: curves for stage, curves in now.items() if curves != before.get(stage)}
 
 

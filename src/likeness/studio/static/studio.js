@@ -145,13 +145,16 @@ export function number(value, digits = 3) {
   return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(digits)));
 }
 
-/** An input with its label, and a hint that is not part of the name that a screen reader says. */
+/** An input with its label, and a hint; neither the hint nor a list's options are part of its name. */
 export function field(label, input, hint) {
-  const id = `hint-${label}`;
-  if (hint) (input.querySelector("input") ?? input).setAttribute("aria-describedby", id);
+  const control = input.querySelector("input[type=number]") ?? input; // a slider has a number beside it
+  const id = `field-${++field.count}`;
+  control.id = id;
+  if (hint) control.setAttribute("aria-describedby", `${id}-hint`);
   return el("div", { class: "field" },
-    el("label", {}, el("span", {}, label), input), hint ? el("small", { id }, hint) : null);
+    el("label", { for: id }, label), input, hint ? el("small", { id: `${id}-hint` }, hint) : null);
 }
+field.count = 0;
 
 export function select(options, chosen, properties = {}) {
   return el("select", properties,
