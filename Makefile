@@ -33,13 +33,13 @@ image_failures voice_evaluate: # one lane up to its last stage; both run side by
 	dvc --wait-for-lock repro $@
 
 test: $(STUDIO) ## run all tests but those of real bases, one file on each core
-	$(TESTS) -m "not real_bases"
+	$(TESTS) -m "not real_bases and not network"
 
 test-fast: $(STUDIO) ## run the tests that take a second or two and need nothing but a clone
-	$(TESTS) -m "not slow and not real_bases"
+	$(TESTS) -m "not slow and not real_bases and not network"
 
 test-slow: $(STUDIO) ## run the slow tests; with ABSENT=fail, a test that lacks a program or a model fails
-	$(TESTS) -m "slow and not real_bases"
+	$(TESTS) -m "slow and not real_bases and not network"
 
 test-real-bases: $(READY) ## run both lanes on stand-ins for real bases (tests/real_bases)
 	dvc pull --quiet --remote bundled data/raw/sample_catalog data/raw/sample_voice data/voice_download
