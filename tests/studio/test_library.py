@@ -68,7 +68,8 @@ def test_what_no_stage_has_made_is_said_in_one_line(made: Path, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_experiments_have_metrics_and_differing_params(repository: Path) -> None:
-    rows = ask(repository).get("/api/experiments").json()["experiments"]
+    found = ask(repository).get("/api/experiments").json()["experiments"]
+    rows = [row for row in found if row["baseline"] is None]  # other tests may have run experiments
     assert [row["id"] == "workspace" for row in rows] == [True, False]
     assert all(row["metrics"] == {"voice_train.wer": 0.5} for row in rows)
-    assert all(row["params"] == {} for row in rows)
+    assert rows[0]["params"] == rows[1]["params"]

@@ -133,12 +133,12 @@ def test_a_recording_is_sent_and_a_job_is_run_on_it(
     recording.write_bytes(encode(np.zeros(48000), 24000, "WAV"))
     open_page(page, f"{server.url}/voice")
     page.get_by_label("files", exact=True).set_input_files(recording)
-    page.get_by_label("name, which is new").fill("my_voice")
+    page.get_by_label("name, which is new").fill("her_voice")
     page.get_by_role("button", name="Send").click()
-    page.wait_for_selector("text=dvc add data/raw/my_voice: 1 files")
-    assert (repository / "data/raw/my_voice/my speech.wav").read_bytes() == recording.read_bytes()
-    assert (repository / "data/raw/my_voice.dvc").is_file()
-    assert page.get_by_label("inputs.recordings").input_value() == "my_voice"
+    page.wait_for_selector("text=dvc add data/raw/her_voice: 1 files")
+    assert (repository / "data/raw/her_voice/my speech.wav").read_bytes() == recording.read_bytes()
+    assert (repository / "data/raw/her_voice.dvc").is_file()
+    assert page.get_by_label("inputs.recordings").input_value() == "her_voice"
     open_page(page, f"{server.url}/training")
     page.get_by_label("voice_train.epochs", exact=True).fill("3")
     page.get_by_label("name of the experiment").fill("three")
