@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -286,6 +287,39 @@ def test_a_clip_is_corrected_by_keys_alone(page: Any, server: Server, repository
     file.unlink()
     assert (row["id"], row["text"], row["verdict"]) == ("04_care-0001", "Wash it cold.", "keep")
     assert has_focus(page, "select[aria-label='verdict on 04_care-0001']")
+
+
+@pytest.mark.slow
+def test_a_verdict_leaves_a_text_that_the_last_run_has_applied(page: Any, server: Server) -> None:
+    clip = {
+        "id": "a-0001", "accepted": True, "url": "/none.wav", "start": 0, "end": 1, "heard": "Wash cold.",
+        "text": "Wash it cold.", "correction": {"text": "Wash it cold.", "verdict": None},
+        "dnsmos": 3.0, "snr_db": 30.0,
+    }  # fmt: skip
+    sent: list[Any] = []
+
+    def take(route: Any) -> None:
+        sent.append(route.request.post_data_json)
+        route.fulfill(json=clip)
+
+    page.route("**/api/clips?*", lambda route: route.fulfill(json={"total": 1, "clips": [clip]}))
+    page.route("**/api/clips/a-0001", take)
+    open_page(page, f"{server.url}/clips")
+    page.get_by_label("verdict on a-0001").select_option("keep")
+    page.wait_for_selector("text=a-0001: written to data/corrections.jsonl")
+    assert sent == [{"text": "Wash it cold.", "verdict": "keep"}]
+
+
+@pytest.mark.slow
+def test_a_form_shows_the_command_that_its_button_runs(page: Any, server: Server) -> None:
+    """A shell reads the value that was typed, and a frozen stage with an override is unfrozen."""
+    open_page(page, f"{server.url}/voice")
+    page.get_by_text("All params").click()
+    page.get_by_label("voice_download.format").fill("worst'audio")
+    page.get_by_label("name of the experiment").fill("odd")
+    shown = page.locator("form code").inner_text()
+    assert shown.startswith("dvc unfreeze voice_download && dvc exp run -n odd -S ")
+    assert """voice_download.format="worst'audio\"""" in shlex.split(shown)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ const PAGES = [
   ["jobs", "Jobs"],
 ];
 const FIRST = "voice";
+const FROZEN = "voice_download"; // a stage that runs only with an override, which unfreezes it
 const main = document.querySelector("main");
 
 // --- the API -------------------------------------------------------------------------------------
@@ -326,10 +327,13 @@ export async function jobForm({ title, button, targets, keys, sections }) {
     return JSON.stringify(value) === JSON.stringify(known.get(key).value) ? [] : [[key, value]];
   }));
   const show = () => {
-    const sets = Object.entries(changed()).map(([key, value]) => ` -S '${key}=${JSON.stringify(value)}'`);
+    const sets = Object.entries(changed()).map(([key, value]) =>
+      ` -S '${key}=${JSON.stringify(value).replaceAll("'", `'"'"'`)}'`);
     const named = name.value ? ` -n ${name.value}` : "";
-    const unfreeze = "voice_download.urls" in changed() ? "dvc unfreeze voice_download && " : "";
-    command.textContent = `${unfreeze}dvc exp run${named}${sets.join("")} ${targets.join(" ")}`;
+    command.textContent = `dvc exp run${named}${sets.join("")} ${targets.join(" ")}`;
+    if (Object.keys(changed()).some((key) => key.startsWith(`${FROZEN}.`))) {
+      command.prepend(`dvc unfreeze ${FROZEN} && `);
+    }
   };
   const form = el("form", {
     class: "card",
@@ -402,7 +406,7 @@ function paramInput({ key, value, comment, type, nullable, choices, minimum, max
 
 let plots = null; // the library, loaded once
 
-/** Draws series of [step, value] by name into a box; the figures are in a table for those who read. */
+/** Draws series of [step, value] into a box, by names such as "voice_train val/loss". */
 export async function drawCurves(box, series) {
   plots ??= new Promise((done, failed) => {
     document.head.append(el("link", { rel: "stylesheet", href: "/static/vendor/uplot.css" }));

@@ -36,14 +36,14 @@ export async function show(main) {
 
 function row(clip) {
   const text = el("textarea", { rows: 2, "aria-label": `text of ${clip.id}` });
-  text.value = clip.correction?.text ?? clip.text;
+  text.value = clip.correction?.text ?? clip.heard; // what the next run of voice_clips takes
   const verdicts = Object.keys(VERDICTS);
   const said = verdicts.find((name) => VERDICTS[name] === (clip.correction?.verdict ?? null));
   const verdict = select(verdicts, said, { "aria-label": `verdict on ${clip.id}`, onchange: () => save() });
   text.addEventListener("change", () => save().catch((error) => say(error.message, true)));
   async function save() {
-    const changed = text.value.trim() === clip.text ? null : text.value.trim();
-    await post(`/api/clips/${clip.id}`, { text: changed, verdict: VERDICTS[verdict.value] });
+    // The text as it was heard is no correction, and withdraws one.
+    await post(`/api/clips/${clip.id}`, { text: text.value, verdict: VERDICTS[verdict.value] });
     say(`${clip.id}: written to data/corrections.jsonl`);
   }
   const measured = clip.accepted

@@ -110,7 +110,8 @@ class Log {
     this.curves = el("div", { class: "figures" });
     this.decoder = new TextDecoder();
     this.busy = Promise.resolve();
-    this.drawn = 0;
+    this.drawn = 0; // when
+    this.state = ""; // of the job at that time
     box.replaceChildren(el("h2", { tabindex: "-1" }, `Log of ${id}`), this.text, this.curves);
   }
 
@@ -125,8 +126,10 @@ class Log {
       this.add(this.decoder.decode(await answer.arrayBuffer(), { stream: true }));
       this.at = Number(answer.headers.get("X-Next"));
     }
-    if (Date.now() - this.drawn > 5000 || job.state !== "running") {
+    const waited = job.state === "running" && Date.now() - this.drawn > 5000;
+    if (waited || job.state !== this.state) {
       this.drawn = Date.now();
+      this.state = job.state;
       const { curves } = await get(`/api/jobs/${this.id}/curves`);
       const series = Object.entries(curves).flatMap(([stage, figures]) =>
         Object.entries(figures).map(([name, rows]) => [`${stage} ${name}`, rows]));
