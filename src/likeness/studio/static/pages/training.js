@@ -88,49 +88,64 @@ function models(rows) {
   ]);
 }
 
-function tryVoice(rows) {
+/**
+ * A form that makes something of a text, by one adapter or by the base and one beside each other.
+ *
+ * @param {object} choice `label` and `value` of the text, `verb` of the button, `fields` besides (called
+ *   with a function that gives the chosen model), and `make`, which returns what is shown of a request.
+ */
+function tryForm(rows, { label, value, verb, fields, make }) {
   const named = models(rows);
-  const text = el("textarea", { rows: 3, required: true });
-  text.value = "The black shoes are light.";
   const names = [...named.keys()];
-  const best = names.find((name) => name.endsWith("best"));
-  const model = select(names, best);
-  const voice = el("input", { value: "voice", list: "voices", onfocus: () => suggest() });
-  const suggestions = el("datalist", { id: "voices" });
-  const suggest = async () => {
-    if (suggestions.children.length) return;
-    const { voices } = await get("/v1/audio/voices");
-    const known = voices.find((one) => one.model === named.get(model.value));
-    suggestions.append(...(known?.voices ?? []).map((one) => el("option", { value: one })));
-  };
+  const text = el("textarea", { rows: 3, required: true });
+  text.value = value;
+  const adapter = select(names, names.find((name) => name.endsWith("best")));
   const seed = el("input", { type: "number", value: 7, min: 0 });
-  const heard = el("div");
-  const speak = async (name) => {
-    const answer = await ask("/v1/audio/speech", {
-      model: named.get(name), input: text.value, voice: voice.value, response_format: "wav", seed: Number(seed.value),
-    });
-    const url = URL.createObjectURL(await answer.blob());
-    const seconds = answer.headers.get("X-Likeness-Seconds");
-    return el("figure", {}, el("figcaption", {}, `${name}, seed ${seed.value}, ${seconds} s: ${text.value}`),
-      player(url, `${name}: ${text.value}`));
-  };
-  const form = el("form", {
-    class: "card",
-    onsubmit: async () => heard.prepend(await speak(model.value)),
-  },
+  const made = el("div");
+  const one = (name) => make({ name, model: named.get(name), text: text.value, seed: Number(seed.value) });
+  return el("form", { class: "card", onsubmit: async () => made.prepend(await one(adapter.value)) },
     el("h2", {}, "Try it"),
-    field("text", text),
-    el("div", { class: "row" }, field("adapter", model), field("voice", voice), field("seed", seed)),
-    suggestions,
-    el("button", {}, "Speak"), " ",
+    field(label, text),
+    el("div", { class: "row" }, field("adapter", adapter), fields(() => named.get(adapter.value)), field("seed", seed)),
+    el("button", {}, verb), " ",
     el("button", {
       type: "button",
       onclick: async () => {
-        const pair = [await speak("base"), await speak(model.value)];
-        heard.prepend(el("div", { class: "pair" }, pair));
+        const pair = [await one("base"), await one(adapter.value)];
+        made.prepend(el("div", { class: "pair" }, pair));
       },
     }, "Base against this one"),
-    heard);
+    made);
+}
+
+function tryVoice(rows) {
+  const voice = el("input", { value: "voice", list: "voices", onfocus: () => suggest() });
+  const suggestions = el("datalist", { id: "voices" });
+  let chosen = null; // a function that gives the chosen model
+  const suggest = async () => {
+    if (suggestions.children.length) return;
+    const { voices } = await get("/v1/audio/voices");
+    const known = voices.find((one) => one.model === chosen());
+    suggestions.append(...(known?.voices ?? []).map((one) => el("option", { value: one })));
+  };
+  const form = tryForm(rows, {
+    label: "text",
+    value: "The black shoes are light.",
+    verb: "Speak",
+    fields: (model) => {
+      chosen = model;
+      return [field("voice", voice), suggestions];
+    },
+    make: async ({ name, model, text, seed }) => {
+      const answer = await ask("/v1/audio/speech", {
+        model, input: text, voice: voice.value, response_format: "wav", seed,
+      });
+      const url = URL.createObjectURL(await answer.blob());
+      const seconds = answer.headers.get("X-Likeness-Seconds");
+      return el("figure", {}, el("figcaption", {}, `${name}, seed ${seed}, ${seconds} s: ${text}`),
+        player(url, `${name}: ${text}`));
+    },
+  });
   const newVoice = uploadForm({
     title: "Make a voice",
     hint: "Recordings of one person who has agreed to it, with at least 3 seconds of speech; the first 30 are used.",
@@ -147,32 +162,16 @@ function tryVoice(rows) {
 }
 
 function tryImages(rows) {
-  const named = models(rows);
-  const names = [...named.keys()];
-  const model = select(names, names.find((name) => name.endsWith("best")));
-  const prompt = el("textarea", { rows: 3, required: true });
-  prompt.value = "A professional product photo of Black Casual Shoes, centered on white background";
-  const seed = el("input", { type: "number", value: 7, min: 0 });
-  const drawn = el("div");
-  const draw = async (name) => {
-    const answer = await post("/v1/images/generations", {
-      model: named.get(name), prompt: prompt.value, seeds: [Number(seed.value)],
-    });
-    return el("figure", {},
-      el("img", { src: `data:image/png;base64,${answer.data[0].b64_json}`, alt: `${name}: ${prompt.value}` }),
-      el("figcaption", {}, `${name}, seed ${seed.value}`));
-  };
-  return el("form", { class: "card", onsubmit: async () => drawn.prepend(await draw(model.value)) },
-    el("h2", {}, "Try it"),
-    field("prompt", prompt),
-    el("div", { class: "row" }, field("adapter", model), field("seed", seed)),
-    el("button", {}, "Draw"), " ",
-    el("button", {
-      type: "button",
-      onclick: async () => {
-        const pair = [await draw("base"), await draw(model.value)];
-        drawn.prepend(el("div", { class: "pair" }, pair));
-      },
-    }, "Base against this one"),
-    drawn);
+  return tryForm(rows, {
+    label: "prompt",
+    value: "A professional product photo of Black Casual Shoes, centered on white background",
+    verb: "Draw",
+    fields: () => [],
+    make: async ({ name, model, text, seed }) => {
+      const { data } = await post("/v1/images/generations", { model, prompt: text, seeds: [seed] });
+      return el("figure", {},
+        el("img", { src: `data:image/png;base64,${data[0].b64_json}`, alt: `${name}: ${text}` }),
+        el("figcaption", {}, `${name}, seed ${seed}`));
+    },
+  });
 }
