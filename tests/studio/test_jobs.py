@@ -83,8 +83,6 @@ def repo(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     (root / "conf").mkdir()
     with (root / ".dvc/config").open("a") as config:
         config.write("[hydra]\n    enabled = True\n")
-    with (root / ".dvc/.gitignore").open("a") as ignored:
-        ignored.write("/likeness\n")
     params = PARAMS.replace("OUTSIDE", str(outside))
     for name, text in {
         "stage.py": STAGE,
@@ -93,18 +91,25 @@ def repo(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         "conf/config.yaml": params,
     }.items():
         (root / name).write_text(text)
-    for who in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{who}_NAME", "Toy")
-        monkeypatch.setenv(f"GIT_{who}_EMAIL", "toy@example.com")
-    monkeypatch.setenv("PYTHONPATH", library_env()["PYTHONPATH"])
-    git(root, "add", ".")
-    git(root, "commit", "--quiet", "-m", "toy")
+    commit_toy(root, monkeypatch)
     yield root
     try:
         until(lambda: not processes(root))
     finally:
         for process in processes(root):
             process.kill()
+
+
+def commit_toy(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commit what is there; git ignores jobs, as here, and what runs imports this checkout's library."""
+    with (root / ".dvc/.gitignore").open("a") as ignored:
+        ignored.write("/likeness\n")
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "Toy")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "toy@example.com")
+    monkeypatch.setenv("PYTHONPATH", library_env()["PYTHONPATH"])
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "-m", "toy")
 
 
 @pytest.fixture

@@ -13,11 +13,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from likeness.repository.experiments import git
 from likeness.studio.jobs import find_job
-from tests.conftest import ROOT, library_env
+from tests.conftest import ROOT
 from tests.studio.conftest import Server, serve
-from tests.studio.test_jobs import processes, started, until
+from tests.studio.test_jobs import commit_toy, processes, started, until
 from tests.studio.test_pages import browser as browser  # a fixture
 from tests.studio.test_pages import open_page
 
@@ -48,14 +47,7 @@ def repo(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     shutil.copy(ROOT / "params.yaml", root)
     shutil.copytree(ROOT / "conf", root / "conf")
     shutil.copy(ROOT / ".dvc/config", root / ".dvc")
-    with (root / ".dvc/.gitignore").open("a") as ignored:
-        ignored.write("/likeness\n")
-    for who in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{who}_NAME", "Toy")
-        monkeypatch.setenv(f"GIT_{who}_EMAIL", "toy@example.com")
-    monkeypatch.setenv("PYTHONPATH", library_env()["PYTHONPATH"])
-    git(root, "add", ".")
-    git(root, "commit", "--quiet", "-m", "toy")
+    commit_toy(root, monkeypatch)
     yield root
     for process in processes(root):
         process.kill()

@@ -15,13 +15,20 @@ from likeness.voice.words import Word
 HEARD = "Wash it at forty degrees."
 
 
-def candidate(number: int, **changes: Any) -> Candidate:
-    values: dict[str, Any] = {
+def cut(number: int) -> dict[str, Any]:
+    """What a candidate has in common with the correction that is made for it."""
+    return {
         "id": f"a-{number:04d}",
         "recording": "a",
         "start": 10.0 * number,
         "end": 10.0 * number + 2.5,
         "heard": HEARD,
+    }
+
+
+def candidate(number: int, **changes: Any) -> Candidate:
+    values: dict[str, Any] = {
+        **cut(number),
         "text": HEARD,
         "words": [Word(word=word, start=0.0, end=0.1, probability=0.5) for word in HEARD.split()],
         "language": "en",
@@ -35,15 +42,7 @@ def candidate(number: int, **changes: Any) -> Candidate:
 
 
 def correction(number: int, **changes: Any) -> Correction:
-    values: dict[str, Any] = {
-        "id": f"a-{number:04d}",
-        "recording": "a",
-        "start": 10.0 * number,
-        "end": 10.0 * number + 2.5,
-        "heard": HEARD,
-        **changes,
-    }
-    return Correction(**values)
+    return Correction(**{**cut(number), **changes})
 
 
 def test_texts_and_verdicts_reach_their_clips_alone() -> None:
