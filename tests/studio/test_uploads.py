@@ -61,6 +61,22 @@ def test_recordings_become_a_folder(root: Path) -> None:
     assert code(client.post("/api/inputs", json={**body, "name": "other"})) == (404, "not_found")
 
 
+def test_of_two_requests_for_a_name_the_quicker_one_has_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from likeness.studio import uploads
+
+    def slow(files: Any, folder: Path) -> None:
+        (root / "data/raw/mine").mkdir(parents=True)
+        (root / "data/raw/mine/other.wav").touch()
+
+    monkeypatch.setattr(uploads, "_gather", slow)
+    client = ask(root)
+    body = {"name": "mine", "uploads": [send(client, "a.wav", AUDIO).json()["id"]]}
+    assert code(client.post("/api/inputs", json=body)) == (409, "name_taken")
+    assert [path.name for path in (root / "data/raw/mine").iterdir()] == ["other.wav"]
+
+
 def test_a_catalogue_is_unpacked_without_the_rest(root: Path) -> None:
     client = ask(root)
     files = {

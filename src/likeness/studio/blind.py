@@ -30,12 +30,12 @@ from likeness.studio import trials
 from likeness.studio.api_page import example
 from likeness.studio.files import address
 from likeness.studio.generate import Asked
+from likeness.studio.jobs import RATINGS
 from likeness.studio.problems import Problem
 from likeness.studio.state import state_of
 
 router = APIRouter(prefix="/api/tests")
 
-RATINGS = "data/ratings"
 ID = re.compile(r"[0-9a-f]{16}")
 SHOWN = "0123456789abcdef"  # the test of the page's examples
 ROUNDS = 2000  # bootstrap resamples

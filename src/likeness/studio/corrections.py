@@ -1,12 +1,11 @@
 """The file of corrections, as the studio changes it: one writer at a time, and never half a file."""
 
-import fcntl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from likeness.common.manifest import write_manifest
+from likeness.studio.locks import exclusive
 from likeness.voice.corrections import read_corrections
 from likeness.voice.rows import Clip, Correction, RejectedClip, cut_of
 
@@ -34,7 +33,7 @@ def change(root: Path, clip: Clip | RejectedClip, given: Mapping[str, Any]) -> C
     Raises:
         LikenessError: a line of the file is wrong.
     """
-    with _locked(root):
+    with exclusive(root / LOCK):
         rows = read(root)
         old = of(clip, rows)
         values = {"text": old and old.text, "verdict": old and old.verdict, **given}
@@ -52,11 +51,3 @@ def change(root: Path, clip: Clip | RejectedClip, given: Mapping[str, Any]) -> C
             )
         write_manifest(root / FILE, rows.values())
         return rows.get(clip.id)
-
-
-@contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    (root / LOCK).parent.mkdir(parents=True, exist_ok=True)
-    with (root / LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -21,9 +21,8 @@ def curves_of_job(job: Job) -> Curves:
         now = curves_of_commit(job.root, commit)
     else:
         now = curves_of_folder(job.clone.path)
-    before = curves_of_commit(
-        job.root, job.commit
-    )  # checked out with it, and measured by no run of this
+    # Those of the commit were checked out with it, and measured by no run of this.
+    before = curves_of_commit(job.root, job.commit)
     return {stage: curves for stage, curves in now.items() if curves != before.get(stage)}
 
 
@@ -45,12 +44,9 @@ def _curves(files: Mapping[str, bytes]) -> Curves:
     found: Curves = {}
     for path in sorted(files):
         if match := TABLE.fullmatch(path):
-            text = files[path].decode(encoding="utf-8")
-            figure = match["figure"]
-            rows = _rows(
-                csv.DictReader(io.StringIO(text), delimiter="\t"), figure.rpartition("/")[2]
-            )
-            found.setdefault(match["stage"], {})[figure] = rows
+            figure, text = match["figure"], files[path].decode("utf-8")
+            table = csv.DictReader(io.StringIO(text), delimiter="\t")
+            found.setdefault(match["stage"], {})[figure] = _rows(table, figure.rpartition("/")[2])
     return found
 
 

@@ -16,8 +16,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,11 +35,13 @@ from likeness.repository.dvc import compose
 from likeness.repository.experiments import git, read_file
 from likeness.repository.runs import Run, experiments, reason_of
 from likeness.studio.corrections import FILE as CORRECTIONS
+from likeness.studio.locks import exclusive
 
 FOLDER = Path(".dvc") / "likeness" / "studio" / "jobs"
+RATINGS = "data/ratings"  # of blind tests
 # Files and folders of what people decide. A run has them as they were when it was submitted, committed
 # or not, and its experiment holds them.
-CARRIED = (CORRECTIONS, "data/ratings")
+CARRIED = (CORRECTIONS, RATINGS)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 BAR = re.compile(r"(?P<title>[^|]+): +\d+%\|.*\| *(?P<done>\d+)/(?P<total>\d+) \[")  # of tqdm
 CHUNK = 1 << 20  # bytes of a log that are read at once
@@ -156,7 +158,8 @@ def list_jobs(root: Path) -> list[Job]:
     """
     with locked(root):
         attend(root)
-        jobs, waiting = jobs_of(root), queue(root)
+        jobs = jobs_of(root)
+        waiting = _queue(root, jobs)
     ids = {job.id for job in waiting}
     begun = sorted((job for job in jobs if job.id not in ids), key=lambda job: job.submitted)
     return [*begun, *waiting]
@@ -164,9 +167,14 @@ def list_jobs(root: Path) -> list[Job]:
 
 def queue(root: Path) -> list[Job]:
     """The jobs that wait, the next one first."""
-    known = [each for each in _order(root) if (root / FOLDER / each / "job.json").is_file()]
-    jobs = [find_job(root, identity) for identity in known]
-    return [job for job in jobs if job.process is None and not job.exit.exists()]
+    return _queue(root, jobs_of(root))
+
+
+def _queue(root: Path, jobs: Sequence[Job]) -> list[Job]:
+    """Those of all jobs that wait, in their order."""
+    known = {job.id: job for job in jobs}
+    ordered = [known[each] for each in _order(root) if each in known]
+    return [job for job in ordered if job.process is None and not job.exit.exists()]
 
 
 def unsettled(root: Path) -> list[Job]:
@@ -352,13 +360,9 @@ def record(job: Job, status: Status) -> None:
     write_json(job.exit, asdict(status))
 
 
-@contextmanager
-def locked(root: Path) -> Iterator[None]:
+def locked(root: Path) -> AbstractContextManager[None]:
     """Jobs are added, started, moved and ended by one process at a time."""
-    (root / FOLDER).mkdir(parents=True, exist_ok=True)
-    with (root / FOLDER / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return exclusive(root / FOLDER / "lock")
 
 
 def attend(root: Path) -> None:

@@ -210,24 +210,20 @@ def _checkpoints(state: State, lane: Lane) -> Iterator[dict[str, Any]]:
         }
 
 
-def _sample_paths(root: Path, lane: Lane) -> list[Path]:
-    return sorted((root / FOLDERS[lane] / "samples").glob("*.wav" if lane == "voice" else "*.png"))
-
-
 def _samples(root: Path, lane: Lane) -> Iterator[dict[str, Any]]:
-    for path in _sample_paths(root, lane):
-        checkpoint, _, number = path.stem.partition(
-            "-"
-        )  # of `<epoch>-<number>.wav` or `<step>.png`
-        told = path.with_name(f"{checkpoint}.json")  # what its sentences are and were heard as
-        sentences = read_json(told) if told.is_file() else {}
+    folder = root / FOLDERS[lane] / "samples"
+    # By checkpoint, what its sentences are and were heard as.
+    sentences = {path.stem: read_json(path) for path in folder.glob("*.json")}
+    for path in sorted(folder.glob("*.wav" if lane == "voice" else "*.png")):
+        # Of `<epoch>-<number>.wav` or `<step>.png`.
+        checkpoint, _, number = path.stem.partition("-")
         yield {
             "id": f"{lane}-{path.stem}",
             "lane": lane,
             "checkpoint": f"{lane}-{checkpoint}",
             "number": int(number or 0),
             "url": address(path.relative_to(root).as_posix()),
-            **(sentences[int(number)] if sentences else {}),
+            **(sentences[checkpoint][int(number)] if checkpoint in sentences else {}),
         }
 
 

@@ -8,7 +8,8 @@ import asyncio
 import re
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from secrets import token_hex
 from typing import Annotated, Any
@@ -86,28 +87,23 @@ def make_input(body: NewInput, request: Request) -> dict[str, Any]:
     if not NAME.fullmatch(body.name):
         raise Problem(400, "wrong_name", f"{body.name}: letters, digits, . _ and - make a name",
                       param="name")  # fmt: skip
+    taken = Problem(
+        409, "name_taken", f"{body.name}: data/raw/ has this name; choose another", param="name"
+    )
     if target.exists() or target.with_name(f"{body.name}.dvc").exists():
-        raise Problem(409, "name_taken", f"{body.name}: data/raw/ has this name; choose another",
-                      param="name")  # fmt: skip
+        raise taken
     files = [uploaded(root, identity) for identity in dict.fromkeys(body.uploads)]
     archives = [file for file in files if zipfile.is_zipfile(file)]
     if archives and len(files) > 1:
         raise Problem(400, "mixed", "a catalogue is one archive alone", param="uploads")
-    made = root / FOLDER / f"new-{token_hex(16)}"  # so that the folder appears as a whole
-    made.mkdir()
-    try:
+    with appearing(root, target, taken) as made:
         if archives:
             unpack(archives[0], made)
         else:
             _gather(files, made)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        made.rename(target)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
     path = f"data/raw/{body.name}"
     run_dvc(root, "add", path)
-    for file in files:
-        shutil.rmtree(file.parent, ignore_errors=True)
+    forget(files)
     return {
         "name": body.name,
         "param": "inputs.catalog" if archives else "inputs.recordings",
@@ -115,6 +111,34 @@ def make_input(body: NewInput, request: Request) -> dict[str, Any]:
         "command": f"dvc add {path}",
         "commit": [f"{path}.dvc", "data/raw/.gitignore"],
     }
+
+
+@contextmanager
+def appearing(root: Path, target: Path, taken: Problem) -> Iterator[Path]:
+    """A folder to fill, which has its name only when it is complete.
+
+    Raises:
+        Problem: `taken`: another request has used the name in the meantime.
+    """
+    made = root / FOLDER / f"new-{token_hex(16)}"
+    made.mkdir(parents=True)
+    try:
+        yield made
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            made.rename(target)
+        except OSError:
+            if not target.exists():
+                raise
+            raise taken from None
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def forget(files: Iterable[Path]) -> None:
+    """Delete uploads that were made into something."""
+    for file in files:
+        shutil.rmtree(file.parent, ignore_errors=True)
 
 
 def _plain(name: str) -> str:

@@ -25,7 +25,7 @@ from likeness.studio.models import OWN_VOICE
 from likeness.studio.problems import Problem
 from likeness.studio.references import find_speech
 from likeness.studio.state import State, state_of
-from likeness.studio.uploads import NAME, check, uploaded
+from likeness.studio.uploads import NAME, appearing, check, forget, uploaded
 from likeness.studio.worker import VOICES
 from likeness.voice.audio import encode
 from likeness.voice.segment import VoiceSegment
@@ -78,22 +78,12 @@ def make_voice(body: NewVoice, request: Request) -> dict[str, Any]:
     speech = _first_speech(files, cfg)
     clips = np.array_split(speech, math.ceil(len(speech) / (REFERENCE * cfg.sample_rate)))
     target = state.root / VOICES / body.name
-    made = target.with_name(f".{token_hex(8)}")  # so that the voice appears as a whole
-    made.mkdir(parents=True)
-    try:
+    with appearing(state.root, target, _taken(body.name)) as made:
         for number, samples in enumerate(clips):
             audio = encode(samples, cfg.sample_rate, "FLAC")
             name = f"{number}-{hashlib.sha256(audio).hexdigest()}.flac"
             (made / name).write_bytes(audio)
-        made.rename(target)
-    except OSError:
-        if not target.exists():
-            raise
-        raise _taken(body.name) from None  # another request was quicker
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-    for file in files:
-        shutil.rmtree(file.parent, ignore_errors=True)
+    forget(files)
     return {
         "id": body.name,
         "object": "audio.voice",
