@@ -126,7 +126,9 @@ def _start_torch(base: Base) -> str:
     np.random.seed(base.seed)
     torch.manual_seed(base.seed)
     torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Sets what use_deterministic_algorithms(True, warn_only=True) does, without importing the compiler,
+    # which takes longer than the rest of torch.
+    torch.set_deterministic_debug_mode("warn")
     # Filling new memory with NaN finds reads of uninitialised memory, but costs a tenth of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     _choose_kernels()
