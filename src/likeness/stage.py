@@ -22,6 +22,7 @@ from likeness.common.io import write_json
 from likeness.common.logs import log_as_json
 from likeness.common.params import Section, load_params
 from likeness.common.runtime import Base, start
+from likeness.common.tracking import parse_trackers
 from likeness.image.analyze import ImageAnalyze
 from likeness.image.checks import check_base, check_clip, check_extractor
 from likeness.image.evaluate import ImageEvaluate
@@ -138,6 +139,7 @@ def stage(
         if not {"-h", "--help"}.isdisjoint(argv):
             parser.parse_args(argv)  # ends here, and needs no params
         log_as_asked()
+        trackers = parse_trackers(os.environ.get("LIKENESS_TRACKERS", ""))
         params = ROOT / "params.yaml"
         cfg, base = load_params(params, SCHEMA, section), load_params(params, SCHEMA, Base)
         # After the params, as the paths on the command line are built from their names.
@@ -149,7 +151,7 @@ def stage(
         if base.device in ("auto", "cuda"):
             lease(cache, partial(print, file=sys.stderr))
         given = {name: getattr(args, name) for name in paths}
-        metrics = work(cfg, **given, rt=start(base, cache))
+        metrics = work(cfg, **given, rt=start(base, cache, trackers))
         if metrics is not None:
             write_json(args.metrics, metrics)
         if before:

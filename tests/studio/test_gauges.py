@@ -27,7 +27,7 @@ from likeness.common.tracking import Tracker
 outside = Path(OUTSIDE)
 while not (outside / "begin").exists():
     time.sleep(0.02)
-tracker = Tracker(Path("plots/image_train"), Path("timings"))
+tracker = Tracker(Path("plots/image_train"), Path("timings"), [], {})
 for step, loss in enumerate((0.75, 0.5), 1):
     tracker.log(step, {"train/loss": loss})
 print("of", os.environ["LIKENESS_JOB"], flush=True)

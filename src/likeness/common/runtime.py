@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -45,6 +45,7 @@ class Runtime:
         cache: folder beside DVC's cache for the item store and training scratch. It survives
             `dvc exp run --temp`, and deleting it changes no output.
         half: what a precision of `auto` means on this device.
+        trackers: what gets a training's curves beside DVCLive; no result depends on it.
     """
 
     seed: int
@@ -52,6 +53,7 @@ class Runtime:
     workers: int
     cache: Path
     half: Precision = "no"
+    trackers: Sequence[str] = ()
 
     def seed_for(self, *parts: object) -> int:
         """A seed in [0, 2**63) for one item, the same whatever its batch, worker or order."""
@@ -76,12 +78,13 @@ class Runtime:
         return path
 
 
-def start(base: Base, cache: Path) -> Runtime:
+def start(base: Base, cache: Path, trackers: Sequence[str] = ()) -> Runtime:
     """Set up this process: warnings, logging, device, threads and seeds.
 
     Args:
         base: the `base` section of params.yaml.
         cache: the folder for the item store and scratch (`likeness.repository.dvc`).
+        trackers: what gets a training's curves beside DVCLive (`likeness.common.tracking`).
 
     Raises:
         LikenessError: this machine does not have the device of `base.device`.
@@ -90,7 +93,7 @@ def start(base: Base, cache: Path) -> Runtime:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
     workers = base.workers or os.cpu_count() or 1
     device = _start_torch(base)
-    return Runtime(base.seed, device, workers, cache, half_of(device))
+    return Runtime(base.seed, device, workers, cache, half_of(device), trackers)
 
 
 def half_of(device: str) -> Precision:

@@ -163,7 +163,7 @@ def train(
     ]
     scratch = rt.scratch("image_train", digest_of(key))
     trainer = Trainer(cfg, pipeline, splits["train"], splits["val"], scratch, rt)
-    tracker = Tracker(plots_dir, timings_dir)
+    tracker = Tracker(plots_dir, timings_dir, rt.trackers, cfg.model_dump())
     trainer.run(tracker)
     for path in sorted(scratch.glob("samples/*.png")):
         tracker.log_image(f"samples/{path.name}", path)

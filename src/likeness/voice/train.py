@@ -159,7 +159,7 @@ def train(
         rt.scratch("voice_train", digest_of(parts)),
         rt,
     )
-    tracker = Tracker(plots_dir, timings_dir)
+    tracker = Tracker(plots_dir, timings_dir, rt.trackers, cfg.model_dump())
     trainer.run(tracker)
     tracker.end()
     for path in trainer.sample_paths():
