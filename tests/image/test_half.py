@@ -18,9 +18,9 @@ from tests.conftest import bundled_model, runtime, section, write_dataset
 from tests.image.test_evaluate import SMALL
 from tests.image.test_generate import LOOSE
 
-SIDE = 128  # of sd_mini's images
-IMAGES = 4
 # Half precision is slow on a CPU: as little as shows that every part computes in it.
+SIDE = 64  # half of what sd_mini's images have
+IMAGES = 4
 TRAIN: dict[str, Any] = {
     "epochs": 1,
     "batch": 2,

@@ -19,6 +19,12 @@ from tests.models.tiny import noisy
 MODELS = Path(__file__).resolve().parents[2] / "models"
 
 
+@pytest.fixture(autouse=True)
+def _muon_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's Muon computes in bfloat16, which takes ten times as long on a CPU without its units."""
+    monkeypatch.setattr("torch.Tensor.bfloat16", torch.Tensor.float)
+
+
 @pytest.fixture
 def model(request: pytest.FixtureRequest) -> Path:
     """The folder of a base model that the test names with `indirect`."""
