@@ -472,6 +472,39 @@ def build_extractor(folder: Path) -> Path:
     return folder
 
 
+def build_writer(folder: Path, words: Sequence[str], seed: int = 0) -> Path:
+    """A Mistral of the real class with random weights, which babbles these words and line breaks."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
+
+    vocab = {word: at for at, word in enumerate(["<unk>", "<s>", "</s>", "\n", *words])}
+    tokenizer = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        chat_template="{{ bos_token }} [INST] {{ messages[0]['content'] }} [/INST]",
+    ).save_pretrained(folder)
+    torch.manual_seed(seed)
+    MistralForCausalLM(
+        MistralConfig(
+            vocab_size=len(vocab),
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            max_position_embeddings=512,
+            bos_token_id=1,
+            eos_token_id=2,
+        )
+    ).save_pretrained(folder)
+    return folder
+
+
 def build_adapter(base: Path, folder: Path, rank: int = 2, seed: int = 1) -> Path:
     """A random LoRA on a base's UNet as image_train writes it: weights, training.json, samples.
 

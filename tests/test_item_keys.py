@@ -63,6 +63,7 @@ def test_every_item_function_is_looked_at(before: dict[str, str]) -> None:
         ("voice/rules.py", '"too_short", "seconds"', '"short", "seconds"'),
         ("common/figures.py", "dpi=110", "dpi=120"),
         ("common/items.py", "to do", "to be done"),
+        ("image/contradictions.py", "REACH = 4", "REACH = 5"),
     ],
 )
 def test_what_draws_reports_judges_or_normalises_changes_no_key(
@@ -92,6 +93,12 @@ def test_what_draws_reports_judges_or_normalises_changes_no_key(
             "CLIPS = 4",
             "CLIPS = 5",
             {"voice.whisper.detect_languages", "voice.whisper.transcribe_clips"},
+        ),
+        (
+            "image/captions.py",
+            "if name",
+            "if name and True",
+            {"image.writing.fill_templates", "image.writing.ask_model"},
         ),
         ("image/quality.py", "LIGHT = 235", "LIGHT = 230", {"image.quality.measure_files"}),
     ],

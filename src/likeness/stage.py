@@ -24,7 +24,8 @@ from likeness.common.params import Section, load_params
 from likeness.common.runtime import Base, start
 from likeness.common.tracking import parse_trackers
 from likeness.image.analyze import ImageAnalyze
-from likeness.image.checks import check_base, check_clip, check_extractor
+from likeness.image.checks import check_base, check_clip, check_extractor, check_writer
+from likeness.image.describe import ImageDescribe
 from likeness.image.evaluate import ImageEvaluate
 from likeness.image.failures import ImageFailures
 from likeness.image.generate import ImageGenerate
@@ -69,6 +70,7 @@ class Inputs(Section):
     diffusion: Name
     clip: Name
     extractor: Name
+    writer: Name
     recordings: Name
     asr: Name
     speaker: Name
@@ -84,6 +86,7 @@ SCHEMA: dict[str, type[Section]] = {
     "image_prepare": ImagePrepare,
     "image_train": ImageTrain,
     "image_generate": ImageGenerate,
+    "image_describe": ImageDescribe,
     "image_evaluate": ImageEvaluate,
     "image_failures": ImageFailures,
     "image_rate": ImageRate,
@@ -106,6 +109,7 @@ MODELS: dict[str, Callable[[Path], None]] = {
     "extractor": check_extractor,
     "mos": check_mos,
     "speaker": check_encoder,
+    "writer": check_writer,
 }
 BASES = {"image": check_base, "voice": check_xtts}  # the flag `base`, by the lane
 

@@ -111,6 +111,7 @@ def test_a_step_is_as_many_items_for_every_base(group: str, section: str) -> Non
 def test_bases_are_those_that_models_makes_or_brings() -> None:
     made = yaml.safe_load((ROOT / "models" / "dvc.yaml").read_text())["stages"]
     made |= yaml.safe_load((ROOT / PINS).read_text())
+    made |= {path.parent.name: path for path in (ROOT / "models").glob("*/templates.yaml")}
     for options in OPTIONS.values():
         for path in options.values():
             bases = {v for k, v in values_of(path).items() if k.startswith("inputs.")}

@@ -7,6 +7,7 @@ from likeness.common.errors import AGAIN, LikenessError
 from likeness.common.io import read_json
 from likeness.common.weights import check_shapes, read_folder_shapes, read_shapes
 from likeness.image.features import KINDS, kind_of
+from likeness.image.writing import is_templates, read_templates
 
 PROJECTIONS = ("visual_projection.weight", "text_projection.weight")
 
@@ -80,3 +81,25 @@ def check_extractor(folder: Path) -> None:
         raise LikenessError(f"{folder}: preprocessor_config.json is missing; {AGAIN}")
     size = config.get("hidden_size", 768)  # what transformers takes where nothing is said
     check_shapes(folder, read_folder_shapes(folder), {"embeddings.cls_token": (1, 1, size)})
+
+
+def check_writer(folder: Path) -> None:
+    """Raise `LikenessError` unless a folder holds templates or a whole causal language model."""
+    if is_templates(folder):
+        read_templates(folder)
+        return
+    path = folder / "config.json"
+    config = read_json(path) if path.is_file() else {}
+    kinds = config.get("architectures") or []
+    if not any(kind.endswith("ForCausalLM") for kind in kinds):
+        found = f"architectures is {kinds}" if config else "it is missing"
+        raise LikenessError(
+            f"{folder}: no writer here (config.json: {found}); set inputs.writer to templates, or to a "
+            "causal language model under models/ that likeness fetch brings"
+        )
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+        raise LikenessError(f"{folder}: tokenizer.json is missing; {AGAIN}")
+    shapes, index = read_folder_shapes(folder), folder / "model.safetensors.index.json"
+    wanted = read_json(index)["weight_map"] if index.is_file() else {}
+    for name in sorted(set(wanted) - set(shapes)):
+        raise LikenessError(f"{folder}: {wanted[name]} is missing; {AGAIN}")

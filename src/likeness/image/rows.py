@@ -56,6 +56,15 @@ class SyntheticImage(Product):
     train_distance: float
 
 
+class Description(Row):
+    """What was written of a synthetic product, whose id it has."""
+
+    title: str
+    description: str
+    seed: int
+    attempt: int
+
+
 class EvaluatedImage(Row):
     """One image of the per-image table.
 

@@ -126,6 +126,7 @@ SCHEMA: dict[str, type[Section]] = {
     "clip_vit_l14": HubBase,
     "inception_v3": InceptionBase,
     "dinov2": HubBase,
+    "mistral_7b_instruct": HubBase,
     "xtts_v2": XttsBase,
     "whisper_small": HubBase,
     "whisper_large_v3": HubBase,
