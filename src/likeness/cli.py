@@ -20,6 +20,7 @@ COMMANDS = {
     "gate": "are the reproduced metrics as good as a revision's, and is dvc.lock up to date",
     "jobs": "a queue of experiments that survives what started it: submit, stop, go on, read the log",
     "merge": "the base with the learnt voice inside, as Coqui's Xtts loads it",
+    "papers": "the MVP's page in docs/ and its slides, with the figures of the working tree",
     "prune": "delete old results of items and checkpoints of killed trainings",
     "search": "run a search over params, and continue one that was interrupted",
     "studio": "an HTTP service that speaks, draws, and shows what was made",

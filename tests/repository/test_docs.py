@@ -17,7 +17,7 @@ from likeness.repository.metrics import direction
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FOLDERS = ("src", "stages", "models", "metrics", "reports", "plots", "conf", "tests", "benchmarks")
-WRITTEN = ("reports/compare",)  # by commands, not by stages
+WRITTEN = ("reports/compare", "reports/papers")  # by commands, not by stages
 FILES = ("py", "json", "jsonl", "md", "html", "yaml", "png")
 BLOCK = re.compile(r"^```.*?^```", re.M | re.S)
 
