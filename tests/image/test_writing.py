@@ -17,6 +17,7 @@ from likeness.image.writing import (
     parse_answer,
     read_templates,
 )
+from likeness.repository.fetch import read_bases
 from tests.conftest import ROOT, build_writer, product
 
 WORDS = ("red", "blue", "shoes", "men", "summer", ".")
@@ -200,3 +201,19 @@ def test_a_broken_model_is_one_line(tmp_path: Path) -> None:
     (folder / "config.json").write_text("{}")
     with pytest.raises(LikenessError, match="cannot be loaded as a causal language model"):
         load_writer(folder, "cpu", "no")
+
+
+def test_the_pinned_files_have_the_size_of_mistral_s_weights() -> None:
+    """By the published config; a file's header takes some ten thousand bytes."""
+    import torch
+    from transformers import MistralConfig, MistralForCausalLM
+
+    config = MistralConfig(
+        vocab_size=32768, hidden_size=4096, intermediate_size=14336, num_hidden_layers=32,
+        num_attention_heads=32, num_key_value_heads=8,
+    )  # fmt: skip
+    with torch.device("meta"):
+        weights = MistralForCausalLM(config).state_dict()
+    pins = read_bases(ROOT)["mistral_7b_instruct"].files
+    stored = sum(pin.bytes for name, pin in pins.items() if name.endswith(".safetensors"))
+    assert 0 < stored - sum(2 * tensor.numel() for tensor in weights.values()) < 50_000
