@@ -208,6 +208,7 @@ def prepared(identity: str, split: str = "train", **changes: Any) -> PreparedIma
         caption=f"A photo of {source.baseColour} {source.articleType}, {source.gender}",
         split=split,
         group=identity,
+        crop=[0, 0, 48, 64],
     )
 
 

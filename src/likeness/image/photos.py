@@ -10,7 +10,7 @@ from pillow_heif import register_heif_opener
 
 from likeness.common.errors import one_line
 from likeness.common.result import Rejected, Result
-from likeness.image.pixels import background, fit_square, is_blank, png_bytes
+from likeness.image.pixels import background, fit_part, fit_square, is_blank, png_bytes, shown_part
 
 register_heif_opener()  # HEIC, the format of iPhones, which Pillow does not read by itself
 
@@ -41,9 +41,10 @@ def convert_photos(
 
     Returns:
         For each photo a rejection, or `image.png` (the item), `whole.png` (the photo uncropped) and a
-        record of perceptual hashes: `hashes` of the whole photo and of the item, and `mirrored`, the
-        hashes of both mirrored. Both views are needed: another border changes the whole photo, and
-        the crop to the item can shift by a pixel between two encodings of one photo.
+        record: the `crop` that `image.png` shows (left, top, right, bottom in the photo's pixels), and
+        perceptual hashes, `hashes` of the whole photo and of the item, and `mirrored`, the hashes of
+        both mirrored. Both views are needed: another border changes the whole photo, and the crop to
+        the item can shift by a pixel between two encodings of one photo.
     """
     import imagehash
 
@@ -57,13 +58,14 @@ def convert_photos(
         if is_blank(photo):
             outcomes.append(Rejected("blank", list(background(photo))))
             continue
-        image, whole = fit_square(photo, resolution, margin), fit_square(photo, resolution)
-        record = {
+        part = shown_part(photo, margin)
+        image, whole = fit_part(photo, part, resolution), fit_square(photo, resolution)
+        hashes = {
             name: [str(imagehash.phash(turn(view), hash_size=16)) for view in (whole, image)]
             for name, turn in (("hashes", Image.Image.copy), ("mirrored", ImageOps.mirror))
         }
         files = {"image.png": png_bytes(image), "whole.png": png_bytes(whole)}
-        outcomes.append(Result(record, files))
+        outcomes.append(Result({"crop": list(part), **hashes}, files))
     return outcomes
 
 

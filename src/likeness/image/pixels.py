@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 Array = np.ndarray[Any, Any]
+Part = tuple[int, int, int, int]  # left, top, right, bottom in a photo's pixels
 
 ITEM = 16  # a pixel that differs from the background by more 8-bit levels than this is the item's
 
@@ -18,28 +19,36 @@ def fit_square(image: Image.Image, size: int, margin: float | None = None) -> Im
     So all items are equally large, however much background their photos have. Where the photo has
     less background than that, its background colour is added.
     """
+    return fit_part(image, shown_part(image, margin), size)
+
+
+def shown_part(image: Image.Image, margin: float | None) -> Part:
+    """What `fit_square` fits into the square: the whole photo, as it also is where it is blank, or the
+    item with its margin, which may reach beyond the photo."""
+    whole = (0, 0, *image.size)
+    if margin is None:
+        return whole
+    item = _item(image, background(image))
+    rows, columns = np.flatnonzero(item.any(1)), np.flatnonzero(item.any(0))
+    if not len(rows):
+        return whole
+    left, top, right, bottom = (
+        int(edge) for edge in (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    )
+    around = round(margin * max(right - left, bottom - top))
+    return left - around, top - around, right + around, bottom + around
+
+
+def fit_part(image: Image.Image, part: Part, size: int) -> Image.Image:
+    """A part of the photo in a `size` x `size` square, on the photo's background colour."""
     backdrop = background(image)
-    if margin is not None:
-        image = _crop_to_item(image, margin, backdrop)
-    fitted = ImageOps.contain(image, (size, size), Image.Resampling.LANCZOS)
+    left, top, right, bottom = part
+    page = Image.new("RGB", (right - left, bottom - top), backdrop)
+    page.paste(image, (-left, -top))
+    fitted = ImageOps.contain(page, (size, size), Image.Resampling.LANCZOS)
     square = Image.new("RGB", (size, size), backdrop)
     square.paste(fitted, ((size - fitted.width) // 2, (size - fitted.height) // 2))
     return square
-
-
-def _crop_to_item(image: Image.Image, margin: float, backdrop: tuple[int, int, int]) -> Image.Image:
-    """The item with its margin, or the whole photo where nothing differs from the background."""
-    item = _item(image, backdrop)
-    rows, columns = np.flatnonzero(item.any(1)), np.flatnonzero(item.any(0))
-    if not len(rows):
-        return image
-    left, top, right, bottom = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    around = round(margin * max(right - left, bottom - top))
-    page = Image.new(
-        "RGB", (int(right - left) + 2 * around, int(bottom - top) + 2 * around), backdrop
-    )
-    page.paste(image, (around - int(left), around - int(top)))
-    return page
 
 
 def is_blank(image: Image.Image) -> bool:

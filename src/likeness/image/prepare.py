@@ -112,6 +112,7 @@ def prepare(
             caption=caption(product.attributes(), cfg.caption, cfg.caption_extras),
             split=splits[product.id],
             group=groups[product.id],
+            crop=stored[product.id].record["crop"],
         )
         for product in kept
     ]

@@ -1,5 +1,9 @@
 """The rows of the lane's manifests, from the catalogue to the failures."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from likeness.common.manifest import Row
 
 GENDERS = ("Men", "Women", "Unisex", "Boys", "Girls", "Kids")
@@ -35,12 +39,24 @@ COLUMNS = tuple(name for name in Product.model_fields if name != "extra")
 
 
 class PreparedImage(Product):
-    """A row of the dataset's manifest: the product, its image, caption, split and group."""
+    """A row of the dataset's manifest: the product, its image, caption, split and group.
+
+    Attributes:
+        crop: the part of the photo that the image shows: left, top, right, bottom in the photo's pixels.
+            It may reach beyond the photo, whose background goes on there.
+    """
 
     file_name: str
     caption: str
     split: str
     group: str
+    crop: Annotated[list[int], Field(min_length=4, max_length=4)]
+
+    @property
+    def original_size(self) -> int:
+        """Pixels of each side of the image before it was scaled."""
+        left, top, right, bottom = self.crop
+        return max(right - left, bottom - top)
 
 
 class SyntheticImage(Product):
