@@ -338,13 +338,8 @@ def build_tokenizer(folder: Path) -> Any:
 def build_base(folder: Path, width: int = 16, seed: int = 0) -> Path:
     """A Stable Diffusion of the real classes for images of `SIDE`, with random weights."""
     import torch
-    from diffusers import (
-        AutoencoderKL,
-        DDIMScheduler,
-        StableDiffusionPipeline,
-        UNet2DConditionModel,
-    )
-    from transformers import CLIPTextConfig, CLIPTextModel
+    from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from transformers import CLIPTextModel
 
     tokenizer = build_tokenizer(folder / "tokenizer")
     torch.manual_seed(seed)
@@ -360,37 +355,9 @@ def build_base(folder: Path, width: int = 16, seed: int = 0) -> Path:
         attention_head_dim=8,
         norm_num_groups=4,
     )
-    vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
-        block_out_channels=(8, 8, 16),
-        layers_per_block=1,
-        latent_channels=4,
-        norm_num_groups=4,
-        sample_size=SIDE,
-        scaling_factor=1.0,
-    )
-    text_encoder = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=16,
-            intermediate_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            max_position_embeddings=77,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
-    scheduler = DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-    )
+    vae = build_vae()
+    text_encoder = build_text_encoder(CLIPTextModel, tokenizer, 16)
+    scheduler = DDIMScheduler(**NOISE, clip_sample=False, set_alpha_to_one=False)
     StableDiffusionPipeline(
         vae=vae,
         text_encoder=text_encoder,
@@ -402,6 +369,96 @@ def build_base(folder: Path, width: int = 16, seed: int = 0) -> Path:
         requires_safety_checker=False,
     ).save_pretrained(folder)
     return folder
+
+
+def build_sdxl(folder: Path) -> Path:
+    """A Stable Diffusion XL of the real classes for images of `SIDE`, with random weights.
+
+    As in the published one there is no attention at the largest size, and the files are in half
+    precision but for the autoencoder's.
+    """
+    import torch
+    from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection
+
+    tokenizers = [build_tokenizer(folder / name) for name in ("tokenizer", "tokenizer_2")]
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        transformer_layers_per_block=(1, 2),
+        cross_attention_dim=16 + 24,
+        attention_head_dim=8,
+        norm_num_groups=4,
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=6 * 8 + 20,
+    )
+    vae = build_vae()
+    pipeline = StableDiffusionXLPipeline(
+        vae=vae,
+        text_encoder=build_text_encoder(CLIPTextModel, tokenizers[0], 16),
+        text_encoder_2=build_text_encoder(
+            CLIPTextModelWithProjection, tokenizers[1], 24, projection_dim=20
+        ),
+        tokenizer=tokenizers[0],
+        tokenizer_2=tokenizers[1],
+        unet=unet,
+        scheduler=EulerDiscreteScheduler(**NOISE),
+        add_watermarker=False,
+    )
+    pipeline.to(torch.float16).save_pretrained(folder, variant="fp16")
+    (folder / "vae" / "diffusion_pytorch_model.fp16.safetensors").unlink()
+    vae.float().save_pretrained(folder / "vae")
+    return folder
+
+
+NOISE: dict[str, Any] = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "steps_offset": 1,
+}
+
+
+def build_vae() -> Any:
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(8, 8, 16),
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=SIDE,
+        scaling_factor=1.0,
+    )
+
+
+def build_text_encoder(kind: Any, tokenizer: Any, width: int, **options: Any) -> Any:
+    from transformers import CLIPTextConfig
+
+    return kind(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=width,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=77,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            **options,
+        )
+    )
 
 
 def build_clip(folder: Path) -> Path:
@@ -560,6 +617,7 @@ def _session(build: Callable[[Path], Path], name: str) -> Any:
 
 
 tiny_base = _session(build_base, "tiny_base")
+tiny_sdxl = _session(build_sdxl, "tiny_sdxl")
 tiny_clip = _session(build_clip, "tiny_clip")
 tiny_extractor = _session(build_extractor, "tiny_extractor")
 tiny_dataset = _session(lambda folder: write_dataset(folder, 8, 2, 2), "tiny_dataset")

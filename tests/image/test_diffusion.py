@@ -309,9 +309,11 @@ def test_a_wrong_base_folder_says_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_a_pipeline_of_another_kind_is_named(tmp_path: Path) -> None:
-    index = {"_class_name": "StableDiffusionXLPipeline"}
+    index = {"_class_name": "StableDiffusionXLImg2ImgPipeline"}  # of XL's refiner
     (tmp_path / "model_index.json").write_text(json.dumps(index))
-    with pytest.raises(LikenessError, match="StableDiffusionXLPipeline"):
+    with pytest.raises(
+        LikenessError, match="'StableDiffusionXLImg2ImgPipeline'; image_train takes"
+    ):
         check_base(tmp_path)
 
 

@@ -14,7 +14,8 @@ from likeness.common.io import read_json
 from likeness.common.manifest import read_manifest
 from likeness.common.precision import MixedPrecision, Precision
 from likeness.common.runtime import Runtime
-from likeness.image.diffusion import ADAPTER, embed, load_adapter, load_pipeline, noise
+from likeness.image.diffusion import ADAPTER, load_adapter, load_pipeline, noise
+from likeness.image.families import family_of
 from likeness.image.rows import PreparedImage
 from likeness.image.train import ImageTrain, Trainer, encode_splits, fold_branches, train
 from tests.conftest import files_of, runtime, section, write_dataset
@@ -219,6 +220,7 @@ def validation_loss(pipeline: Any, dataset: Path, rt: Runtime) -> float:
     from PIL import Image
 
     scheduler = DDPMScheduler.from_config(pipeline.scheduler.config)
+    family = family_of(pipeline)
     losses = []
     with torch.inference_mode():
         for row in read_manifest(dataset / "manifest.jsonl", PreparedImage):
@@ -232,8 +234,9 @@ def validation_loss(pipeline: Any, dataset: Path, rt: Runtime) -> float:
                 eps = noise(rt.seed_for("val", row.id, timestep), tuple(latents.shape[1:]))[None]
                 steps = torch.tensor([timestep])
                 noisy = scheduler.add_noise(latents, eps, steps)
-                states = embed(pipeline, [row.caption])
-                made = pipeline.unet(noisy.to(states.dtype), steps, states).sample
+                embedded = family.embed(pipeline, [row.caption])
+                told = family.conditions(embedded, [row.original_size], tensor.shape[-1])
+                made = pipeline.unet(noisy.to(pipeline.unet.dtype), steps, **told).sample
                 losses.append(float((made.float() - eps).square().mean()))
     return sum(losses) / len(losses)
 
@@ -275,7 +278,8 @@ def test_what_is_stored_for_an_image_does_not_depend_on_its_batch(
         parts = encode_splits([*some, *val], tiny_dataset, tiny_base, cfg, rt)["train"]
     assert torch.equal(parts.moments(own), together.moments(own))
     captions = sorted(together.stored_embeddings)
-    assert torch.equal(parts.embeddings(captions), together.embeddings(captions))
+    said, wanted = parts.embeddings(captions), together.embeddings(captions)
+    assert torch.equal(said["states"], wanted["states"])
 
 
 class Killed(Exception):

@@ -14,7 +14,7 @@ from likeness.image.pixels import png_bytes
 
 def reconstruct(paths: Sequence[Path], *, base: Path, device: str) -> list[Result]:
     """`image.png` for each image, as it comes back from the autoencoder of `base`."""
-    images = through(resident_pipeline(base, device, "no").vae, paths)
+    images = through(resident_pipeline(base, device, "no", only=("vae",)).vae, paths)
     return [Result({}, {"image.png": png_bytes(image)}) for image in images]
 
 

@@ -6,6 +6,7 @@ from likeness.common.archives import read_archive
 from likeness.common.errors import AGAIN, LikenessError
 from likeness.common.io import read_json
 from likeness.common.weights import check_shapes, read_folder_shapes, read_shapes
+from likeness.image.families import FAMILIES
 from likeness.image.features import KINDS, kind_of
 from likeness.image.writing import is_templates, read_templates
 
@@ -21,22 +22,30 @@ def check_base(base: Path) -> None:
             "a folder under models/ that models/dvc.yaml makes or likeness fetch brings"
         )
     name = read_json(index).get("_class_name")
-    if name != "StableDiffusionPipeline":
+    if name not in FAMILIES:
         raise LikenessError(
-            f"{index}: _class_name is {name!r}; image_train takes StableDiffusionPipeline"
+            f"{index}: _class_name is {name!r}; image_train takes {' and '.join(FAMILIES)}"
         )
-    for part in ("tokenizer", "scheduler"):
+    family = FAMILIES[name]
+    for part in (*family.tokenizers, "scheduler"):
         if not (base / part).is_dir():
             raise LikenessError(f"{base}: {part}/ is missing; {AGAIN}")
     unet, vae = (read_json(base / part / "config.json") for part in ("unet", "vae"))
     channels = unet.get("in_channels")
     latent = vae.get("latent_channels")
-    shapes = {part: read_folder_shapes(base / part) for part in ("unet", "vae", "text_encoder")}
+    *others, last = family.text_encoders
+    shapes = {
+        part: read_folder_shapes(base / part) for part in ("unet", "vae", *family.text_encoders)
+    }
+    # The UNet takes the states of all text encoders side by side.
+    width = unet.get("cross_attention_dim", 0) - sum(
+        read_json(base / part / "config.json").get("hidden_size", 0) for part in others
+    )
     for part, source, wanted in (
         ("unet", "unet", {"conv_in.weight": (None, channels, None, None)}),
         ("vae", "vae", {"decoder.conv_in.weight": (None, latent, None, None)}),
         ("vae", "unet", {"decoder.conv_in.weight": (None, channels, None, None)}),
-        ("text_encoder", "unet", {"final_layer_norm.weight": (unet.get("cross_attention_dim"),)}),
+        (last, "unet", {"final_layer_norm.weight": (width,)}),
     ):
         check_shapes(base / part, shapes[part], wanted, f"{source}/config.json")
 

@@ -12,11 +12,11 @@ from likeness.common.errors import LikenessError, one_line
 from likeness.common.precision import Precision, dtype_of
 from likeness.common.resident import OneAtATime
 from likeness.common.result import Result
+from likeness.image.families import FAMILIES, StableDiffusion, family_of
 from likeness.image.pixels import png_bytes
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import StableDiffusionPipeline
 
 ADAPTER = "pytorch_lora_weights.safetensors"
 # On a CPU the last bits of a row can depend on the batch's size, but not from this size on
@@ -27,47 +27,76 @@ Sampler = Literal["base", "dpm++"]
 
 
 def load_pipeline(
-    base: Path, device: str, precision: Precision = "no", adapter: Path | None = None
-) -> "StableDiffusionPipeline":
-    """The base with the adapter's weights if given; UNet and text encoder in `precision`.
+    base: Path,
+    device: str,
+    precision: Precision = "no",
+    adapter: Path | None = None,
+    only: tuple[str, ...] = (),
+) -> Any:
+    """The base with the adapter's weights if given; UNet and text encoders in `precision`.
 
     The autoencoder stays in float32: in bf16 colours change by up to two of 256 levels, and SDXL's
     overflows in fp16. It decodes one image at a time, or it would need more memory than all else.
+    Files may be in half precision, as those are that have `fp16` in their names.
+
+    Args:
+        only: the networks to load, by their folders; all if empty.
 
     Raises:
         LikenessError: `base` is no Stable Diffusion pipeline, or the adapter does not fit it.
     """
+    import diffusers
     import torch
-    from diffusers import StableDiffusionPipeline
     from diffusers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    family = family_in(base)
+    networks = ("vae", "unet", *family.text_encoders)
+    stored_half = any(base.glob("*/*.fp16.safetensors"))
+    # Beside weights in half precision, diffusers would round an adapter to it.
+    loaded = torch.float32 if adapter else dtype_of(precision)
     try:
-        pipeline = StableDiffusionPipeline.from_pretrained(
-            base, torch_dtype=torch.float32, local_files_only=True, safety_checker=None
+        pipeline = getattr(diffusers, family.pipeline).from_pretrained(
+            base,
+            dtype={"default": loaded, "vae": torch.float32},
+            variant="fp16" if stored_half else None,
+            local_files_only=True,
+            **family.options,
+            **{name: None for name in networks if only and name not in only},
         )
     except (OSError, ValueError, TypeError) as error:
         raise LikenessError(
             f"{base}: cannot be loaded as Stable Diffusion ({one_line(error)})"
         ) from error
     pipeline.set_progress_bar_config(disable=True)
-    pipeline.vae.enable_slicing()
+    if pipeline.vae is not None:
+        pipeline.vae.enable_slicing()
     if adapter is not None:
         load_adapter(pipeline, adapter)
         if precision == "no":
             fuse_adapter(pipeline)
-    for network in (pipeline.unet, pipeline.text_encoder):
-        for name, parameter in network.named_parameters():
-            if "lora_" not in name:
-                parameter.data = parameter.data.to(dtype_of(precision))
+        for part in ("unet", *family.text_encoders):
+            for name, parameter in getattr(pipeline, part).named_parameters():
+                if "lora_" not in name:
+                    parameter.data = parameter.data.to(dtype_of(precision))
     return pipeline.to(device)
 
 
 resident_pipeline = OneAtATime(load_pipeline)
 
 
-def load_adapter(pipeline: "StableDiffusionPipeline", adapter: Path) -> None:
+def family_in(base: Path) -> StableDiffusion:
+    """The family of a base by its folder. Raises `LikenessError` if it is of none."""
+    from diffusers import DiffusionPipeline
+
+    try:
+        return FAMILIES[DiffusionPipeline.load_config(base, local_files_only=True)["_class_name"]]
+    except (OSError, ValueError, KeyError) as error:
+        raise LikenessError(f"{base}: no Stable Diffusion ({one_line(error)})") from error
+
+
+def load_adapter(pipeline: Any, adapter: Path) -> None:
     """Add a LoRA, saved with diffusers' keys, to a pipeline as layers beside its weights.
 
     diffusers itself only warns when no key matched, and then draws with the base alone.
@@ -90,8 +119,8 @@ def load_adapter(pipeline: "StableDiffusionPipeline", adapter: Path) -> None:
         raise LikenessError(f"{path}: does not fit this base ({one_line(error)})") from error
     matched = sum(
         "lora_" in name and not parameter.is_meta
-        for network in (pipeline.unet, pipeline.text_encoder)
-        for name, parameter in network.named_parameters()
+        for part in ("unet", *family_of(pipeline).text_encoders)
+        for name, parameter in getattr(pipeline, part).named_parameters()
     )
     if matched != wanted:
         raise LikenessError(
@@ -99,7 +128,7 @@ def load_adapter(pipeline: "StableDiffusionPipeline", adapter: Path) -> None:
         )
 
 
-def fuse_adapter(pipeline: "StableDiffusionPipeline") -> None:
+def fuse_adapter(pipeline: Any) -> None:
     """Add the adapter to the weights, which must be float32. Layers beside them can double the time.
 
     In half precision the sums would be rounded, and most of an adapter's small values lost.
@@ -114,13 +143,13 @@ def scale_of(vae: Any) -> int:
 
 
 def encode_images(paths: Sequence[Path], *, base: Path, device: str) -> list[Result]:
-    """`array.f32` for each image: mean and standard deviation of its latents as the UNet takes them.
+    """`moments` of each image: mean and standard deviation of its latents as the UNet takes them.
 
-    The shape (2, C, height, width), in latents, is in the record.
+    They are (2, C, height, width), in latents.
     """
     import torch
 
-    vae = resident_pipeline(base, device, "no").vae
+    vae = resident_pipeline(base, device, "no", only=("vae",)).vae
     arrays = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
     pixels = torch.from_numpy(arrays).to(device, vae.dtype).permute(0, 3, 1, 2) / 127.5 - 1
     with torch.inference_mode():
@@ -128,35 +157,31 @@ def encode_images(paths: Sequence[Path], *, base: Path, device: str) -> list[Res
         shift = getattr(vae.config, "shift_factor", None) or 0.0
         scale = vae.config.scaling_factor
         moments = torch.stack([(posterior.mean - shift) * scale, posterior.std * scale], dim=1)
-    return [_array(row) for row in moments]
+    return [_stored(moments=row) for row in moments]
 
 
 def encode_captions(
     texts: Sequence[str], *, base: Path, device: str, precision: Precision
 ) -> list[Result]:
-    """`array.f32` for each caption: the text encoder's last hidden state (tokens, width)."""
+    """What the family's `embed` gives for each caption."""
     import torch
 
+    family = family_in(base)
+    pipeline = resident_pipeline(base, device, precision, only=family.text_encoders)
     with torch.inference_mode():
-        states = embed(resident_pipeline(base, device, precision), list(texts))
-    return [_array(row) for row in states]
+        embedded = family.embed(pipeline, list(texts))
+    return [
+        _stored(**{name: rows[at] for name, rows in embedded.items()}) for at in range(len(texts))
+    ]
 
 
-def embed(pipeline: Any, texts: list[str]) -> "torch.Tensor":
-    """(N, tokens, width) hidden states as `StableDiffusionPipeline.encode_prompt` makes them."""
-    tokens = pipeline.tokenizer(
-        texts,
-        padding="max_length",
-        max_length=pipeline.tokenizer.model_max_length,
-        truncation=True,
-        return_tensors="pt",
+def _stored(**tensors: "torch.Tensor") -> Result:
+    """A file `NAME.f32` for each of these tensors, whose shapes are in the record."""
+    arrays = {name: one.float().cpu().contiguous().numpy() for name, one in tensors.items()}
+    return Result(
+        {name: list(array.shape) for name, array in arrays.items()},
+        {f"{name}.f32": array.tobytes() for name, array in arrays.items()},
     )
-    return pipeline.text_encoder(tokens.input_ids.to(pipeline.device))[0]  # type: ignore[no-any-return]
-
-
-def _array(row: "torch.Tensor") -> Result:
-    data = row.float().cpu().contiguous().numpy()
-    return Result({"shape": list(data.shape)}, {"array.f32": data.tobytes()})
 
 
 def draw_images(
@@ -179,7 +204,7 @@ def draw_images(
         resolution: pixels of each side.
         steps: denoising steps of the `sampler`.
         guidance: weight of classifier-free guidance; 1 switches it off.
-        precision: of the UNet and the text encoder.
+        precision: of the UNet and the text encoders.
     """
     images = draw(
         resident_pipeline(base, device, precision, adapter),
@@ -195,7 +220,7 @@ def draw_images(
 
 
 def draw(
-    pipeline: "StableDiffusionPipeline",
+    pipeline: Any,
     prompts: Sequence[str],
     seeds: Sequence[int],
     *,
@@ -220,7 +245,8 @@ def draw(
     with torch.inference_mode(), sampling(pipeline, sampler):
         drawn = pipeline(
             prompt=texts,
-            negative_prompt=[negative_prompt] * len(texts),
+            # Given none, XL takes zeros, as it was trained with; 1.x takes the empty text.
+            negative_prompt=[negative_prompt] * len(texts) if negative_prompt else None,
             latents=latents.to(pipeline.device, pipeline.unet.dtype),
             height=resolution,
             width=resolution,
@@ -242,7 +268,7 @@ def decode(vae: Any, latents: "torch.Tensor") -> list[Image.Image]:
 
 
 @contextmanager
-def sampling(pipeline: "StableDiffusionPipeline", sampler: Sampler) -> Iterator[None]:
+def sampling(pipeline: Any, sampler: Sampler) -> Iterator[None]:
     """Give the pipeline the `sampler`'s scheduler: its own, or DPM-Solver++ (Lu et al. 2022).
 
     DPM-Solver++ is of second order and needs about half the steps of DDIM, which most bases come

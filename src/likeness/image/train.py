@@ -1,4 +1,4 @@
-"""LoRA (Hu et al. 2021) on a Stable Diffusion's UNet, and on its text encoder if asked for.
+"""LoRA (Hu et al. 2021) on a Stable Diffusion's UNet, and on its text encoders if asked for.
 
 All random numbers of a step come from a seed made of the step's number. So a run that was killed and
 resumed from a checkpoint takes the same steps as one that was not interrupted.
@@ -6,7 +6,7 @@ resumed from a checkpoint takes the same steps as one that was not interrupted.
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from PIL import Image
 from pydantic import Field
 
 from likeness.common import figures
@@ -32,21 +33,25 @@ from likeness.common.sampling import evenly
 from likeness.common.tracking import Tracker, step_timings
 from likeness.image.diffusion import (
     ADAPTER,
+    FEWEST_ROWS,
     Sampler,
     draw,
-    embed,
     encode_captions,
     encode_images,
     load_pipeline,
     resident_pipeline,
     scale_of,
 )
+from likeness.image.families import family_of
+from likeness.image.kohya import kohya_adapter
 from likeness.image.rows import PreparedImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import torch
+
+    from likeness.image.families import Tensors
 
 
 class ImageTrain(Section):
@@ -88,7 +93,7 @@ class Split:
     Attributes:
         rows: the N images.
         stored_moments: the latents' mean and standard deviation, by the images' ids.
-        stored_embeddings: the text encoder's states, by caption.
+        stored_embeddings: what the text encoders say, by caption.
     """
 
     rows: list[PreparedImage]
@@ -98,28 +103,32 @@ class Split:
     @property
     def side(self) -> int:
         """Width and height of the latents."""
-        return int(self.stored_moments[self.rows[0].id].record["shape"][-1])
+        return int(self.stored_moments[self.rows[0].id].record["moments"][-1])
 
     def moments(self, rows: Sequence[PreparedImage]) -> "torch.Tensor":
         """(N, 2, C, h, w) mean and standard deviation of the images' latents, scaled for the UNet."""
-        return _stack(self.stored_moments[row.id] for row in rows)
+        return _stack([self.stored_moments[row.id] for row in rows])["moments"]
 
-    def embeddings(self, captions: Sequence[str]) -> "torch.Tensor":
-        """(N, tokens, width) states of the text encoder."""
-        return _stack(self.stored_embeddings[text] for text in captions)
+    def embeddings(self, captions: Sequence[str]) -> "Tensors":
+        """What the family's `embed` gives for N captions."""
+        return _stack([self.stored_embeddings[text] for text in captions])
 
 
-def _stack(arrays: Iterable[Stored]) -> "torch.Tensor":
+def _stack(stored: Sequence[Stored]) -> "Tensors":
+    """The arrays of N items by their names, each (N, ...)."""
     import torch
 
-    return torch.stack(
-        [
-            torch.frombuffer(bytearray(one.read("array.f32")), dtype=torch.float32).reshape(
-                one.record["shape"]
-            )
-            for one in arrays
-        ]
-    )
+    return {
+        name: torch.stack(
+            [
+                torch.frombuffer(bytearray(one.read(f"{name}.f32")), dtype=torch.float32).reshape(
+                    one.record[name]
+                )
+                for one in stored
+            ]
+        )
+        for name in stored[0].record
+    }
 
 
 def train(
@@ -233,6 +242,7 @@ class Trainer:
         from diffusers.training_utils import EMAModel, cast_training_params
 
         self.cfg, self.rt, self.pipeline = cfg, rt, pipeline
+        self.family = family_of(pipeline)
         self.train_split, self.val_split = train_split, val_split
         self.checkpoints, self.scratch = Checkpoints(scratch), scratch
         self.evaluations = Evaluations(scratch, cfg.keep_adapters)
@@ -319,8 +329,6 @@ class Trainer:
 
     def save(self, out_dir: Path) -> None:
         """Write the best step's adapter with diffusers' keys and kohya's, the others with diffusers'."""
-        from diffusers.utils import convert_state_dict_to_kohya
-
         scale = self.cfg.alpha / self.cfg.rank
         best, *others = self.evaluations.kept()
         for one in others:
@@ -328,10 +336,8 @@ class Trainer:
             save_tensors(out_dir / KEPT / one.name / ADAPTER, adapter)
         adapter = plain_adapter(self.evaluations.weights(best), scale)
         save_tensors(out_dir / ADAPTER, adapter)
-        kohya = convert_state_dict_to_kohya(adapter)
-        # diffusers calls the first of several text encoders `te1`; of one alone, it is `te`.
-        plain = {name.replace("lora_te1_", "lora_te_"): one for name, one in kohya.items()}
-        save_tensors(out_dir / "kohya.safetensors", plain)
+        layers = self.pipeline.unet.config.layers_per_block
+        save_tensors(out_dir / "kohya.safetensors", kohya_adapter(adapter, self.family, layers))
 
     def _optimize(self, step: int) -> float:
         """One optimiser step over `accumulation` batches; returns their mean loss."""
@@ -381,7 +387,8 @@ class Trainer:
         captions = [
             "" if drop else split.rows[row].caption for row, drop in zip(rows, dropped, strict=True)
         ]
-        error = self._error(latents, noise, timesteps, self._embed(split, captions))
+        conditions = self._conditions(split, [split.rows[row] for row in rows], captions)
+        error = self._error(latents, noise, timesteps, conditions)
         if not cfg.min_snr_gamma:
             return error.mean()
         snr = compute_snr(scheduler, timesteps)
@@ -391,17 +398,27 @@ class Trainer:
         weighted: torch.Tensor = error * weight.to(error.device)
         return weighted.mean()
 
-    def _embed(self, split: Split, captions: list[str]) -> "torch.Tensor":
+    def _conditions(
+        self, split: Split, rows: Sequence[PreparedImage], captions: list[str]
+    ) -> dict[str, Any]:
+        """What the UNet is told of these images."""
         if self.cfg.text_encoder:
-            return embed(self.pipeline, captions)
-        return split.embeddings(captions)
+            embedded = self.family.embed(self.pipeline, captions)
+        else:
+            embedded = split.embeddings(captions)
+        embedded = {
+            name: one.to(self.accelerator.device, self.pipeline.unet.dtype)
+            for name, one in embedded.items()
+        }
+        side = split.side * scale_of(self.pipeline.vae)
+        return self.family.conditions(embedded, [row.original_size for row in rows], side)
 
     def _error(
         self,
         latents: "torch.Tensor",
         noise: "torch.Tensor",
         timesteps: "torch.Tensor",
-        embeddings: "torch.Tensor",
+        conditions: dict[str, Any],
     ) -> "torch.Tensor":
         """(N,) mean squared error of each image's prediction."""
         device, scheduler = self.accelerator.device, self.noise_scheduler
@@ -410,9 +427,7 @@ class Trainer:
         target = noise
         if scheduler.config.prediction_type == "v_prediction":
             target = scheduler.get_velocity(latents, noise, timesteps)
-        predicted = self.networks["unet"](
-            noisy, timesteps.to(device), embeddings.to(device, dtype)
-        ).sample
+        predicted = self.networks["unet"](noisy, timesteps.to(device), **conditions).sample
         return (predicted.float() - target.to(device)).square().mean(dim=(1, 2, 3))  # type: ignore[no-any-return]
 
     def _evaluate(self, tracker: Tracker) -> None:
@@ -439,7 +454,7 @@ class Trainer:
             for first in range(0, len(split.rows), size):
                 rows = split.rows[first : first + size]
                 latents = split.moments(rows)[:, 0]
-                embeddings = self._embed(split, [row.caption for row in rows])
+                conditions = self._conditions(split, rows, [row.caption for row in rows])
                 for timestep in steps:
                     seeds = [self.rt.seed_for("val", row.id, timestep) for row in rows]
                     noise = torch.stack(
@@ -451,22 +466,29 @@ class Trainer:
                         ]
                     )
                     timesteps = torch.full((len(rows),), timestep)
-                    losses.append(self._error(latents, noise, timesteps, embeddings).cpu())
+                    losses.append(self._error(latents, noise, timesteps, conditions).cpu())
         return float(torch.cat(losses).double().mean())
 
     def _sample(self) -> None:
-        """A sheet of fixed captions of the val split with fixed seeds."""
+        """A sheet of fixed captions of the val split with fixed seeds.
+
+        On a GPU as many at a time as a step takes: all at once could need more memory than a step.
+        """
         chosen = evenly(self.val_split.rows, self.cfg.samples)
-        images = draw(
-            self.pipeline,
-            [row.caption for row in chosen],
-            [self.rt.seed_for("sample", row.id) for row in chosen],
-            resolution=self.val_split.side * scale_of(self.pipeline.vae),
-            sampler=self.cfg.sampler,
-            steps=self.cfg.sample_steps,
-            guidance=self.cfg.guidance,
-            negative_prompt="",
-        )
+        at_once = FEWEST_ROWS if self.rt.device == "cpu" else self.cfg.batch
+        images: list[Image.Image] = []
+        for first in range(0, len(chosen), at_once):
+            part = chosen[first : first + at_once]
+            images += draw(
+                self.pipeline,
+                [row.caption for row in part],
+                [self.rt.seed_for("sample", row.id) for row in part],
+                resolution=self.val_split.side * scale_of(self.pipeline.vae),
+                sampler=self.cfg.sampler,
+                steps=self.cfg.sample_steps,
+                guidance=self.cfg.guidance,
+                negative_prompt="",
+            )
         labels = [f"{row.gender} {row.baseColour}" for row in chosen]
         path = self.scratch / "samples" / f"{self.step:06d}.png"
         figures.contact_sheet(path, images, columns=4, size=128, labels=labels)
@@ -526,8 +548,9 @@ def _add_adapters(cfg: ImageTrain, pipeline: Any) -> dict[str, Any]:
     """Freeze the base and put trainable LoRA layers on it; returns the networks by their part."""
     from peft import LoraConfig
 
-    for part in (pipeline.unet, pipeline.text_encoder, pipeline.vae):
-        part.requires_grad_(False)
+    text_encoders = family_of(pipeline).text_encoders
+    for part in ("unet", *text_encoders, "vae"):
+        getattr(pipeline, part).requires_grad_(False)
     if cfg.gradient_checkpointing:
         pipeline.unet.enable_gradient_checkpointing()
     names = [name for name, _ in pipeline.unet.named_modules()]
@@ -541,8 +564,9 @@ def _add_adapters(cfg: ImageTrain, pipeline: Any) -> dict[str, Any]:
     networks = {"unet": pipeline.unet}
     if cfg.text_encoder:
         attention = ["q_proj", "k_proj", "v_proj", "out_proj"]
-        pipeline.text_encoder.add_adapter(LoraConfig(target_modules=attention, **common))
-        networks["text_encoder"] = pipeline.text_encoder
+        for part in text_encoders:
+            networks[part] = getattr(pipeline, part)
+            networks[part].add_adapter(LoraConfig(target_modules=attention, **common))
     return networks
 
 
