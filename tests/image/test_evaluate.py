@@ -187,7 +187,7 @@ def through(change: Any) -> Any:
         encode=lambda pixels: SimpleNamespace(latent_dist=SimpleNamespace(mean=pixels)),
         decode=lambda latents: SimpleNamespace(sample=change(latents)),
     )
-    return lambda *_: SimpleNamespace(vae=vae)
+    return lambda *_, **__: SimpleNamespace(vae=vae)
 
 
 def blurred(pixels: torch.Tensor) -> torch.Tensor:
