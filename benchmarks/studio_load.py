@@ -1,17 +1,20 @@
-"""What a studio on this machine can carry: speech one by one, together, near its capacity and beyond.
+"""What a studio on this machine can carry: speech one by one, together, near its capacity and beyond,
+and the same beside a training.
 
-A studio is started for each of three empty item stores, with the base that `inputs.tts` names and its
-speakers. The first is asked by one client, the second by many, and the third at the rates that follow
-from that, by Locust. The sentences are those that the base is measured on (models/xtts_sentences.yaml).
-Each request has a seed of its own, so none is known before. In the last load each request makes a voice:
-a recording of six seconds that no other has is sent, made a voice, and heard in a sentence; its latency
-is that of the three together. Latencies are those of the client; memory is that of the processes of the
-studio, at the start of a load and at most.
+Studios are started with empty item stores, with the base that `inputs.tts` names and its speakers, and
+asked by Locust: the first by one client, the second by many, which tells the capacity, the third at the
+rates that follow from that. Then image_train runs in a clone of the repository, and the last three loads
+are repeated beside it, at the rates that follow from the capacity there. The sentences are those that the
+base is measured on (models/xtts_sentences.yaml). Each request has a seed of its own, so none is known
+before, but for the load with one text. In the load with new voices each request makes one: a recording of
+six seconds that no other has is sent, made a voice, and heard in a sentence; its latency is that of the
+three together. Latencies are those of the client; memory is that of the processes of the studio, at the
+start of a load and at most.
 
-    python benchmarks/studio_load.py [--seconds 20] [--clients 16] [--wait 4] [--repeated 10] [--cloned 5]
+    python benchmarks/studio_load.py [--seconds 300] [--clients 16] [--wait 4] [--cloned 5]
 
-Needs the base (`make repro`) and the studio's packages (`make studio`). With a job that was submitted
-before, it measures beside a training. Figures that are to be quoted take --seconds 300.
+Loads at a share of the capacity take --seconds, and the others a minute at most: 28 minutes in all. Needs
+the bases and data/image_prepare (`make repro`), and the studio's packages (`make studio`).
 """
 
 # Locust replaces parts of the standard library, so it is imported before all else.
@@ -21,6 +24,7 @@ import hashlib
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -48,6 +52,9 @@ from models.texts import measured  # noqa: E402
 
 STARTED = re.compile(r"Likeness studio: (\S+)/#token=\S+\ntoken: (\S+)\n")
 RECORDING_SECONDS = 6  # of which a new voice is made
+MOST_SECONDS = 60  # of a load that is no share of the capacity
+WARM_SECONDS = 10  # of a load before others, so that a studio knows its speed
+SHARES = (0.8, 3.0)  # of the capacity
 PACE_SECONDS = 10  # between two requests of a client, where the rate is given
 COLUMNS = (
     "load", "asked/s", "answered/s", "speech s/s", "n", "p50 s", "p95 s",
@@ -113,6 +120,37 @@ def studio(base: Path, wait: float) -> Iterator[Studio]:
                 yield one
             finally:
                 process.terminate()
+
+
+@contextmanager
+def training(base: Path) -> Iterator[None]:
+    """image_train in a clone of the repository, where it finds no checkpoint, until the end."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name) / "clone"
+        subprocess.run(["git", "clone", "--quiet", ROOT, root], check=True)
+        for link in ("data/image_prepare", base.relative_to(ROOT).as_posix()):
+            (root / link).symlink_to(ROOT / link)
+        command = [
+            "stages.image_train", "--dataset", "data/image_prepare",
+            "--base", base.relative_to(ROOT), "--out-dir", "data/image_train",
+            "--plots-dir", "plots/image_train", "--timings-dir", "timings/image_train",
+            "--metrics", "metrics/image_train.json",
+        ]  # fmt: skip
+        log = root / "log"
+        with (
+            log.open("w") as printed,
+            subprocess.Popen(
+                [sys.executable, "-m", *command], cwd=root, stdout=printed, stderr=printed
+            ) as process,
+        ):
+            try:
+                while process.poll() is None and "image_train: steps:" not in log.read_text():
+                    time.sleep(0.5)
+                yield
+                if process.poll() is not None:
+                    sys.exit(f"the training ended before the loads did: {log.read_text()[-500:]}")
+            finally:
+                process.kill()
 
 
 def load(
@@ -198,6 +236,7 @@ def main(seconds: float, clients: int, wait: float, repeated: float, cloned: flo
     inputs = load_params(ROOT / "params.yaml", SCHEMA, Inputs)
     base = ROOT / "models" / inputs.tts
     texts = [text for of_a_kind in zip(*measured().values(), strict=False) for text in of_a_kind]
+    short, warm = min(seconds, MOST_SECONDS), min(seconds, WARM_SECONDS)
 
     def body(number: int) -> dict[str, Any]:
         return {
@@ -205,41 +244,57 @@ def main(seconds: float, clients: int, wait: float, repeated: float, cloned: flo
             "voice": voices[number % len(voices)], "response_format": "wav",
         }  # fmt: skip
 
+    def together() -> tuple[list[Answer], float, tuple[float, float]]:
+        with studio(base, wait=3600) as one:  # so that none is refused while it is measured
+            return load(one, body, count(), short, clients=clients)
+
+    def shares(one: Studio, capacity: float, beside: str = "") -> Iterator[list[str]]:
+        load(one, body, numbers, warm, clients=clients)
+        for share in SHARES:
+            rate = share * capacity
+            found = load(one, body, numbers, seconds, rate=rate)
+            yield row(f"{share:.0%} of that{beside}", f"{rate:.2f}", found)
+
+    numbers = count()
     with studio(base, wait) as one:
         (known,) = one.ask("/v1/audio/voices").json()["voices"]
         voices = known["voices"]
-        alone = load(one, body, count(), seconds, clients=1)
-    rows = [row("one by one", "", alone)]
-    with studio(base, wait=3600) as one:  # so that none is refused while the capacity is measured
-        together = load(one, body, count(), seconds, clients=clients)
-    rows.append(row(f"{clients} clients", "", together))
+        alone = load(one, body, count(), short, clients=1)
+    at_once = together()
+    rows = [row("one by one", "", alone), row(f"{clients} clients", "", at_once)]
     capacity = float(rows[-1][2])
-    numbers = count()
     with studio(base, wait) as one:
-        # Before each kind of load a short one, so that it knows its speed.
-        load(one, body, numbers, min(seconds, 10), clients=clients)
-        for share in (0.8, 3.0):
-            rate = share * capacity
-            found = load(one, body, numbers, seconds, rate=rate)
-            rows.append(row(f"{share:.0%} of that", f"{rate:.2f}", found))
-        load(one, lambda _: body(0), numbers, min(seconds, 10), clients=1)
-        again = load(one, lambda _: body(0), numbers, seconds, rate=repeated)
+        rows += shares(one, capacity)
+        load(one, lambda _: body(0), numbers, warm, clients=1)
+        again = load(one, lambda _: body(0), numbers, short, rate=repeated)
         rows.append(row("one text again", f"{repeated:.2f}", again))
-        found = load(one, cloning(one, body), numbers, seconds, rate=cloned)
+        found = load(one, cloning(one, body), numbers, short, rate=cloned)
         rows.append(row("a new voice each", f"{cloned:.2f}", found))
-    good = [one for one in [*alone[0], *together[0]] if one.status == 200]
+    with training(ROOT / "models" / inputs.diffusion):
+        rows.append(row(f"{clients} clients beside a training", "", together()))
+        with studio(base, wait) as one:
+            rows += shares(one, float(rows[-1][2]), " beside it")
+    good = [one for one in [*alone[0], *at_once[0]] if one.status == 200]
     mean = np.mean([one.speech for one in good])
     print(
-        f"{base.name} on {os.cpu_count()} cores ({_processor()}); {len(texts)} texts, on average "
-        f"{mean:.1f} s of speech; {seconds:g} s for each load, --wait {wait:g}"
+        f"{base.name} on {os.cpu_count()} cores ({_processor()}){_gpus()}; {len(texts)} texts, on "
+        f"average {mean:.1f} s of speech; {seconds:g} s for each share of the capacity and {short:g} s "
+        f"for the others, --wait {wait:g}"
     )
     for cells in (COLUMNS, ["---"] * len(COLUMNS), *rows):
         print(f"| {' | '.join(cells)} |")
     digests = {one.number: one.digest for one in alone[0] if one.status == 200}
-    both = [one for one in together[0] if one.number in digests and one.status == 200]
+    both = [one for one in at_once[0] if one.number in digests and one.status == 200]
     same = sum(one.digest == digests[one.number] for one in both)
     print(f"{same} of {len(both)} sentences have the same bytes alone and together")
     print(f"together {capacity / float(rows[0][2]):.2f} times as many as one by one")
+
+
+def _gpus() -> str:
+    if shutil.which("nvidia-smi") is None:
+        return ""
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout
+    return "".join(f", {line.partition(' (UUID')[0]}" for line in listed.splitlines())
 
 
 def _processor() -> str:
@@ -252,7 +307,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=20, help="of each load (20)")
+    parser.add_argument("--seconds", type=float, default=300, help="of a load at a share (300)")
     parser.add_argument("--clients", type=int, default=16, help="that ask at a time (16)")
     parser.add_argument("--wait", type=float, default=4, help="the studio's option (4)")
     parser.add_argument("--repeated", type=float, default=10, help="of one text, a second (10)")
