@@ -132,7 +132,12 @@ def test_a_socket_is_guarded_too(client: Any) -> None:
 
 def test_changes_are_posts(routes: list[tuple[str, str]], client: Any) -> None:
     assert {method for method, _ in routes} == {"GET", "POST"}
-    assert code(client.delete("/v1/models")) == "wrong_method"
+    answer = client.delete("/v1/models")
+    assert code(answer) == "wrong_method"
+    assert "takes no DELETE; /docs says" in answer.json()["error"]["message"]
+    answer = client.get("/nowhere")
+    assert code(answer) == "not_found"
+    assert answer.json()["error"]["message"] == "there is no such address; /docs lists all"
 
 
 def test_every_answer_has_the_headers_of_a_page_that_loads_nothing(client: Any) -> None:

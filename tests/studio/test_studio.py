@@ -106,8 +106,11 @@ def test_audio_is_the_same_in_each_format_to_the_byte(form: Any) -> None:
 def test_models_are_bases_and_the_adapter_of_its_own_base(made: Path, tmp_path: Path) -> None:
     from likeness.common.io import write_json
     from likeness.studio.models import Models
+    from likeness.studio.problems import Problem
 
     (tmp_path / "params.yaml").write_text((made / "params.yaml").read_text())
+    with pytest.raises(Problem, match="x: no such model; no base for speech under models/"):
+        Models(tmp_path).find("speech", "x")
     for name in ("xtts_mini", "xtts_v2"):
         write_json(tmp_path / f"models/{name}/config.json", {"model": "xtts"})
         (tmp_path / f"models/{name}/model.pth").touch()
@@ -117,6 +120,8 @@ def test_models_are_bases_and_the_adapter_of_its_own_base(made: Path, tmp_path: 
     assert [*Models(tmp_path).all("speech")] == ["xtts_mini", "xtts_v2"]
     write_json(tmp_path / "data/voice_train/training.json", {"base": "xtts_mini"})
     assert len(Models(tmp_path).all("speech")) == 2
+    with pytest.raises(Problem, match="x: no such model; GET /v1/models lists xtts_mini, xtts_v2"):
+        Models(tmp_path).find("speech", "x")
     (tmp_path / "data/voice_train/adapter.safetensors").touch()
     models = Models(tmp_path)
     assert [*models.all("speech")] == ["xtts_mini", "xtts_mini+voice_train", "xtts_v2"]
@@ -143,3 +148,17 @@ def test_a_broken_adapter_is_told_in_one_line(repository: Path, tmp_path: Path) 
     assert isinstance(told, str)
     assert told.startswith(f"{adapter}: not an adapter (")
     assert told.endswith("; run voice_train")
+
+
+@pytest.mark.slow
+def test_a_base_is_loaded_while_its_adapter_is_gone(repository: Path, tmp_path: Path) -> None:
+    """DVC deletes what a stage has made before it runs again."""
+    from likeness.studio.worker import Loaded, Worker
+
+    adapter = tmp_path / "pytorch_lora_weights.safetensors"
+    worker = Worker(
+        "images", repository, {"base": repository / "models/sd_mini", "adapter": adapter}
+    )
+    told = worker.start()
+    worker.close()
+    assert isinstance(told, Loaded), told

@@ -119,6 +119,7 @@ def test_what_is_no_input_is_refused_and_not_kept(
         ("a.wav", AUDIO[:20], "not_audio"),
         ("..", AUDIO, "wrong_name"), ("a.zip", archive({"images/1.jpg": b""}), "no_catalogue"),
         ("a.zip", archive({"styles.csv": TABLE, "b/styles.csv": TABLE}), "no_catalogue"),
+        ("a.zip", archive({"styles.csv": TABLE, "1.jpg": b"elsewhere"}), "no_photos"),
     ):  # fmt: skip
         assert code(send(client, name, data)) == (400, told), name
     bomb = archive({"styles.csv": TABLE, "images/1.jpg": bytes(1 << 24)})

@@ -210,10 +210,14 @@ async def _problem(_: Request, error: Any) -> Response:
     return error.response()  # type: ignore[no-any-return]
 
 
-async def _http(_: Request, error: Any) -> Response:
-    codes = {404: "not_found", 405: "wrong_method", 413: "too_large"}
-    code = codes.get(error.status_code, "refused")
-    return Problem(error.status_code, code, str(error.detail), headers=error.headers).response()
+async def _http(request: Request, error: Any) -> Response:
+    """What the framework itself refuses, in our words."""
+    code, line = {
+        404: ("not_found", "there is no such address; /docs lists all"),
+        405: ("wrong_method", f"this address takes no {request.method}; /docs says what it takes"),
+        413: ("too_large", error.detail),
+    }.get(error.status_code, ("refused", error.detail))
+    return Problem(error.status_code, code, str(line), headers=error.headers).response()
 
 
 async def _invalid(_: Request, error: Any) -> Response:

@@ -84,12 +84,9 @@ class Models:
         """Raises `Problem` if there is no such model."""
         models = self.all(kind)
         if name not in models:
-            raise Problem(
-                404,
-                "model_not_found",
-                f"{name}: no such model; GET /v1/models lists {', '.join(models) or 'none'}",
-                param="model",
-            )
+            there = f"GET /v1/models lists {', '.join(models)}"
+            line = there if models else f"no base for {kind} under models/; make repro fetches one"
+            raise Problem(404, "model_not_found", f"{name}: no such model; {line}", param="model")
         return models[name]
 
     def voices(self, speakers: Sequence[str]) -> list[str]:

@@ -210,6 +210,9 @@ def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
     found = {
         name: one for name, one in inside.items() if name == "styles.csv" or PHOTO.fullmatch(name)
     }
+    if len(found) == 1:
+        line = f"{path.name}: no photos; images/ beside styles.csv should have them as ID.jpg"
+        raise Problem(400, "no_photos", line, param="file")
     if len(found) > MOST_FILES or sum(one.file_size for one in found.values()) > MOST_UNPACKED:
         raise Problem(400, "too_large", f"{path.name}: more than the studio unpacks; use dvc add",
                       param="file")  # fmt: skip

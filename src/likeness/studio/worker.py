@@ -167,12 +167,17 @@ def _run(pipe: Connection, kind: Kind, root: Path, first: Keywords, bases: Seque
         params = root / "params.yaml"
         rt = start(load_params(params, SCHEMA, Base), open_cache_folder(root))
         batch = load_params(params, SCHEMA, ImageGenerate).batch
+        adapter = first["adapter"]
+        if adapter and not adapter.exists():
+            adapter = (
+                None  # a training that runs in the workspace has deleted it, as DVC does first
+            )
         if kind == "speech":
-            if first["adapter"]:
-                read_adapter(first["adapter"], first["base"])  # loading does not check it
-            resident_xtts(first["base"], rt.device, adapter=first["adapter"])
+            if adapter:
+                read_adapter(adapter, first["base"])  # loading does not check it
+            resident_xtts(first["base"], rt.device, adapter=adapter)
         else:
-            folder = first["adapter"] and first["adapter"].parent
+            folder = adapter and adapter.parent
             resident_pipeline(first["base"], rt.device, rt.precision(), folder)
         pipe.send(Loaded(rt.device, {base.name: list(own_speakers(base)) for base in bases}))
     except LikenessError as error:
