@@ -16,6 +16,7 @@ from likeness.studio import jobs
 from likeness.voice.audio import encode
 from tests.conftest import binary
 from tests.studio.conftest import Server
+from tests.studio.test_voices import VOICES
 from tests.voice.sounds import babble
 
 QUIET = (
@@ -181,6 +182,59 @@ def test_a_voice_is_made_and_heard_on_the_page(page: Any, server: Server, tmp_pa
     assert page.get_by_label("voice", exact=True).input_value() == "ben"
     page.get_by_role("button", name="Speak").click()
     page.wait_for_selector("audio[src^='blob:']")
+
+
+@pytest.mark.slow
+def test_a_voice_is_deleted_on_the_page_when_that_is_confirmed(
+    page: Any, server: Server, repository: Path
+) -> None:
+    folder = repository / VOICES
+    for name in ("dora", "ella"):
+        (folder / name).mkdir(parents=True)
+    open_page(page, f"{server.url}/training")
+    page.get_by_text("Voices made here").click()
+    asked: list[str] = []
+
+    def answer(dialog: Any) -> None:
+        asked.append(dialog.message)
+        dialog.accept() if len(asked) == 2 else dialog.dismiss()
+
+    page.on("dialog", answer)
+    for _ in range(2):
+        assert (folder / "dora").is_dir()
+        page.get_by_role("button", name="Delete dora").focus()
+        page.keyboard.press("Enter")
+    page.wait_for_selector("text=dora is deleted")
+    assert asked == ["Delete the voice dora? It cannot be brought back."] * 2
+    assert not (folder / "dora").exists()
+    assert has_focus(page, "summary")
+    assert page.get_by_role("button", name="Delete dora").count() == 0
+    assert page.get_by_role("button", name="Delete ella").is_visible()
+    (folder / "ella").rmdir()
+
+
+@pytest.mark.slow
+def test_curves_have_their_values_as_a_table_that_stays_open(page: Any, server: Server) -> None:
+    open_page(page, f"{server.url}/training")
+    page.wait_for_selector("figure .uplot[aria-hidden=true]")
+    summary = page.get_by_text("Values of wer")
+    summary.focus()
+    page.keyboard.press("Enter")
+    rows = page.locator("details[open] tr").all_inner_texts()
+    assert rows == ["step\twer", "0\t0.25", "10\t0.5", "20\t0.125"]
+    assert grave(page) == []
+    # Drawn anew, as while a job runs, with more steps than a table should have.
+    page.evaluate(
+        """async () => {
+          const { drawCurves } = await import("/static/studio.js");
+          const box = document.querySelector("details[data-kind=wer]").closest(".figures");
+          await drawCurves(box, { "a wer": [...Array(1000).keys()].map((step) => [step, 2 * step]) });
+        }"""
+    )
+    rows = page.locator("details[open] tr").all_inner_texts()
+    assert rows[:3] == ["step\ta", "0\t0", "25\t50"]
+    assert (rows[-1], len(rows)) == ("999\t1998", 42)
+    assert has_focus(page, "summary")
 
 
 # --- for everybody --------------------------------------------------------------------------------

@@ -51,14 +51,17 @@ class NewVoice(Asked):
 @router.get("", openapi_extra=example("/v1/audio/voices"))
 def list_voices(request: Request) -> dict[str, Any]:
     """The voices of each model of speech: `voice` is the dataset's, then the base's own, then those
-    that were made here.
+    that were made here, which `made` lists.
     """
     state = state_of(request)
     voices = {
         name: state.models.voices(state.speakers(model.base.name))
         for name, model in state.models.all("speech").items()
     }
-    return {"voices": [{"model": model, "voices": names} for model, names in voices.items()]}
+    return {
+        "voices": [{"model": model, "voices": names} for model, names in voices.items()],
+        "made": state.models.made_voices(),
+    }
 
 
 @router.post(

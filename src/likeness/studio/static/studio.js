@@ -404,9 +404,13 @@ function paramInput({ key, value, comment, type, nullable, choices, minimum, max
 
 // --- curves --------------------------------------------------------------------------------------
 
+const MOST_ROWS = 40; // of the table of a curve
 let plots = null; // the library, loaded once
 
-/** Draws series of [step, value] into a box, by names such as "voice_train val/loss". */
+/**
+ * Draws series of [step, value] into a box, by names such as "voice_train val/loss". Each plot has its
+ * values as a table, which stays open when they are drawn anew.
+ */
 export async function drawCurves(box, series) {
   plots ??= new Promise((done, failed) => {
     document.head.append(el("link", { rel: "stylesheet", href: "/static/vendor/uplot.css" }));
@@ -434,16 +438,29 @@ export async function drawCurves(box, series) {
     const axis = {
       stroke: "#777", grid: { stroke: "#7773" }, size: 60, values: (_, ticks) => ticks.map((tick) => number(tick)),
     };
-    new Plot({
+    const label = (name) => name.split(" ")[0];
+    const plot = new Plot({
       width: Math.min(360, main.clientWidth - 72), height: 190, // 72 are the margins of a card
       axes: [axis, axis], scales: { x: { time: false } },
       series: [{ label: "step" }, ...members.map((name, at) => ({
-        label: name.split(" ")[0], stroke: colours[at % colours.length], spanGaps: true, width: 1.5,
+        label: label(name), stroke: colours[at % colours.length], spanGaps: true, width: 1.5,
       }))],
     }, [steps, ...rows], figure);
+    plot.root.setAttribute("aria-hidden", "true");
+    const every = Math.ceil(steps.length / MOST_ROWS);
+    const values = steps.map((step, at) => [step, ...rows.map((row) => number(row[at]))]);
+    figure.append(el("details", { "data-kind": kind }, el("summary", {}, `Values of ${kind}`),
+      table(["step", ...members.map(label)],
+        values.filter((_, at) => at % every === 0 || at === values.length - 1))));
     return figure;
   });
+  const focused = box.contains(document.activeElement) && document.activeElement.closest("details")?.dataset.kind;
+  const open = [...box.querySelectorAll("details[open]")].map((one) => one.dataset.kind);
   box.replaceChildren(...made);
+  for (const one of box.querySelectorAll("details")) {
+    one.open = open.includes(one.dataset.kind);
+    if (one.dataset.kind === focused) one.firstChild.focus();
+  }
 }
 
 // --- the page ------------------------------------------------------------------------------------

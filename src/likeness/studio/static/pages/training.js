@@ -1,6 +1,6 @@
 // A training in three columns: its checkpoints, what each has said or drawn, and a place to try them.
 
-import { ask, drawCurves, el, field, get, jobForm, number, player, post, select, tabs, uploadForm } from "/static/studio.js";
+import { ask, drawCurves, el, field, get, jobForm, number, player, post, say, select, tabs, uploadForm } from "/static/studio.js";
 
 const LANES = { voice: "voice_train", image: "image_train" };
 const KEYS = {
@@ -155,10 +155,37 @@ function tryVoice(rows) {
     made: ({ name, seconds }) => {
       voice.value = name;
       suggestions.replaceChildren(); // they are asked for anew
+      made.open = false;
       return `${name}, of ${seconds} seconds of speech, is the voice above.`;
     },
   });
-  return el("div", {}, form, newVoice);
+  const made = madeVoices((name) => {
+    if (voice.value === name) voice.value = "voice";
+    suggestions.replaceChildren();
+  });
+  return el("div", {}, form, newVoice, made);
+}
+
+/** The voices that were made here, listed when it is opened; `deleted` is called with a name. */
+function madeVoices(deleted) {
+  const list = el("ul");
+  const summary = el("summary", {}, "Voices made here");
+  const fill = async () => {
+    const { made } = await get("/v1/audio/voices");
+    list.replaceChildren(...made.map((name) => el("li", { class: "row" }, name,
+      el("button", { type: "button", "aria-label": `Delete ${name}`, onclick: () => remove(name) }, "Delete"))));
+    if (!made.length) list.append(el("li", {}, "none"));
+  };
+  const remove = async (name) => {
+    if (!confirm(`Delete the voice ${name}? It cannot be brought back.`)) return;
+    await post(`/v1/audio/voices/${name}/delete`);
+    deleted(name);
+    await fill();
+    summary.focus(); // the button is gone
+    say(`${name} is deleted`);
+  };
+  const box = el("details", { class: "card", ontoggle: () => (box.open ? fill() : null) }, summary, list);
+  return box;
 }
 
 function tryImages(rows) {
