@@ -42,6 +42,7 @@ def test_every_param_is_listed_with_its_comment_and_range(client: Any) -> None:
     for key, one in listed.items():
         section, _, name = key.partition(".")
         assert one["value"] == text[section][name]
+        assert one["committed"] == text[section][name]  # as this workspace is in no repository
     rank = listed["voice_train.rank"]
     assert (rank["type"], rank["minimum"], rank["maximum"]) == ("integer", 1, 256)
     assert rank["comment"] == "1-256: rank of the adapter"

@@ -286,10 +286,7 @@ def test_a_job_carries_corrections_as_they_were_when_it_was_submitted(
     assert file.read_text() == "edited since\n"
 
 
-def test_a_clone_has_what_was_carried_and_not_what_was_deleted(
-    still: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jobs, "CARRIED", ("data/ratings", CORRECTIONS))
+def test_a_clone_has_what_was_carried_and_not_what_was_deleted(still: Path) -> None:
     for name in ("data/ratings/a.jsonl", "data/ratings/b.jsonl", CORRECTIONS, "data/ratings.txt"):
         (still / name).parent.mkdir(parents=True, exist_ok=True)
         (still / name).write_text("1\n")
@@ -299,17 +296,45 @@ def test_a_clone_has_what_was_carried_and_not_what_was_deleted(
     (still / "data/ratings/b.jsonl").unlink()
     (still / "data/ratings.txt").write_text("2\n")
     (still / "data/ratings/c.jsonl").write_text("3\n")
+    for name in ("hers.dvc", ".gitignore", "note.txt", "folder/a.dvc"):
+        (still / "data/raw" / name).parent.mkdir(parents=True, exist_ok=True)
+        (still / "data/raw" / name).write_text("outs: []\n")
     job = submit(still)
-    assert job.carried == [f"data/ratings/{name}.jsonl" for name in "abc"]
-    assert job.uncommitted == ["data/ratings.txt"]
+    ratings = [f"data/ratings/{name}.jsonl" for name in "abc"]
+    assert job.carried == [*ratings, "data/raw/.gitignore", "data/raw/hers.dvc"]
+    assert job.uncommitted == ["data/ratings.txt", "data/raw/folder/a.dvc", "data/raw/note.txt"]
     job = find_job(still, job.id)
     job.clone.make(job.params, job.changed)
     data = job.clone.path / "data"
     files = {str(path.relative_to(data)): path.read_text() for path in data.rglob("*.*")}
     assert files == {
         "corrections.jsonl": "1\n", "ratings.txt": "1\n", "ratings/a.jsonl": "2\n",
-        "ratings/c.jsonl": "3\n",
+        "ratings/c.jsonl": "3\n", "raw/hers.dvc": "outs: []\n", "raw/.gitignore": "outs: []\n",
     }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_done_job_is_applied_and_overwrites_nothing_that_git_lacks(repo: Path) -> None:
+    made = {rank: submit(repo, ["train"], [f"train.rank={rank}"], f"r{rank}") for rank in (4, 5)}
+    with pytest.raises(LikenessError, match=r"r5: is (queued|running); only what is done"):
+        jobs.apply(repo, "r5")
+    for rank, job in made.items():
+        let_end(repo, rank)
+        until(is_in("done", job))
+    params, out = repo / "params.yaml", repo / "out.txt"
+    note = repo / "note.txt"
+    note.write_text("mine")
+    for rank in (4, 5, 4):  # what the other has left in the workspace is in git
+        jobs.apply(repo, f"r{rank}")
+        assert (out.read_text(), f"rank: {rank}" in params.read_text()) == (str(rank), True)
+    params.write_text(params.read_text().replace("rank: 4", "rank: 6"))
+    with pytest.raises(LikenessError, match=r"params\.yaml: is changed, and would be overwritten"):
+        jobs.apply(repo, "r5")
+    assert (out.read_text(), "rank: 6" in params.read_text()) == ("4", True)
+    assert note.read_text() == "mine"
+    git(repo, "update-ref", "-d", f"refs/exps/{made[5].commit[:2]}/{made[5].commit[2:]}/r5")
+    with pytest.raises(LikenessError, match="r5: its experiment was removed"):
+        jobs.apply(repo, "r5")
 
 
 @pytest.mark.slow
@@ -457,6 +482,13 @@ def test_a_job_of_an_earlier_boot_has_failed_and_goes_on(still: Path) -> None:
     resume(still, job.id)
     assert state(job) == Status("queued")
     assert [each.id for each in queue(still)] == [job.id]
+
+
+def test_a_reason_names_files_as_the_repository_does(still: Path) -> None:
+    job = submit(still, ["train"])
+    job.log.write_text(f"ERROR: no such file: '{job.clone.path}/data/raw/gone'\n")
+    replace(job, process=replace(Process.of(os.getpid()), start=1)).write()
+    assert state(job) == Status("failed", "ERROR: no such file: 'data/raw/gone'")
 
 
 # --- the queue, the log, mistakes -----------------------------------------------------------------

@@ -185,7 +185,9 @@ def test_every_example_of_the_page_is_answered(server: Server, repository: Path)
             if "send" in shown:
                 content = recording
             answer = client.request(method, shown["path"], json=body, content=content)
-            assert answer.status_code in (200, 201), (path, answer.text)
+            # There is nothing to apply of a job that waits.
+            fine = (409,) if path.endswith("/apply") else (200, 201)
+            assert answer.status_code in fine, (path, answer.text)
         jobs.stop(repository, "rank-8")  # it is queued again, and should not run
 
 

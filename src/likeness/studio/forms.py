@@ -14,6 +14,7 @@ import yaml
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
 
+from likeness.repository.experiments import read_file
 from likeness.stage import SCHEMA
 from likeness.studio.api_page import example
 from likeness.studio.problems import Problem
@@ -35,17 +36,20 @@ HIDDEN = {"voice_download.cookies", "image_generate.shares"}
 
 @router.get("/params", openapi_extra=example("/api/params"))
 def list_params(request: Request) -> dict[str, Any]:
-    """All params: their values in the workspace, what each is, its type, its range or its choices."""
-    text = (state_of(request).root / "params.yaml").read_text(encoding="utf-8")
-    return {"params": _params(text)}
+    """All params: their values in the workspace and in the commit that a run starts from, what each is,
+    its type, its range or its choices.
+    """
+    root = state_of(request).root
+    text = (root / "params.yaml").read_bytes()
+    return {"params": _params(text, read_file(root, "HEAD", "params.yaml") or text)}
 
 
 @lru_cache(maxsize=1)
-def _params(text: str) -> list[dict[str, Any]]:
-    return list(_each_param(text))
+def _params(text: bytes, committed: bytes) -> list[dict[str, Any]]:
+    return list(_each_param(text.decode(), yaml.safe_load(committed)))
 
 
-def _each_param(text: str) -> Iterator[dict[str, Any]]:
+def _each_param(text: str, committed: dict[str, Any]) -> Iterator[dict[str, Any]]:
     values, comments = yaml.safe_load(text), _comments(text)
     for section, cls in SCHEMA.items():
         document = cls.model_json_schema()
@@ -55,6 +59,7 @@ def _each_param(text: str) -> Iterator[dict[str, Any]]:
                 yield {
                     "key": key,
                     "value": values[section][name],
+                    "committed": committed.get(section, {}).get(name),
                     "comment": comments.get(key, ""),
                     **_form(schema, document.get("$defs", {})),
                 }

@@ -31,7 +31,7 @@ from likeness.common.errors import LikenessError, shortened
 from likeness.common.io import read_json, write_bytes, write_json
 from likeness.common.logs import printed
 from likeness.repository.clones import Clone, Process
-from likeness.repository.dvc import compose
+from likeness.repository.dvc import compose, run_dvc
 from likeness.repository.experiments import git, read_file
 from likeness.repository.runs import Run, experiments, reason_of
 from likeness.studio.corrections import FILE as CORRECTIONS
@@ -39,9 +39,9 @@ from likeness.studio.locks import exclusive
 
 FOLDER = Path(".dvc") / "likeness" / "studio" / "jobs"
 RATINGS = "data/ratings"  # of blind tests
-# Files and folders of what people decide. A run has them as they were when it was submitted, committed
-# or not, and its experiment holds them.
-CARRIED = (CORRECTIONS, RATINGS)
+# What people decide in the studio, and the inputs that they send to it. A run has these files as they
+# were when it was submitted, committed or not, and its experiment holds them.
+CARRIED = re.compile(rf"{re.escape(CORRECTIONS)}|{RATINGS}/.+|data/raw/([^/]+\.dvc|\.gitignore)")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 BAR = re.compile(r"(?P<title>[^|]+): +\d+%\|.*\| *(?P<done>\d+)/(?P<total>\d+) \[")  # of tqdm
 CHUNK = 1 << 20  # bytes of a log that are read at once
@@ -220,7 +220,9 @@ def ending(job: Job, code: int | None = None) -> Status:
         return Status("running")
     if code is None and job.process and not job.process.is_of_this_boot():
         return Status("failed", "the machine was restarted")
-    return Status("failed", reason_of(job.log, code, job.log_begins))
+    # DVC names files by where the clone was.
+    reason = reason_of(job.log, code, job.log_begins).replace(f"{job.clone.path}/", "")
+    return Status("failed", reason)
 
 
 def read_log(job: Job, after: int = 0) -> tuple[bytes, int]:
@@ -271,7 +273,7 @@ def submit(
     params = _params(root, commit, overrides)
     run = Run(name, tuple(overrides), params, tuple(targets))
     uncommitted = uncommitted_files(root)
-    carried = [path for path in uncommitted if _is_carried(path)]
+    carried = [path for path in uncommitted if CARRIED.fullmatch(path)]
     commands = [["dvc", "unfreeze", *unfrozen]] if unfrozen else []
     job = Job(
         root / FOLDER / name,
@@ -332,6 +334,36 @@ def resume(root: Path, identity: str) -> None:
         replace(job, process=None, log_begins=size).write()
         job.exit.unlink(missing_ok=True)
         attend(root)
+
+
+def apply(root: Path, identity: str) -> None:
+    """Bring the experiment of a job into the workspace, as `dvc exp apply` does.
+
+    Raises:
+        LikenessError: the job is not done, its experiment was removed, or a file would be overwritten
+            that git does not have.
+    """
+    job = find_job(root, identity)
+    if (now := state(job)).state != "done":
+        raise LikenessError(f"{identity}: is {now.state}; only what is done can be applied")
+    found = experiments(root, job.commit).get(identity)
+    if found is None:
+        raise LikenessError(f"{identity}: its experiment was removed; submit the job again")
+    for path in uncommitted_files(root):
+        kept = read_file(root, found, path)
+        if kept is not None and (root / path).is_file() and not _is_in_git(root, path):
+            raise LikenessError(f"{path}: is changed, and would be overwritten; commit it first")
+    run_dvc(root, "exp", "apply", found)
+
+
+def _is_in_git(root: Path, path: str) -> bool:
+    """Whether git has a file's content, as that of a commit or an experiment."""
+    blob = git(root, "hash-object", "--", path)
+    try:
+        git(root, "cat-file", "-e", blob)
+    except LikenessError:
+        return False
+    return True
 
 
 def move(root: Path, identity: str, place: int) -> None:
@@ -426,10 +458,6 @@ def uncommitted_files(root: Path) -> list[str]:
     plain = ("-c", "core.quotePath=false")
     changed = git(root, *plain, "diff", "HEAD", "--name-only").splitlines()
     return changed + git(root, *plain, "ls-files", "--others", "--exclude-standard").splitlines()
-
-
-def _is_carried(path: str) -> bool:
-    return any(path == one or path.startswith(f"{one}/") for one in CARRIED)
 
 
 # --- the command ----------------------------------------------------------------------------------

@@ -92,6 +92,16 @@ def resume(id: str, request: Request) -> dict[str, Any]:
     return view(jobs.find_job(job.root, job.id))
 
 
+@router.post("/{id}/apply", openapi_extra=example("/api/jobs/rank-8/apply"))
+def apply(id: str, request: Request) -> dict[str, Any]:
+    """Bring the experiment of a job that is done into the workspace, as `dvc exp apply` does: params,
+    data, adapters and figures. A file that git does not have is not overwritten.
+    """
+    job = _find(state_of(request).root, id)
+    jobs.apply(job.root, job.id)
+    return view(job)
+
+
 @router.post("/{id}/move", openapi_extra=example("/api/jobs/rank-8/move", {"place": 1}))
 def move(id: str, body: Place, request: Request) -> dict[str, Any]:
     """Give a job another place in the queue."""

@@ -146,6 +146,10 @@ export function number(value, digits = 3) {
   return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(digits)));
 }
 
+export function shortened(names) {
+  return names.length < 5 ? names.join(", ") : `${names.slice(0, 3).join(", ")} and ${names.length - 3} more`;
+}
+
 /** An input with its label, and a hint; neither the hint nor a list's options are part of its name. */
 export function field(label, input, hint) {
   const control = input.querySelector("input[type=number]") ?? input; // a slider has a number beside it
@@ -322,9 +326,10 @@ export async function jobForm({ title, button, targets, keys, sections }) {
     sections.includes(param.key.split(".")[0]) && !keys.includes(param.key));
   const name = el("input", { pattern: "[A-Za-z0-9][A-Za-z0-9_\\-]{0,63}", placeholder: "made if empty" });
   const command = el("code");
-  const changed = () => Object.fromEntries([...inputs].flatMap(([key, input]) => {
-    const value = input.value();
-    return JSON.stringify(value) === JSON.stringify(known.get(key).value) ? [] : [[key, value]];
+  // A run starts from the commit; what differs from it in the workspace alone is part of it, too.
+  const changed = () => Object.fromEntries(params.flatMap(({ key, value, committed }) => {
+    const wanted = inputs.has(key) ? inputs.get(key).value() : value;
+    return JSON.stringify(wanted) === JSON.stringify(committed) ? [] : [[key, wanted]];
   }));
   const show = () => {
     const sets = Object.entries(changed()).map(([key, value]) =>
@@ -340,7 +345,7 @@ export async function jobForm({ title, button, targets, keys, sections }) {
     oninput: show,
     onsubmit: async () => {
       const job = await post("/api/jobs", { targets, params: changed(), name: name.value || null });
-      const left = job.uncommitted.length ? ` Not part of it, as not committed: ${job.uncommitted.join(", ")}.` : "";
+      const left = job.uncommitted.length ? ` Not part of it, as not committed: ${shortened(job.uncommitted)}.` : "";
       say(`${job.id} is in the queue.${left}`);
       name.value = "";
       show();

@@ -12,7 +12,7 @@ export async function show(main) {
     targets: ["image_generate"],
     keys: ["inputs.catalog", "image_analyze.article_type", "image_generate.count", "image_generate.guidance", "image_generate.steps",
       "image_generate.sampler", "image_generate.negative_prompt"],
-    sections: ["image_analyze", "image_prepare", "image_generate"],
+    sections: ["image_analyze", "image_prepare", "image_train", "image_generate"],
   })]);
   const upload = inputForm({
     title: "Add a catalogue",

@@ -1,6 +1,6 @@
 // The queue, and one job with its log and curves while it runs.
 
-import { ask, drawCurves, el, get, listen, post } from "/static/studio.js";
+import { ask, drawCurves, el, get, listen, post, say, shortened } from "/static/studio.js";
 
 const LETTERS_KEPT = 400_000; // of a log that is shown
 
@@ -66,6 +66,10 @@ class Card {
     this.log = button("Log", () => choose(job.id));
     this.stop = button("Stop", act("stop"));
     this.resume = button("Go on", act("resume"));
+    this.apply = button("Apply", async () => {
+      await act("apply")();
+      say(`${job.id} is in the workspace, as dvc exp apply ${job.id} brings it there`);
+    });
     this.earlier = button("Earlier", act("move", () => ({ place: this.place - 1 })));
     this.later = button("Later", act("move", () => ({ place: this.place + 1 })));
     this.element = el("article", { class: "card", "aria-label": job.id },
@@ -73,8 +77,8 @@ class Card {
       el("p", {}, el("code", {}, job.command)),
       el("p", { class: "quiet" }, `submitted ${job.submitted.slice(0, 19).replace("T", " ")} UTC, commit ${job.commit.slice(0, 7)}`,
         job.carried.length ? `; part of it, though not committed: ${job.carried.join(", ")}` : "",
-        job.uncommitted.length ? `; not part of it: ${job.uncommitted.join(", ")}` : ""),
-      el("div", { class: "row" }, this.log, this.stop, this.resume, this.earlier, this.later));
+        job.uncommitted.length ? `; not part of it: ${shortened(job.uncommitted)}` : ""),
+      el("div", { class: "row" }, this.log, this.stop, this.resume, this.apply, this.earlier, this.later));
   }
 
   /** @param {string[]} waiting the ids of the queue. */
@@ -94,6 +98,7 @@ class Card {
     }
     this.stop.hidden = !["queued", "running"].includes(job.state);
     this.resume.hidden = !["failed", "stopped"].includes(job.state);
+    this.apply.hidden = job.state !== "done";
     this.earlier.hidden = this.place < 2;
     this.later.hidden = !this.place || this.place === waiting.length;
     if (focused.hidden && this.element.contains(focused)) this.log.focus();

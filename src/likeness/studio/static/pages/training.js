@@ -4,9 +4,9 @@ import { ask, drawCurves, el, field, get, jobForm, number, player, post, say, se
 
 const LANES = { voice: "voice_train", image: "image_train" };
 const KEYS = {
-  voice: ["voice_train.epochs", "voice_train.rank", "voice_train.learning_rate",
+  voice: ["inputs.recordings", "voice_train.epochs", "voice_train.rank", "voice_train.learning_rate",
     "voice_train.decoder_learning_rate", "voice_train.batch"],
-  image: ["image_train.epochs", "image_train.rank", "image_train.learning_rate", "image_train.batch",
+  image: ["inputs.catalog", "image_train.epochs", "image_train.rank", "image_train.learning_rate", "image_train.batch",
     "image_train.text_encoder"],
 };
 
