@@ -40,6 +40,7 @@ from likeness.studio.jobs import (
     stop,
     submit,
 )
+from likeness.studio.supervisor import Supervisor
 from tests.conftest import ROOT, library_env
 
 # It counts until it is told to end, and goes on where it was killed.
@@ -465,6 +466,8 @@ def test_another_process_with_the_number_is_neither_believed_nor_signalled(still
         assert state(job) == Status("running")
         replace(job, process=replace(now, start=now.start - 1)).write()
         assert state(job).state == "failed"
+        Supervisor(still).step()  # which ends what the run may have left
+        assert job.exit.exists()
         with pytest.raises(LikenessError, match=f"{job.id}: is failed already"):
             stop(still, job.id)
         resume(still, job.id)
