@@ -339,6 +339,31 @@ def test_a_done_job_is_applied_and_overwrites_nothing_that_git_lacks(repo: Path)
 
 
 @pytest.mark.slow
+def test_data_that_was_never_here_does_not_stop_an_apply(repo: Path) -> None:
+    """As in a clone that has fetched one lane alone; what the job itself has made must be there."""
+    pipeline = repo / "dvc.yaml"
+    pipeline.write_text(
+        pipeline.read_text() + "  other:\n    cmd: date > other\n    outs: [other]\n"
+    )
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q", "other"], cwd=repo, check=True)
+    git(repo, "add", ".")
+    git(repo, "commit", "--quiet", "-m", "other")
+    (repo / "other").unlink()
+    cache = repo / ".dvc/cache/files"
+    shutil.rmtree(cache)
+    let_end(repo, 8)
+    job = submit(repo, ["train"], name="mine")
+    until(is_in("done", job))
+    jobs.apply(repo, "mine")
+    assert (repo / "out.txt").read_text() == "8"
+    assert not (repo / "other").exists()
+    (repo / "out.txt").unlink()
+    shutil.rmtree(cache)
+    with pytest.raises(LikenessError, match="Checkout failed"):
+        jobs.apply(repo, "mine")
+
+
+@pytest.mark.slow
 def test_what_fails_says_why_and_the_next_one_runs(repo: Path) -> None:
     bad = submit(repo, ["train"], ["train.rank=13"])
     good = submit(repo, ["train"], ["train.rank=4"])

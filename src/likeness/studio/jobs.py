@@ -32,7 +32,7 @@ from likeness.common.io import read_json, write_bytes, write_json
 from likeness.common.logs import printed
 from likeness.repository.clones import Clone, Process
 from likeness.repository.dvc import compose, run_dvc
-from likeness.repository.experiments import git, read_file
+from likeness.repository.experiments import git, read_file, read_lock
 from likeness.repository.runs import Run, experiments, reason_of
 from likeness.studio.corrections import FILE as CORRECTIONS
 from likeness.studio.locks import exclusive
@@ -353,7 +353,21 @@ def apply(root: Path, identity: str) -> None:
         kept = read_file(root, found, path)
         if kept is not None and (root / path).is_file() and not _is_in_git(root, path):
             raise LikenessError(f"{path}: is changed, and would be overwritten; commit it first")
-    run_dvc(root, "exp", "apply", found)
+    try:
+        run_dvc(root, "exp", "apply", found)
+    except LikenessError as error:
+        # For DVC that is a failure too if data is absent that this machine never had.
+        made = _outputs(root, found) - _outputs(root, job.commit)
+        if "Checkout failed" not in str(error) or not all(
+            (root / path).exists() for path, _ in made
+        ):
+            raise
+
+
+def _outputs(root: Path, rev: str) -> set[tuple[str, str]]:
+    """What the lock of a revision has as outputs: the path and the MD5 of each."""
+    stages = read_lock(root, rev)["stages"].values()
+    return {(out["path"], out["md5"]) for stage in stages for out in stage.get("outs", [])}
 
 
 def _is_in_git(root: Path, path: str) -> bool:
