@@ -59,6 +59,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--write", action="store_true", help="write the lists of code in dvc.yaml (test_contract)"
     )
     parser.addoption("--kills", type=int, default=2, help="how often test_kill kills (default 2)")
+    parser.addoption(
+        "--parallel",
+        type=int,
+        default=12,
+        help="requests at a time in test_server (12; 200 at most)",
+    )
+    parser.addoption("--whole", action="store_true", help="run both lanes by the studio's pages")
     parser.addoption("--moments", type=int, default=7, help="the seed of its moments (default 7)")
 
 

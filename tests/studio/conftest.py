@@ -213,7 +213,8 @@ class Server(NamedTuple):
         import httpx
 
         headers = {"Authorization": f"Bearer {self.token}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=120, **options)
+        options = {"timeout": 120, **options}
+        return httpx.Client(base_url=self.url, headers=headers, **options)
 
     def wait(self, seconds: float = 120) -> None:
         """Until the models are loaded."""

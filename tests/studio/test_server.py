@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,13 @@ from tests.voice.sounds import babble
 pytestmark = pytest.mark.slow
 
 SPEAKERS = ("af_heart", "am_adam", "bf_emma", "bm_lewis")
-ARTICLES = ("shoes", "boots", "sandals")
+ARTICLES = ("shoes", "boots", "sandals", "shirts", "coats")
+COLOURS = ("black", "brown", "white", "red", "blue", "green", "grey", "pink")
+KINDS = ("light", "warm", "soft", "new", "heavy")
+# Text, voice and seed; no two have one in common but the voice.
 SPOKEN = [
-    (f"The {article} are {colour}.", voice, 100 + at)
-    for at, (article, colour, voice) in enumerate(
-        (article, colour, voice)
-        for article in ARTICLES
-        for colour, voice in zip(("black", "brown", "white", "red"), SPEAKERS, strict=True)
-    )
+    (f"The {colour} {article} are {kind}.", SPEAKERS[at % len(SPEAKERS)], 100 + at)
+    for at, (kind, article, colour) in enumerate(product(KINDS, ARTICLES, COLOURS))
 ]
 
 
@@ -203,36 +203,71 @@ def no_supervisor(root: Path) -> Iterator[None]:
 # --- in parallel as alone -------------------------------------------------------------------------
 
 
-def test_parallel_speech_is_the_same_as_alone(server: Server, repository: Path) -> None:
-    """Alone: by `speak` in this process, which knows no item store."""
+@pytest.fixture
+def spoken(request: pytest.FixtureRequest) -> list[tuple[str, str, int]]:
+    """As many of `SPOKEN` as the option --parallel says."""
+    count = request.config.getoption("--parallel")
+    assert 1 < count <= len(SPOKEN)
+    return SPOKEN[:count]
 
-    def ask(spoken: tuple[str, str, int]) -> bytes:
-        text, voice, seed = spoken
+
+@pytest.fixture
+def roomy(
+    spoken: list[Any], repository: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Server]:
+    """A server in whose queue they all have room."""
+    if len(spoken) <= 16:
+        yield request.getfixturevalue("server")
+        return
+    with serve(
+        repository, tmp_path / "log", "--queue", f"{len(spoken)}", "--wait", "3600"
+    ) as server:
+        server.wait()
+        yield server
+
+
+def test_parallel_speech_is_the_same_as_alone(
+    roomy: Server, repository: Path, spoken: list[tuple[str, str, int]]
+) -> None:
+    """Alone: by `speak` in this process, which knows no item store.
+
+    `pytest tests/studio/test_server.py -k parallel_speech --parallel 200` asks for 200 at a time.
+    """
+
+    def ask(one: tuple[str, str, int]) -> bytes:
+        """The audio, or why there is none: this base does not come to an end of each text."""
+        text, voice, seed = one
         body = {
             "model": "xtts_mini", "input": text, "voice": voice, "seed": seed,
             "response_format": "wav",
         }  # fmt: skip
-        with server.client() as client:
+        with roomy.client(timeout=3600) as client:
             answer = client.post("/v1/audio/speech", json=body)
+        if answer.status_code == 400:
+            return str(answer.json()["error"]["code"]).encode()
         assert answer.status_code == 200, answer.text
         return bytes(answer.content)
 
-    with ThreadPoolExecutor(len(SPOKEN)) as threads:
-        together = list(threads.map(ask, SPOKEN))
+    with ThreadPoolExecutor(len(spoken)) as threads:
+        together = list(threads.map(ask, spoken))
     base = repository / "models/xtts_mini"
     try:
-        for (text, voice, seed), audio in zip(SPOKEN, together, strict=True):
+        for (text, voice, seed), audio in zip(spoken, together, strict=True):
             (alone,) = speak(
                 [{"text": text, "seed": seed, "speaker": voice}], base=base, adapter=None,
                 references=[], language="en", settings=read_settings(base), device="cpu",
             )  # fmt: skip
-            assert isinstance(alone, Result)
-            assert alone.files["audio.wav"] == audio
+            if isinstance(alone, Result):
+                assert alone.files["audio.wav"] == audio
+            else:
+                assert alone.reason.encode() == audio
     finally:
         resident_xtts.release()
-    assert len(set(together)) == len(SPOKEN) == 12
+    heard = [audio for audio in together if audio.startswith(b"RIFF")]
+    assert len(set(heard)) == len(heard) > 0.9 * len(spoken)
+    print(f"{len(spoken)} at a time: {len(heard)} sentences, the same to the byte as alone")
     # They are kept under the keys that voice_synthesize would ask for.
-    text, voice, seed = SPOKEN[0]
+    text, voice, seed = spoken[0]
     stage = partial(
         speak, base=base, adapter=None, references=[], language="en",
         settings=read_settings(base), device="cpu",
@@ -245,9 +280,9 @@ def test_parallel_speech_is_the_same_as_alone(server: Server, repository: Path) 
     assert not resident_xtts._held  # no model was loaded for it
     # Asked again, they come from the item store: faster than they could be spoken.
     started = time.monotonic()
-    with ThreadPoolExecutor(len(SPOKEN)) as threads:
-        assert list(threads.map(ask, SPOKEN)) == together
-    assert time.monotonic() - started < 2
+    with ThreadPoolExecutor(len(spoken)) as threads:
+        assert list(threads.map(ask, spoken)) == together
+    assert time.monotonic() - started < len(spoken) / 6
 
 
 def test_parallel_images_are_the_same_as_alone(server: Server, repository: Path) -> None:
