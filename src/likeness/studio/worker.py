@@ -168,10 +168,9 @@ def _run(pipe: Connection, kind: Kind, root: Path, first: Keywords, bases: Seque
         rt = start(load_params(params, SCHEMA, Base), open_cache_folder(root))
         batch = load_params(params, SCHEMA, ImageGenerate).batch
         adapter = first["adapter"]
+        # A training that runs in the workspace may have deleted it, as DVC does first.
         if adapter and not adapter.exists():
-            adapter = (
-                None  # a training that runs in the workspace has deleted it, as DVC does first
-            )
+            adapter = None
         if kind == "speech":
             if adapter:
                 read_adapter(adapter, first["base"])  # loading does not check it
