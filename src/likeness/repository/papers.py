@@ -38,10 +38,12 @@ def main(args: argparse.Namespace, root: Path) -> int:
     written = [Path("docs") / PAGE, OUT_DIR / "slides.html"]
     write_text(root / written[0], page(root))
     write_text(root / written[1], slides(root))
+    pdf = root / OUT_DIR / "slides.pdf"
+    pdf.unlink(missing_ok=True)  # of other figures
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser:
-        written.append(OUT_DIR / "slides.pdf")
-        write_bytes(root / written[2], to_pdf(browser, root / written[1]))
+        write_bytes(pdf, to_pdf(browser, root / written[1]))
+        written.append(pdf.relative_to(root))
     print("written: " + ", ".join(path.as_posix() for path in written))
     if not browser:
         print(f"no slides.pdf: {BROWSERS[0]} is not here; print slides.html, or install it")
