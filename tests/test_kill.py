@@ -195,6 +195,9 @@ def forget(folder: Path, stages: Iterable[str]) -> None:
         shutil.rmtree(folder / "data" / stage, ignore_errors=True)
         shutil.rmtree(folder / ".dvc" / "likeness" / "items" / stage, ignore_errors=True)
     (folder / "dvc.lock").write_text(yaml.safe_dump(lock))
+    shutil.rmtree(
+        folder / ".dvc" / "cache" / "runs", ignore_errors=True
+    )  # which would bring them back
 
 
 def lock_of(folder: Path) -> str:
