@@ -189,15 +189,18 @@ def killed_after(folder: Path, seconds: float) -> bool:
 
 def forget(folder: Path, stages: Iterable[str]) -> None:
     """As if these stages had not run yet."""
-    lock = yaml.safe_load((folder / "dvc.lock").read_text())
+    path = folder / "dvc.lock"
+    lock = yaml.safe_load(path.read_text()) if path.is_file() else {"stages": {}}
     for stage in stages:
         lock["stages"].pop(stage, None)
         shutil.rmtree(folder / "data" / stage, ignore_errors=True)
         shutil.rmtree(folder / ".dvc" / "likeness" / "items" / stage, ignore_errors=True)
-    (folder / "dvc.lock").write_text(yaml.safe_dump(lock))
-    shutil.rmtree(
-        folder / ".dvc" / "cache" / "runs", ignore_errors=True
-    )  # which would bring them back
+    if lock["stages"]:
+        path.write_text(yaml.safe_dump(lock))
+    else:
+        path.unlink(missing_ok=True)
+    # DVC's cache of runs would bring them back.
+    shutil.rmtree(folder / ".dvc" / "cache" / "runs", ignore_errors=True)
 
 
 def lock_of(folder: Path) -> str:
