@@ -40,26 +40,31 @@ def flip_test(differences: Sequence[int]) -> float | None:
 
 
 def share(parts: Sequence[tuple[int, int]]) -> Estimate:
-    """A share of answers with the exact 95 % interval of Clopper and Pearson (1934) over items.
+    """A share of answers with its exact interval over items (`proportion`).
 
-    The interval is that of one answer an item, so more raters of the same items do not narrow it. Of a
-    share that is no whole number of items it takes the same quantiles of the beta distribution.
+    The interval is that of one answer an item, so more raters of the same items do not narrow it.
 
     Args:
         parts: of each item, how many answers count, and how many there are; items without any are
             left out.
     """
-    from scipy.stats import beta
-
     given = [part for part in parts if part[1]]
-    n = len(given)
-    if not n:
+    if not given:
         return Estimate(None, None, None, 0)
     value = sum(count for count, _ in given) / sum(total for _, total in given)
-    hits = value * n
-    low = beta.ppf(0.025, hits, n - hits + 1) if value > 0 else 0.0
-    high = beta.ppf(0.975, hits + 1, n - hits) if value < 1 else 1.0
-    return Estimate(value, float(low), float(high), n)
+    return proportion(value * len(given), len(given))
+
+
+def proportion(hits: float, n: int) -> Estimate:
+    """`hits` of `n` as a share, with the exact 95 % interval of Clopper and Pearson (1934).
+
+    Of hits that are no whole number it takes the same quantiles of the beta distribution.
+    """
+    from scipy.stats import beta
+
+    low = beta.ppf(0.025, hits, n - hits + 1) if hits > 0 else 0.0
+    high = beta.ppf(0.975, hits + 1, n - hits) if hits < n else 1.0
+    return Estimate(hits / n, float(low), float(high), n)
 
 
 def alpha(

@@ -2,7 +2,7 @@
 
 import html
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import Field
 
 from likeness.common import figures
-from likeness.common.blind import share
+from likeness.common.blind import proportion
 from likeness.common.estimates import Estimate, mean
 from likeness.common.io import write_json, write_text
 from likeness.common.items import map_items
@@ -33,6 +33,7 @@ from likeness.image.rows import Description, SyntheticImage
 from likeness.image.writing import (
     TOLD,
     ask_model,
+    check_templates,
     fill_templates,
     is_templates,
     resident_writer,
@@ -89,7 +90,7 @@ def describe(
     rows = {row.id: row for row in read_manifest(generated / "manifest.jsonl", SyntheticImage)}
     vocabulary = Vocabulary(read_catalog(catalog).products)
     judge = Judge(cfg, vocabulary)
-    write = _writer(cfg, writer, rt)
+    write = _writer(cfg, writer, rows.values(), rt)
 
     kept: list[Description] = []
     rejected: list[Rejection] = []
@@ -142,9 +143,12 @@ def describe(
     }
 
 
-def _writer(cfg: ImageDescribe, writer: Path, rt: Runtime) -> Callable[..., Any]:
+def _writer(
+    cfg: ImageDescribe, writer: Path, rows: Iterable[SyntheticImage], rt: Runtime
+) -> Callable[..., Any]:
     """The item function of a writer, with all that its texts depend on."""
     if is_templates(writer):
+        check_templates(writer, {name: "" for row in rows for name in _told(row)})
         return partial(fill_templates, writer=writer)
     resident_writer(writer, rt.device, rt.precision())  # here its error is the stage's
     return partial(
@@ -205,16 +209,13 @@ def summarize(
 
     contradicted = sum(one.reason in CONTRADICTED for one in rejected)
 
-    def of_all(count: int) -> Estimate:
-        return share([(1, 1)] * count + [(0, 1)] * (written - count))
-
     def of_kept(name: str, values: Sequence[float]) -> Estimate:
         return mean(np.array(values), rounds, rt.seed_for("bootstrap", name))
 
     named = [vocabulary.named(f"{text.title}. {text.description}", rows[text.id]) for text in kept]
     return {
-        "rejected_share": of_all(len(rejected)),
-        "contradiction_share": of_all(contradicted),
+        "rejected_share": proportion(len(rejected), written),
+        "contradiction_share": proportion(contradicted, written),
         "title_words": of_kept("title_words", [len(text.title.split()) for text in kept]),
         "description_words": of_kept("words", [len(text.description.split()) for text in kept]),
         "named_share": of_kept("named", [said / has if has else 1.0 for said, has in named]),

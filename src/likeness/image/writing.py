@@ -58,6 +58,18 @@ def read_templates(writer: Path) -> dict[str, list[list[str]]]:
     return found
 
 
+def check_templates(writer: Path, attributes: Attributes) -> None:
+    """Raises `LikenessError` if a pattern names what no product has; `attributes` are those of one."""
+    known = {**attributes, **_owners("")}
+    for part, lists in read_templates(writer).items():
+        for pattern in (pattern for one in lists for pattern in one):
+            if unknown := next((name for name in fields(pattern) if name not in known), None):
+                raise LikenessError(
+                    f"{writer / TEMPLATES}: {part}: {{{unknown}}} is no attribute of the products; they "
+                    f"have {', '.join(known)}"
+                )
+
+
 def fill_templates(products: Sequence[dict[str, Any]], *, writer: Path) -> list[Result | Rejected]:
     """One pattern of each list, chosen by the product's seed and filled with its attributes.
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from likeness.common.blind import share
+from likeness.common.blind import proportion
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json, write_bytes, write_text
 from likeness.common.pages import render
@@ -86,7 +86,12 @@ def to_pdf(browser: str, path: Path) -> bytes:
         command += [f"--user-data-dir={folder}/profile", f"--print-to-pdf={out}", path.as_uri()]
         if os.geteuid() == 0:  # Chromium has no sandbox for root, and the page is our own
             command.insert(1, "--no-sandbox")
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise LikenessError(
+                f"{path}: {browser} made no PDF of it within {SECONDS} s; run it again, or print the page"
+            ) from error
         if not out.is_file():
             last = done.stderr.strip().splitlines()[-1:]
             raise LikenessError(f"{path}: {browser} made no PDF of it ({''.join(last)})")
@@ -130,8 +135,7 @@ def figures(root: Path) -> Mapping[str, Any]:
     def counted(name: str, of: str) -> str:
         """A share whose count and n are metrics, with Clopper and Pearson's interval."""
         n = value(of)
-        hits = round(value(name) * n)
-        one = share([(1, 1)] * hits + [(0, 1)] * (n - hits))
+        one = proportion(round(value(name) * n), n)
         return _percent(one.value or 0.0, one.low or 0.0, one.high or 0.0, one.n)
 
     def gap(start: str, here: str, goal: str) -> str:
