@@ -198,7 +198,11 @@ def test_a_model_that_cannot_be_loaded_ends_the_stage(folder: Path, rt: Runtime)
 def test_a_template_that_names_no_attribute_ends_the_stage(folder: Path, rt: Runtime) -> None:
     writer = folder / "writer"
     writer.mkdir()
-    (writer / "templates.yaml").write_text('title: [["{colour} shoes"]]\ndescription: [["Fine."]]\n')
-    problem = r"templates\.yaml: title: \{colour\} is no attribute of the products; they have .*baseCo"
+    (writer / "templates.yaml").write_text(
+        'title: [["{colour} shoes"]]\ndescription: [["Fine."]]\n'
+    )
+    problem = (
+        r"templates\.yaml: title: \{colour\} is no attribute of the products; they have .*baseCo"
+    )
     with pytest.raises(LikenessError, match=problem):
         run(folder, rt, writer)

@@ -33,15 +33,15 @@ IDIOMS = (
     *("fall in love", "fall into", "fall off", "fall apart", "fall short"),
     *("spring in your step", "spring in every step", "spring back", "spring to"),
 )
-NEGATIONS = set("not no never without neither nor cannot unlike than instead non".split())
+NEGATIONS = {"not", "no", "never", "without", "neither", "nor", "cannot"}
+NEGATIONS |= {"unlike", "than", "instead", "non"}
 DENIALS = {"not", "never"}
 HARDLY = {"only", "just", "merely"}  # after "not": it is said after all, with more
 BETWEEN = {"a", "an", "the", "for", "in"}  # between a denial and what it denies
 # "Pair with", "goes well with", "matches": what follows is another product.
-PAIRING = set(
-    "pair paired pairing match matched matching team teamed style styled wear worn wearing combine "
-    "combined go look work".split()
-)
+PAIRING = {"pair", "paired", "pairing", "match", "matched", "matching", "team", "teamed"}
+PAIRING |= {"style", "styled", "wear", "worn", "wearing", "combine", "combined"}
+PAIRING |= {"go", "look", "work"}
 COMPANY = {"match", "complement"}
 REACH = 4  # words between "pairs" and "with"
 CLAUSE, SENTENCE = set(".,;:!?"), set(".;!?")

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 
 from likeness.common.errors import LikenessError
 from likeness.common.manifest import Rejection
@@ -34,7 +35,8 @@ class Engine:
 
     Args:
         limit: sentences or images that may wait.
-        longest: seconds that one may wait.
+        longest: seconds after which an answer should come, by what batches took lately. What would take
+            longer is refused at once, and what is accepted is answered.
     """
 
     def __init__(self, name: str, worker: Worker, limit: int, longest: float) -> None:
@@ -43,7 +45,7 @@ class Engine:
         self.problem = ""  # why the model cannot be loaded, in one line
         self._waiting: deque[Waiting] = deque()
         self._wake = asyncio.Event()
-        self._in_hand = 0  # rows that the worker has
+        self._in_hand, self._since = 0, 0.0  # rows that the worker has, and since when
         self._lately: deque[tuple[int, float]] = deque(maxlen=BATCHES)  # rows, and their seconds
 
     def queue_length(self) -> int:
@@ -56,38 +58,33 @@ class Engine:
         """The outcome of each payload. Raises `Problem` if the queue is full or the worker fails."""
         if self.problem:
             raise Problem(503, "not_ready", self.problem)
-        if self.queue_length() + len(payloads) > self._limit or self._wait() > self._longest:
-            raise self._full()
+        if self.queue_length() + len(payloads) > self._limit:
+            raise self._busy(f"{self.queue_length()} of at most {self._limit} are waiting")
+        wait, answered = self._wait(), self._wait(len(payloads))
+        if (
+            wait and answered > self._longest
+        ):  # while nothing else is here, the longest text is taken
+            raise self._busy(
+                f"an answer would take {answered:.0f} s, and {self._longest:g} s is the limit"
+            )
         loop = asyncio.get_running_loop()
         asked = [Waiting(keywords, each, loop.create_future(), loop.time()) for each in payloads]
         self._waiting.extend(asked)
-        for one in asked:  # the estimate may be wrong
-            loop.call_later(self._longest, self._refuse, one)
         self._wake.set()
         return await asyncio.gather(*(one.answer for one in asked))
 
-    def _wait(self) -> float:
-        """About how many seconds pass until all that is here is answered; a row takes one at first."""
+    def _wait(self, more: int = 0) -> float:
+        """About how many seconds pass until all that is here is answered, and `more` rows besides."""
         rows = 1 + sum(rows for rows, _ in self._lately)
-        seconds = 1 + sum(seconds for _, seconds in self._lately)
-        return (self.queue_length() + self._in_hand) * seconds / rows
+        each = (1 + sum(seconds for _, seconds in self._lately)) / rows  # at first a second
+        # What is overdue will take as long again.
+        left = abs(self._in_hand * each - (monotonic() - self._since)) if self._in_hand else 0.0
+        return left + (self.queue_length() + more) * each
 
-    def _full(self) -> Problem:
+    def _busy(self, why: str) -> Problem:
         seconds = max(1, math.ceil(self._wait()))
-        return Problem(
-            429,
-            "queue_full",
-            f"{self.queue_length()} of at most {self._limit} are waiting, for {self._longest:g} s "
-            f"at most; ask again in {seconds} s",
-            headers={"Retry-After": str(seconds)},
-        )
-
-    def _refuse(self, one: Waiting) -> None:
-        """What still waits after the longest time is told so."""
-        if one in self._waiting:
-            self._waiting.remove(one)
-            if not one.answer.done():
-                one.answer.set_exception(self._full())
+        line = f"{why}; ask again in {seconds} s"
+        return Problem(429, "queue_full", line, headers={"Retry-After": str(seconds)})
 
     def start(self) -> None:
         """Load the model and answer what is asked, until `stop`."""
@@ -143,8 +140,7 @@ class Engine:
         return [one for one in self._waiting if one.keywords == first][:ROWS]
 
     async def _answer(self, batch: list[Waiting]) -> None:
-        loop = asyncio.get_running_loop()
-        started, self._in_hand = loop.time(), len(batch)
+        self._in_hand, self._since = len(batch), monotonic()
         payloads = [one.payload for one in batch]
         try:
             outcomes = await asyncio.to_thread(self.worker.call, batch[0].keywords, payloads)
@@ -159,7 +155,7 @@ class Engine:
             self._fail(batch, STOPPING)
             raise
         else:
-            self._lately.append((len(batch), loop.time() - started))
+            self._lately.append((len(batch), monotonic() - self._since))
             for one, outcome in zip(batch, outcomes, strict=True):
                 if not one.answer.done():  # its client may have gone
                     one.answer.set_result(outcome)

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=60,
         metavar="SECONDS",
-        help="what would wait longer for its model is refused (60)",
+        help="what would take longer to answer, by an estimate, is refused (60)",
     )
     parser.add_argument(
         "--token-file",

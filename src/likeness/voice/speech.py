@@ -1,6 +1,10 @@
 """Sentences spoken by a base or a tuned model as Coqui's inference speaks, each with its own seed."""
 
-from collections.abc import Sequence
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 Asked = tuple[str, int, str]  # text, seed and speaker
+Outcome = Result | Rejected
 resident_xtts = OneAtATime(load_xtts)
 
 
@@ -30,7 +35,7 @@ def speak(
     language: str,
     settings: dict[str, float],
     device: str,
-) -> list[Result | Rejected]:
+) -> list[Outcome]:
     """`audio.wav` and its length in seconds for each payload's `text`, sampled with its `seed`.
 
     The codes of all payloads are sampled together; an audio is the same to the byte as alone.
@@ -50,7 +55,7 @@ def speak(
     if references:
         voices = {**voices, "": _reference_voice(base, adapter, tuple(references), device)}
     wanted: dict[Asked, Wanted] = {}
-    results: dict[Asked, Result | Rejected] = {}
+    results: dict[Asked, Outcome] = {}
     asked = [(one["text"], one["seed"], one["speaker"]) for one in payloads]
     for text, seed, speaker in dict.fromkeys(asked):  # a short batch repeats its last payload
         try:
@@ -58,34 +63,67 @@ def speak(
             wanted[text, seed, speaker] = Wanted(tokens, voices[speaker].latents, seed)
         except Rejected as rejected:
             results[text, seed, speaker] = rejected
-    sampled = sample_codes(model.gpt, list(wanted.values()), settings)
-    for one, codes in zip(wanted, sampled, strict=True):
-        try:
-            results[one] = _speak_one(model, one, voices[one[2]], language, settings, codes)
-        except Rejected as rejected:
-            results[one] = rejected
+    codes = dict(zip(wanted, sample_codes(model.gpt, [*wanted.values()], settings), strict=True))
+
+    with _generating(model.gpt) as given:
+
+        def say_one(one: Asked) -> Outcome:
+            given.codes = codes[one]
+            try:
+                return _speak_one(model, one, voices[one[2]], language, settings)
+            except Rejected as rejected:
+                return rejected
+
+        # Threads would take turns at torch's random numbers, of which known codes need none.
+        results |= {one: say_one(one) for one in codes if codes[one] is None}
+        known = [one for one in codes if codes[one] is not None]
+        results |= zip(known, _in_threads(say_one, known, device), strict=True)
     return [results[one] for one in asked]
 
 
-def _speak_one(
-    model: Any, asked: Asked, voice: Voice, language: str, settings: dict[str, float],
-    known: "torch.Tensor | None",
-) -> Result:  # fmt: skip
-    """One sentence, of `known` codes (1, C) if there are any. Raises `Rejected` if it cannot be said."""
-    text, seed, _ = asked
-    generate = model.gpt.generate
+@contextmanager
+def _generating(gpt: Any) -> Iterator[Any]:
+    """Let `gpt.generate` take the codes (1, C) that a thread sets as `codes` of what this gives, if any.
+
+    Coqui's inference, which asks for them, does not report whether the model stopped by itself. If not,
+    `generate` raises `Rejected`.
+    """
+    given, generate = threading.local(), gpt.generate
 
     def stopping(**options: Any) -> "torch.Tensor":
-        codes: torch.Tensor = generate(**options) if known is None else known
-        if model.gpt.stop_audio_token not in codes[0].tolist():
-            raise Rejected("endless", codes.shape[1], model.gpt.max_gen_mel_tokens)
+        codes: torch.Tensor = generate(**options) if given.codes is None else given.codes
+        if gpt.stop_audio_token not in codes[0].tolist():
+            raise Rejected("endless", codes.shape[1], gpt.max_gen_mel_tokens)
         return codes
 
-    model.gpt.generate = stopping  # `inference` does not report whether the model stopped by itself
+    gpt.generate = stopping
     try:
-        wave = say(model, text, language=language, voice=voice, seed=seed, settings=settings)
+        yield given
     finally:
-        del model.gpt.generate
+        del gpt.generate
+
+
+def _in_threads(
+    function: Callable[[Asked], Outcome], items: Sequence[Asked], device: str
+) -> list[Outcome]:
+    """The results of a function, computed on all cores of a CPU.
+
+    Each thread has as many of torch's as the caller, since other numbers can change the last bits.
+    """
+    import torch
+
+    own = torch.get_num_threads()
+    cores = max(1, (os.cpu_count() or 1) // own) if device == "cpu" else 1
+    with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(own,)) as pool:
+        return list(pool.map(function, items))
+
+
+def _speak_one(
+    model: Any, asked: Asked, voice: Voice, language: str, settings: dict[str, float]
+) -> Result:
+    """One sentence. Raises `Rejected` if it cannot be said."""
+    text, seed, _ = asked
+    wave = say(model, text, language=language, voice=voice, seed=seed, settings=settings)
     peak = float(np.abs(wave).max()) if np.isfinite(wave).all() else 0.0
     if peak <= SILENT:
         raise Rejected("silent", round(peak, 6), SILENT)
