@@ -344,3 +344,15 @@ def test_outputs_do_not_depend_on_workers(tmp_path: Path) -> None:
     run(folder, runtime(tmp_path / "c1"), "one", augment_copies=1)
     run(folder, runtime(tmp_path / "c2", workers=2), "two", augment_copies=1)
     assert files_of(folder / "one") == files_of(folder / "two")
+
+
+def test_a_pattern_of_recordings_gives_one_speaker_s_dataset(tmp_path: Path, rt: Runtime) -> None:
+    clips = [*recording("anna_1", 12), *recording("anna_2", 12), *recording("bert_1", 12)]
+    write_clips(tmp_path, clips)
+    assert run(tmp_path, rt, recordings="anna_*")["clips"] == 24
+    rows = read_manifest(tmp_path / "out" / "manifest.jsonl", Utterance)
+    assert {row.recording for row in rows} == {"anna_1", "anna_2"}
+    with pytest.raises(
+        LikenessError, match=r"carl matches no recording .*are anna_1, anna_2, bert_1"
+    ):
+        run(tmp_path, rt, "none", recordings="carl")

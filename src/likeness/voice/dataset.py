@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from likeness.common import figures
-from likeness.common.errors import LikenessError
+from likeness.common.errors import LikenessError, shortened
 from likeness.common.io import write_text
 from likeness.common.items import Stored, map_all, map_items
 from likeness.common.manifest import (
@@ -33,6 +34,7 @@ REASONS = ("no_text", "unknown_symbols", "error")
 
 
 class VoiceDataset(Section):
+    recordings: Annotated[str, Field(min_length=1)]
     sample_rate: Annotated[int, Field(ge=8000, le=48000)]
     train_share: Annotated[float, Field(gt=0, lt=1)]
     val_share: Annotated[float, Field(gt=0, lt=1)]
@@ -58,15 +60,15 @@ def build_dataset(
     of speech, so that few clips have a neighbour in another split.
 
     Raises:
-        LikenessError: a language has no table, there are too few clips for three splits, or more
-            than `max_rejected_share` of them were rejected.
+        LikenessError: no clip's recording is wanted, a language has no table, there are too few clips for
+            three splits, or more than `max_rejected_share` of them were rejected.
     """
     if cfg.train_share + cfg.val_share >= 1:
         raise LikenessError(
             "params.yaml: voice_dataset: train_share and val_share leave nothing for test "
             f"(got {cfg.train_share} + {cfg.val_share}); make their sum less than 1"
         )
-    found = read_manifest(clips / "manifest.jsonl", Clip)
+    found = clips_of(cfg.recordings, clips / "manifest.jsonl")
     for language in sorted({clip.language for clip in found}):
         check_language(language)
     texts = {clip.id: table_cell(clip.text) for clip in found}
@@ -132,6 +134,18 @@ def build_dataset(
         "texts_in_train_too": _shared_texts(rows),
         **counts,
     }
+
+
+def clips_of(pattern: str, manifest: Path) -> list[Clip]:
+    """The clips of the recordings whose ids match a pattern of the shell, such as `anna_*`."""
+    clips = read_manifest(manifest, Clip)
+    if found := [clip for clip in clips if fnmatchcase(clip.recording, pattern)]:
+        return found
+    known = shortened(sorted({clip.recording for clip in clips}))
+    raise LikenessError(
+        f"params.yaml: voice_dataset.recordings: {pattern} matches no recording with clips; "
+        f"there are {known}"
+    )
 
 
 def table_cell(text: str) -> str:
