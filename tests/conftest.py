@@ -6,7 +6,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from likeness.common import figures
 from likeness.common.bases import describe
 from likeness.common.evaluations import KEPT
 from likeness.common.io import link, write_jsonl
@@ -28,9 +30,11 @@ from likeness.image.diffusion import ADAPTER, load_pipeline
 from likeness.image.rows import COLUMNS, EvaluatedImage, PreparedImage, Product, SyntheticImage
 from likeness.stage import SCHEMA
 
-# Inputs are so small that threads cost more than they give, and no test may look for a model hub.
+# Inputs are so small that threads cost more than they give. No test may look for a model hub, or
+# have DVC report its use.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
 ROOT = Path(__file__).resolve().parents[1]
 VISION_FEATURES = ROOT / "models" / "vision_features"
@@ -119,6 +123,22 @@ def _libraries_stay() -> None:
     """Releasing a model collects garbage; that need not walk the libraries that are loaded by now."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plots_without_layout() -> Iterator[None]:
+    """Plots are drawn and saved, but no margins are fitted, which is half of the work."""
+    draw = figures.figure
+
+    @contextmanager
+    def plain(*args: Any, **options: Any) -> Iterator[Any]:
+        with draw(*args, **options) as axes:
+            yield axes
+            np.ravel(axes)[0].figure.set_layout_engine("none")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "figure", plain)
+        yield
 
 
 @pytest.fixture

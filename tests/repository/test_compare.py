@@ -27,6 +27,7 @@ from likeness.repository.experiments import (
     verdict,
 )
 from likeness.repository.metrics import direction
+from tests.repository.forked import dvc
 
 FRECHET, CLIP = "image_evaluate.tuned_frechet", "image_evaluate.tuned_clip"
 SIMILARITY = "voice_evaluate.tuned_similarity"
@@ -74,13 +75,11 @@ def run(folder: Path, *command: str) -> str:
     names = {
         f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
     }
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, **names, "PATH": path},
-        capture_output=True,
-        text=True,
-    )
+    environment = {**os.environ, **names, "PATH": path}
+    if command[0] == "dvc":
+        done = dvc(folder, *command[1:], env=environment)
+    else:
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

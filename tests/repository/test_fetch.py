@@ -4,7 +4,6 @@ import argparse
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from likeness.repository.experiments import git
 from likeness.repository.fetch import HubBase, InceptionBase, XttsBase, download
 from likeness.repository.runs import Run, Runner
 from tests.conftest import ROOT, files_of
+from tests.repository import forked
 
 FILES = {"a.safetensors": b"weights", "unet/b.safetensors": b"more weights"}
 CONFIGS = {"config.json": b"{}", "unet/config.json": b"{}"}
@@ -265,9 +265,7 @@ def repo(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def dvc(root: Path, *command: str, fails: bool = False) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *command], cwd=root, capture_output=True, text=True
-    )
+    done = forked.dvc(root, *command)
     assert (done.returncode != 0) == fails, f"{command}: {done.stdout}{done.stderr}"
     return done.stdout + done.stderr
 

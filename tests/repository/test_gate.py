@@ -17,6 +17,7 @@ import yaml
 
 from likeness.common.errors import LikenessError
 from likeness.repository import gate
+from tests.repository.forked import dvc
 
 ROOT = Path(__file__).resolve().parents[2]
 IDENTITY = ("GIT_AUTHOR", "GIT_COMMITTER")
@@ -85,15 +86,18 @@ repro: $(VENV)/.ready
 """
 
 
-def sh(folder: Path, command: str) -> str:
-    """What a command prints; it must succeed."""
+def environment() -> dict[str, str]:
     identity = {
         f"{who}_{what}": "toy@example.org" for who in IDENTITY for what in ("NAME", "EMAIL")
     }
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, **identity, "PATH": path, "DVC_NO_ANALYTICS": "1"}
+    return {**os.environ, **identity, "PATH": path}
+
+
+def sh(folder: Path, command: str) -> str:
+    """What a command prints; it must succeed."""
     done = subprocess.run(
-        command, shell=True, cwd=folder, env=environment, capture_output=True, text=True
+        command, shell=True, cwd=folder, env=environment(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -120,11 +124,18 @@ def make_toy(folder: Path) -> Path:
         (folder / name).write_text(textwrap.dedent(text))
     shutil.copytree(ROOT / ".ci", folder / ".ci")
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    sh(folder, "git init -q -b main && dvc init -q && dvc remote add bundled ../bundled")
-    sh(folder, "dvc config core.analytics false && sed -i s,/.*bundled,../bundled, .dvc/config")
-    sh(folder, "dvc add -q data/raw/numbers && dvc commit -q -f models/dvc.yaml:base")
-    sh(folder, "dvc push -q -r bundled data/raw/numbers models/base && dvc repro -q && git add -A")
-    sh(folder, "git commit -q -m toy")
+    sh(folder, "git init -q -b main")
+    for command in (
+        "init -q",
+        "remote add bundled bundled",
+        "config core.analytics false",
+        "add -q data/raw/numbers",
+        "commit -q -f models/dvc.yaml:base",
+        "push -q -r bundled data/raw/numbers models/base",
+        "repro -q",
+    ):
+        dvc(folder, *command.split(), env=environment()).check_returncode()
+    sh(folder, "git add -A && git commit -q -m toy")
     return folder
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from likeness.common.errors import LikenessError
 from likeness.repository.guard import snapshot
+from tests.conftest import library_env
+from tests.repository import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINE = """
@@ -147,19 +149,8 @@ def test_every_stage_of_this_repository_is_read_in_no_time() -> None:
 @pytest.mark.slow
 def test_dvc_writes_no_lock_for_a_stage_whose_code_was_edited(root: Path) -> None:
     def dvc(*words: str, below: str = ".", **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "dvc", *words],
-            cwd=root / below,
-            env={
-                **os.environ,
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                "PYTHONPATH": str(ROOT / "src"),
-                "DVC_NO_ANALYTICS": "1",
-                **environment,
-            },
-            capture_output=True,
-            text=True,
-        )
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return forked.dvc(root / below, *words, env={**library_env(), "PATH": path, **environment})
 
     assert dvc("init", "--no-scm").returncode == 0
     done = dvc("repro", EDIT="1")

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from tests.conftest import files_of
+from tests.repository.forked import dvc
 from tests.repository.servers import Remote, path_remote, s3_remote, ssh_remote, webdav_remote
 
 SERVERS: dict[str, Callable[[Path, Path], AbstractContextManager[Remote]]] = {
@@ -80,29 +81,35 @@ artifacts:
 """
 
 
+def said(done: "subprocess.CompletedProcess[str]", fails: bool) -> str:
+    assert (done.returncode != 0) == fails, f"{done.args}: {done.stdout}{done.stderr}"
+    return done.stdout + done.stderr
+
+
 @dataclass(frozen=True)
 class User:
     """A person with a home: DVC's and git's settings, caches and keys are this user's own."""
 
     home: Path
 
-    def run(self, cwd: Path, *command: str, fails: bool = False) -> str:
-        """What a command says; `fails` expects that it does."""
-        environment = {
+    def environment(self) -> dict[str, str]:
+        return {
             "HOME": str(self.home),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "DVC_NO_ANALYTICS": "1",
             "DVC_SITE_CACHE_DIR": str(self.home / "site"),
             "GIT_CONFIG_NOSYSTEM": "1",
         }
+
+    def run(self, cwd: Path, *command: str, fails: bool = False) -> str:
+        """What a command says; `fails` expects that it does."""
         done = subprocess.run(
-            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60
+            command, cwd=cwd, env=self.environment(), capture_output=True, text=True, timeout=60
         )
-        assert (done.returncode != 0) == fails, f"{command}: {done.stdout}{done.stderr}"
-        return done.stdout + done.stderr
+        return said(done, fails)
 
     def dvc(self, cwd: Path, *arguments: str, fails: bool = False) -> str:
-        return self.run(cwd, sys.executable, "-m", "dvc", *arguments, fails=fails)
+        return said(dvc(cwd, *arguments, env=self.environment()), fails)
 
     def git(self, cwd: Path, *arguments: str) -> str:
         return self.run(cwd, "git", *arguments)
@@ -326,10 +333,10 @@ def test_an_experiment_is_shared(pushed: Shared) -> None:
 
 @pytest.mark.slow
 def test_a_dataset_and_an_adapter_are_got_and_imported(pushed: Shared) -> None:
-    other, origin, dvc = elsewhere(pushed, "reader"), str(pushed.origin), pushed.user.dvc
+    other, origin, user = elsewhere(pushed, "reader"), str(pushed.origin), pushed.user
     for verb in ("get", "import"):
-        dvc(other, verb, origin, DATASET, "-o", f"{verb}_dataset")
-        dvc(other, verb, origin, ADAPTER, "-o", f"{verb}.safetensors")
+        user.dvc(other, verb, origin, DATASET, "-o", f"{verb}_dataset")
+        user.dvc(other, verb, origin, ADAPTER, "-o", f"{verb}.safetensors")
         assert files_of(other / f"{verb}_dataset") == files_of(pushed.project / DATASET)
         assert (other / f"{verb}.safetensors").read_bytes() == (
             pushed.project / ADAPTER

@@ -20,6 +20,7 @@ from likeness.repository.dvc import compose, upstream
 from likeness.repository.experiments import git
 from likeness.repository.runs import Runner, experiments, find_done, reason_of
 from likeness.repository.space import read_space
+from tests.repository.forked import dvc
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -238,7 +239,6 @@ def test_a_run_that_hangs_is_ended(repo: Path) -> None:
 @pytest.mark.slow
 def test_only_what_ran_with_its_params_is_done(repo: Path) -> None:
     """An experiment of another target has the params and the older figures of this one."""
-    dvc = [sys.executable, "-m", "dvc", "exp", "run", "-q", "-n"]
     sets = ["-S", "image_prepare.subset=5", "-S", "image_train.rank=4"]
     environment = os.environ | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -247,7 +247,8 @@ def test_only_what_ran_with_its_params_is_done(repo: Path) -> None:
     space = read_space(repo, "image", ["image_prepare.subset=5", "image_train.rate=0.5"])
     wanted = space.grid()[0]
     for name, target, done in (("other", "image_prepare", None), ("mine", "image_train", "mine")):
-        subprocess.run([*dvc, name, *sets, target], cwd=repo, check=True, env=environment)
+        ran = dvc(repo, "exp", "run", "-q", "-n", name, *sets, target, env=environment)
+        ran.check_returncode()
         assert name in experiments(repo, rev)
         assert find_done(repo, rev, wanted, ["image_prepare", "image_train"]) == done
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +33,9 @@ from tests.conftest import (
     write_dataset,
 )
 from tests.rated import item, write_test
-from tests.repository.conftest import empty as empty  # a fixture
+from tests.repository.conftest import _run_dvc_forks as _run_dvc_forks  # fixtures
+from tests.repository.conftest import empty as empty
+from tests.repository.forked import dvc
 from tests.voice.sounds import babble, write
 from tests.voice.test_dataset import clip
 from tests.voice.tiny_xtts import write_voice_dataset
@@ -154,15 +157,12 @@ def commit_workspace(root: Path) -> Path:
         build_voice_adapter(root / f"data/voice_train/{name}.safetensors", seed)
     write_text(root / ".gitignore", "/models\n/data/image_*\n/data/voice_*\n/.dvc/likeness\n")
     author = ("-c", "user.name=t", "-c", "user.email=t@localhost")
-    dvc = (sys.executable, "-m", "dvc")
-    for command in (
-        ("git", "init", "--quiet"),
-        (*dvc, "init", "--quiet"),
-        (*dvc, "commit", "--quiet", "--force"),
-        ("git", "add", "--all"),
-        ("git", *author, "commit", "--quiet", "--message", "made"),
-    ):
-        subprocess.run(command, cwd=root, check=True, capture_output=True)
+    git = partial(subprocess.run, cwd=root, check=True, capture_output=True)
+    git(("git", "init", "--quiet"))
+    for command in (("init", "--quiet"), ("commit", "--quiet", "--force")):
+        dvc(root, *command).check_returncode()
+    git(("git", "add", "--all"))
+    git(("git", *author, "commit", "--quiet", "--message", "made"))
     return root
 
 

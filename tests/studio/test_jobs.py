@@ -42,6 +42,7 @@ from likeness.studio.jobs import (
 )
 from likeness.studio.supervisor import Supervisor
 from tests.conftest import ROOT, library_env
+from tests.repository.forked import dvc
 
 # It counts until it is told to end, and goes on where it was killed.
 STAGE = """
@@ -345,7 +346,7 @@ def test_data_that_was_never_here_does_not_stop_an_apply(repo: Path) -> None:
     pipeline.write_text(
         pipeline.read_text() + "  other:\n    cmd: date > other\n    outs: [other]\n"
     )
-    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q", "other"], cwd=repo, check=True)
+    dvc(repo, "repro", "-q", "other").check_returncode()
     git(repo, "add", ".")
     git(repo, "commit", "--quiet", "-m", "other")
     (repo / "other").unlink()
