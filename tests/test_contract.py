@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from importlib.metadata import packages_distributions
 from itertools import pairwise
@@ -645,6 +646,7 @@ BESIDE_ITEMS = {
 LINES_BEHIND_A_KEY = 700
 
 
+@cache
 def makes_results(text: str) -> bool:
     """Whether a module holds item functions: it says what one item's result is."""
     return "likeness.common.result" in set(imported(ast.parse(text)))
