@@ -3,11 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from likeness.common.evaluations import KEPT
 from likeness.common.io import read_json
-from likeness.common.params import load_params
+from likeness.common.params import check_params
 from likeness.image.diffusion import ADAPTER as IMAGE_ADAPTER
 from likeness.image.generate import ImageGenerate
 from likeness.stage import SCHEMA, Inputs
@@ -46,9 +46,10 @@ class Models:
     def __init__(self, root: Path) -> None:
         params = root / "params.yaml"
         self._root = root
-        self._voice = load_params(params, SCHEMA, VoiceSynthesize)
-        self._image = load_params(params, SCHEMA, ImageGenerate)
-        inputs = load_params(params, SCHEMA, Inputs)
+        sections = check_params(params, SCHEMA)
+        self._voice = cast(VoiceSynthesize, sections["voice_synthesize"])
+        self._image = cast(ImageGenerate, sections["image_generate"])
+        inputs = cast(Inputs, sections["inputs"])
         folders = sorted(path for path in (root / "models").glob("*") if path.is_dir())
         self.bases: dict[Kind, list[Path]] = {
             "speech": [path for path in folders if _is_xtts(path)],
