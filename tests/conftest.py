@@ -125,20 +125,20 @@ def _libraries_stay() -> None:
     gc.freeze()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _plots_without_layout() -> Iterator[None]:
-    """Plots are drawn and saved, but no margins are fitted, which is half of the work."""
+@pytest.fixture(autouse=True)
+def _plots(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plots are drawn on, but only tests marked `plots` turn them into pixels, which takes longest."""
     draw = figures.figure
 
     @contextmanager
-    def plain(*args: Any, **options: Any) -> Iterator[Any]:
+    def unseen(*args: Any, **options: Any) -> Iterator[Any]:
         with draw(*args, **options) as axes:
             yield axes
-            np.ravel(axes)[0].figure.set_layout_engine("none")
+            canvas, pixel = np.ravel(axes)[0].figure, Image.new("L", (1, 1))
+            canvas.savefig = lambda path, **_: pixel.save(path, "PNG")
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "figure", plain)
-        yield
+    if request.node.get_closest_marker("plots") is None:
+        monkeypatch.setattr(figures, "figure", unseen)
 
 
 @pytest.fixture

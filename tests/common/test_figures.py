@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from likeness.common import figures
 from tests.conftest import square
+
+pytestmark = pytest.mark.plots
 
 
 def test_a_figure_has_the_same_bytes_for_the_same_input(tmp_path: Path) -> None:

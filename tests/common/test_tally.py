@@ -159,6 +159,7 @@ def rated(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.plots
 def test_finished_raters_are_counted_and_others_are_told(rated: Path) -> None:
     found = run(rated)
     assert (found["preference_tuned"], found["preference_raters"]) == (1, 2)

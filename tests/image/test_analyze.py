@@ -78,6 +78,7 @@ def test_rows_are_counted_by_reason(catalog: Path, tmp_path: Path, rt: Runtime) 
     assert rejected[2].value == "images/009.jpg"
 
 
+@pytest.mark.plots
 def test_figures_and_report_are_there(catalog: Path, tmp_path: Path, rt: Runtime) -> None:
     out = tmp_path / "out"
     run(catalog, out, rt, max_rejected_share=0.5)
@@ -103,6 +104,7 @@ def test_figures_and_report_are_there(catalog: Path, tmp_path: Path, rt: Runtime
             assert min(figure.size) > 100
 
 
+@pytest.mark.plots
 def test_outputs_are_a_function_of_the_input(catalog: Path, tmp_path: Path, rt: Runtime) -> None:
     for name in ("a", "b"):
         run(catalog, tmp_path / name, rt, max_rejected_share=0.5)
@@ -238,6 +240,7 @@ def test_photos_without_a_row_are_counted(tmp_path: Path, rt: Runtime) -> None:
     assert "; 2 photos have no row." in (tmp_path / "out" / "analysis.md").read_text()
 
 
+@pytest.mark.plots
 def test_a_dollar_in_a_value_is_drawn_as_it_is(tmp_path: Path, rt: Runtime) -> None:
     values = {"extra": {"price $": "$20 to $40", "old $price$": "$\\frac{1$"}}
     rows = [row.model_copy(update=values) for row in mixed(6)]

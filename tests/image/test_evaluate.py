@@ -154,6 +154,7 @@ def test_keys_are_constant(
 
 
 @pytest.mark.slow
+@pytest.mark.plots
 def test_outputs_are_a_function_of_the_input(
     inputs: dict[str, Path], measured: Measured, tmp_path: Path
 ) -> None:

@@ -117,6 +117,7 @@ def test_the_bottom_by_each_score_is_taken_and_counted(folder: Path, rt: Runtime
     assert set(metrics) == {"n", "failed", *(f"share_{name}" for name in ADVICE)}
 
 
+@pytest.mark.plots
 def test_images_sheets_and_advice_are_written(folder: Path, rt: Runtime) -> None:
     run(folder, rt)
     out = files_of(folder / "out")

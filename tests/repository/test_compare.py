@@ -189,6 +189,7 @@ def test_a_metric_without_intervals_is_not_weighed(made: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.plots
 def test_the_page_needs_no_other_file_and_shows_each_sample(made: Path) -> None:
     call(made)
     page = (made / "reports/compare/compare.html").read_text()
@@ -201,6 +202,7 @@ def test_the_page_needs_no_other_file_and_shows_each_sample(made: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.plots
 def test_the_same_experiments_give_the_same_files(made: Path) -> None:
     def files() -> dict[str, bytes]:
         call(made)
@@ -429,6 +431,7 @@ def test_a_param_is_drawn_where_it_alone_varies() -> None:
     assert list(draw(rows, [FRECHET], {})) == [FRECHET, f"{FRECHET} against kind"]
 
 
+@pytest.mark.plots
 def test_a_grid_is_a_line_for_each_value_of_the_other_param() -> None:
     grid = [(rank, rate) for rank in (4, 16, 8) for rate in (0.2, 0.1)]
     rows = [

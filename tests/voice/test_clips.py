@@ -419,6 +419,7 @@ def test_a_clip_that_cannot_be_measured_is_not_taken_back(
 
 
 @pytest.mark.slow
+@pytest.mark.plots
 def test_figures_and_report_are_written(tmp_path: Path, rt: Runtime) -> None:
     spoken, _ = scene({"0": (GOOD, same), "1": (GOOD.replace("shirt", "a|b"), noise)})
     folder = write_inputs(tmp_path, {"a": spoken})
@@ -480,6 +481,7 @@ def test_a_changed_recording_costs_its_own_clips(
 
 
 @pytest.mark.slow
+@pytest.mark.plots
 def test_the_same_inputs_give_the_same_outputs(tmp_path: Path) -> None:
     folder = write_inputs(tmp_path, {"a": speak(sentences(8, 5))})
     run(folder, runtime(tmp_path / "c1"), "one")

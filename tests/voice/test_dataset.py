@@ -94,6 +94,7 @@ def table(path: Path) -> list[list[str]]:
 # --- the table ------------------------------------------------------------------------------------
 
 
+@pytest.mark.plots
 def test_clips_become_a_dataset(tmp_path: Path, rt: Runtime) -> None:
     folder = write_clips(tmp_path, [*recording("a", 30), *recording("b", 30)])
     metrics = run(folder, rt)
@@ -326,6 +327,7 @@ def test_only_train_rows_have_copies(tmp_path: Path, rt: Runtime) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.plots
 def test_outputs_do_not_depend_on_the_store_but_on_the_seed(tmp_path: Path) -> None:
     folder = write_clips(tmp_path, recording("a", 30))
     run(folder, runtime(tmp_path / "c1"), "one", augment_copies=1)

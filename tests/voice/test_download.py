@@ -160,6 +160,7 @@ def rejections(out: Path) -> list[Rejection]:
     return read_manifest(out / "data" / "rejected.jsonl", Rejection)
 
 
+@pytest.mark.plots
 def test_without_urls_the_manifest_is_empty(tmp_path: Path, rt: Runtime) -> None:
     metrics = run(section(VoiceDownload), tmp_path, rt)
     assert set(metrics.values()) == {0}

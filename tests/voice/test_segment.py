@@ -286,6 +286,7 @@ def test_long_names_come_out(tmp_path: Path, rt: Runtime) -> None:
     assert max(len(row.id.encode()) for row in rows) <= 107
 
 
+@pytest.mark.plots
 def test_figures_are_there_and_the_same_each_time(
     recordings: Path, tmp_path: Path, rt: Runtime
 ) -> None:

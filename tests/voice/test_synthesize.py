@@ -116,6 +116,7 @@ def test_pairs_name_their_files_and_the_recording(whole: Path, folders: dict[str
 
 
 @pytest.mark.slow
+@pytest.mark.plots
 def test_metrics_and_files(whole: Path) -> None:
     metrics = read_json(whole / "metrics.json")
     assert metrics["base_model"] == "tiny_base"

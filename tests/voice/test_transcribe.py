@@ -287,6 +287,7 @@ def compared(out: Path) -> dict[str, bytes]:
     return {name: data for name, data in files_of(out).items() if not name.startswith("timings/")}
 
 
+@pytest.mark.plots
 def test_files_and_metrics(segments: Path, whisper: Path, tmp_path: Path, rt: Runtime) -> None:
     metrics = run(segments, whisper, tmp_path / "out", rt)
     assert sorted(files_of(tmp_path / "out")) == [
