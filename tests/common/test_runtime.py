@@ -81,6 +81,7 @@ def test_start_seeds_every_generator(tmp_path: Path) -> None:
     assert all(a != b for a, b in zip(first[4:], other[4:], strict=True))
 
 
+@pytest.mark.slow
 def test_one_thread_chooses_the_kernels_of_the_vector_library(tmp_path: Path) -> None:
     """A first call by two threads at once can run a kernel of another accuracy."""
     script = """

@@ -67,13 +67,18 @@ def latents_at(pipeline: Any, size: int, options: dict[str, Any]) -> list[str]:
     return kept
 
 
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As wide as a mini base: kernels choose their way by the size of their input."""
+    return build_base(tmp_path_factory.mktemp("wide") / "base", width=64)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("sampler", "guidance"), [("base", 3.0), ("base", 1.0), ("dpm++", 3.0)])
 def test_latents_are_bitwise_the_same_at_any_batch_size(
-    tmp_path: Path, sampler: str, guidance: float
+    wide: Path, sampler: str, guidance: float
 ) -> None:
-    # As wide and as large as a mini base: kernels choose their way by the size of their input.
-    pipeline = load_pipeline(build_base(tmp_path / "base", width=64), "cpu")
+    pipeline = load_pipeline(wide, "cpu")
     options = {**OPTIONS, "sampler": sampler, "guidance": guidance}
     options |= {"resolution": 64, "steps": 2}
     whole = latents_at(pipeline, 8, options)

@@ -358,6 +358,7 @@ def test_one_new_image_is_one_item_of_work(
             assert pictures[name.split("/")[1]] == data
 
 
+@pytest.mark.slow
 @pytest.mark.plots
 def test_outputs_do_not_depend_on_workers_or_the_store(
     tmp_path: Path, tiny_extractor: Path

@@ -53,7 +53,7 @@ def test_item_is_whole_on_a_clean_background(kind):
 
 @pytest.mark.slow
 def test_colours_can_be_told_apart_by_their_pixels():
-    products = sample_products(300, seed=5, balanced=True)
+    products = sample_products(150, seed=5, balanced=True)
     labs = np.array([measure(draw_product(p, 5, supersample=1)).lab for p in products])
     prototypes = colour_prototypes([p.baseColour for p in products], labs)
     assert set(prototypes) == set(COLOURS)

@@ -185,12 +185,12 @@ def test_a_blind_cut_is_found_by_this_check() -> None:
 def test_no_pile_of_clips_at_the_maximum_length_and_none_cut_in_mid_word() -> None:
     """71 % of a public dataset of 4,922 clips are 12.0 s long, cut where the clock ran out."""
     lengths = []
-    for seed in range(20):
+    for seed in range(10):
         spoken = speak(sentences(20, seed, longest=60), seed=seed)
         _, spans = cut(spoken)
         assert inside_words(spoken, spans) == []
         lengths += [span.seconds for span in spans]
-    assert len(lengths) > 200
+    assert len(lengths) > 100
     assert np.mean([length > 11.5 for length in lengths]) < 0.02
     assert len({round(length, 2) for length in lengths}) > 0.6 * len(lengths)
 

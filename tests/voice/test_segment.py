@@ -154,6 +154,7 @@ def test_regions_are_where_somebody_speaks(tmp_path: Path, rt: Runtime) -> None:
         assert row.end == pytest.approx(end, abs=0.45)
 
 
+@pytest.mark.slow
 def test_worker_count_changes_nothing(recordings: Path, tmp_path: Path) -> None:
     for workers in (0, 2):
         run(

@@ -196,6 +196,7 @@ def test_without_the_package_the_system_s_library_is_asked_for(
     assert cublas.library() == cublas.LIBRARY
 
 
+@pytest.mark.slow
 def test_the_library_is_found_by_its_name_beside_torch_s(tmp_path: Path) -> None:
     """CTranslate2 opens it by this name. It opens without a GPU, so this is seen on any machine."""
     if cublas.PACKAGE not in {one.name for one in metadata.distributions()}:
