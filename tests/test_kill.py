@@ -21,10 +21,13 @@ import psutil
 import pytest
 import yaml
 
+from likeness.voice.audio import encode, read
 from tests.conftest import ROOT, SIDE, absent, encoded, mixed, photo, write_catalog
 
+SAMPLE = ROOT / "data" / "raw" / "sample_voice"
 MODELS = ("whisper_tiny_en", "speaker_encoder", "dnsmos")
-RECORDINGS = ("04_care.mp3", "truncated.mp3", "empty.mp3", "notes.wav", "script.jsonl")
+RECORDINGS = ("truncated.mp3", "empty.mp3", "notes.wav", "script.jsonl")
+SECONDS = 60  # of speech: enough for three splits, and for clips in more than one batch
 PHOTOS = 60
 LIMIT = 300  # seconds for one command, on a busy machine
 COPIED = shutil.ignore_patterns("__pycache__", "*.egg-info")
@@ -65,6 +68,7 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "voice_segment": {"max_rejected_share": 0.9},
     "voice_clips": {"max_rejected_share": 0.9},
+    "voice_dataset": {"block_seconds": 5.0, "train_share": 0.6, "val_share": 0.2},
 }
 DATA = ("image_prepare", "voice_dataset")
 ALL = ("image_generate", "voice_dataset")
@@ -110,7 +114,9 @@ def clone(folder: Path, base: Path, extractor: Path) -> Path:
     voice = folder / "data" / "raw" / "tiny_voice"
     voice.mkdir(parents=True)
     for name in RECORDINGS:
-        shutil.copy(ROOT / "data" / "raw" / "sample_voice" / name, voice)
+        shutil.copy(SAMPLE / name, voice)
+    samples, rate = read(SAMPLE / "04_care.mp3", 0, SECONDS)
+    (voice / "04_care.flac").write_bytes(encode(samples, rate, "FLAC"))
     shutil.copytree(base, folder / "models" / "tiny_base")
     shutil.copytree(extractor, folder / "models" / "tiny_extractor")
     rows = mixed(PHOTOS)
