@@ -8,6 +8,8 @@ STUDIO := $(VENV)/.studio
 # The order stays as it is, since tests/conftest.py puts slow files first.
 TESTS := python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 20 -rs
 export PATH := $(BIN):$(PATH)
+# Where it is set, each of the hundreds of processes that tests and stages start compiles the code again.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 
 help: ## show this list
