@@ -54,6 +54,7 @@ def test_a_value_that_only_params_yaml_has_is_found(tmp_path: Path) -> None:
     assert composed(tmp_path / "params.yaml", [], tmp_path / "conf") != written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", itertools.product(*OPTIONS.values()), ids=",".join)
 def test_every_combination_is_sound(options: tuple[str, ...], tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
