@@ -20,6 +20,11 @@ MEASURED = [
 def test_scores_are_those_of_the_package(dnsmos, sound, scores):
     wave = voiced(*sound).clip(-1, 1)
     assert predict_p835(wave, 16000, dnsmos) == pytest.approx(scores, abs=1e-3)
+
+
+def test_a_clip_s_score_is_the_overall_one(dnsmos):
+    (seconds, pitch), scores = MEASURED[1]
+    wave = voiced(seconds, pitch).clip(-1, 1)
     assert predict_mos(wave, 16000, dnsmos) == pytest.approx(scores[2], abs=1e-3)
 
 
