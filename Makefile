@@ -2,7 +2,7 @@
 PYTHON ?= $(or $(shell for one in python3.11 python3.12 python3.13; do $$one -c "" 2>/dev/null && echo $$one && break; done),$(error no python3.11, python3.12 or python3.13 that runs; install one, or name it as PYTHON=/path/to/python3.12))
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
-BUNDLED := data/raw/sample_catalog data/raw/sample_voice data/voice_download models/sd_mini models/clip_mini models/xtts_mini
+BUNDLED := data/raw/sample_catalog data/raw/sample_voice data/voice_download models/sd_mini models/clip_mini models/controlnet_mini models/xtts_mini
 READY := $(VENV)/.ready
 STUDIO := $(VENV)/.studio
 # The order stays as it is, since tests/conftest.py puts slow files first.

@@ -259,6 +259,26 @@ class SdMini(Section):
     save_seconds: Count
 
 
+class ControlnetMini(Section):
+    """A ControlNet for sd_mini, trained on the edges of rendered footwear."""
+
+    renders: Renders
+    edge_channels: Annotated[list[Count], Field(min_length=1)]
+    highs: Annotated[list[Count], Field(min_length=2, max_length=2)]
+    batch: Count
+    steps: Count
+    lr: Rate
+    ema: Annotated[float, Field(gt=0, lt=1)]
+    empty_share: Annotated[float, Field(ge=0, le=1)]
+    snr_gamma: Annotated[float, Field(gt=0)]
+    test_renders: Count
+    test_bounds: Annotated[list[Count], Field(min_length=2, max_length=2)]
+    test_steps: Count
+    test_guidance: Annotated[float, Field(ge=1)]
+    test_batch: Count
+    save_seconds: Count
+
+
 class DebianPackage(Section):
     """A Debian package: its file name, which includes version and architecture, and its hash."""
 
@@ -372,6 +392,7 @@ SCHEMA: dict[str, type[Section]] = {
     "dnsmos": Dnsmos,
     "clip_mini": ClipMini,
     "sd_mini": SdMini,
+    "controlnet_mini": ControlnetMini,
     "xtts_mini": XttsMini,
 }
 

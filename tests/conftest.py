@@ -633,6 +633,26 @@ def build_adapter(base: Path, folder: Path, rank: int = 2, seed: int = 1) -> Pat
     return folder
 
 
+def build_controlnet(base: Path, folder: Path, seed: int = 2, **changes: Any) -> Path:
+    """A random ControlNet for a base of these tests; a trained one's last layers are no zeros, either.
+
+    `changes` are of the base's UNet, which it then does not fit.
+    """
+    import torch
+    from diffusers import ControlNetModel, UNet2DConditionModel
+
+    config = {**UNet2DConditionModel.load_config(base / "unet"), **changes}
+    torch.manual_seed(seed)
+    network = ControlNetModel.from_unet(
+        UNet2DConditionModel.from_config(config), conditioning_embedding_out_channels=(8, 16, 16)
+    )
+    for name, parameter in network.named_parameters():
+        if name.startswith(("controlnet_down", "controlnet_mid", "controlnet_cond_embedding")):
+            parameter.data = 0.3 * torch.randn_like(parameter)
+    network.save_pretrained(folder)
+    return folder
+
+
 def _session(build: Callable[[Path], Path], name: str) -> Any:
     @pytest.fixture(scope="session", name=name)
     def make(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -648,6 +668,11 @@ tiny_sdxl = _session(build_sdxl, "tiny_sdxl")
 tiny_clip = _session(build_clip, "tiny_clip")
 tiny_extractor = _session(build_extractor, "tiny_extractor")
 tiny_dataset = _session(lambda folder: write_dataset(folder, 8, 2, 2), "tiny_dataset")
+
+
+@pytest.fixture(scope="session")
+def tiny_controlnet(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_controlnet(tiny_base, tmp_path_factory.mktemp("controlnet") / "controlnet")
 
 
 @pytest.fixture(scope="session")

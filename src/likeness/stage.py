@@ -24,13 +24,20 @@ from likeness.common.params import Section, load_params
 from likeness.common.runtime import Base, start
 from likeness.common.tracking import parse_trackers
 from likeness.image.analyze import ImageAnalyze
-from likeness.image.checks import check_base, check_clip, check_extractor, check_writer
+from likeness.image.checks import (
+    check_base,
+    check_clip,
+    check_controlnet,
+    check_extractor,
+    check_writer,
+)
 from likeness.image.describe import ImageDescribe
 from likeness.image.evaluate import ImageEvaluate
 from likeness.image.failures import ImageFailures
 from likeness.image.generate import ImageGenerate
 from likeness.image.prepare import ImagePrepare
 from likeness.image.rate import ImageRate
+from likeness.image.recolour import ImageRecolour
 from likeness.image.train import ImageTrain
 from likeness.report import Report
 from likeness.repository.dvc import open_cache_folder
@@ -71,6 +78,7 @@ class Inputs(Section):
     clip: Name
     extractor: Name
     writer: Name
+    controlnet: Name
     recordings: Name
     asr: Name
     speaker: Name
@@ -87,6 +95,7 @@ SCHEMA: dict[str, type[Section]] = {
     "image_train": ImageTrain,
     "image_generate": ImageGenerate,
     "image_describe": ImageDescribe,
+    "image_recolour": ImageRecolour,
     "image_evaluate": ImageEvaluate,
     "image_failures": ImageFailures,
     "image_rate": ImageRate,
@@ -106,6 +115,7 @@ SCHEMA: dict[str, type[Section]] = {
 MODELS: dict[str, Callable[[Path], None]] = {
     "asr": check_asr,
     "clip": check_clip,
+    "controlnet": check_controlnet,
     "extractor": check_extractor,
     "mos": check_mos,
     "speaker": check_encoder,

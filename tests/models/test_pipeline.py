@@ -17,7 +17,14 @@ def test_long_and_remote_stages_are_frozen_and_what_ships_names_its_remote():
         name for name, stage in STAGES.items()
         for out in stage.get("outs", []) if isinstance(out, dict) and "bundled" in str(out)
     }  # fmt: skip
-    assert shipped == {"sample_catalog", "sample_voice", "clip_mini", "sd_mini", "xtts_mini"}
+    assert shipped == {
+        "sample_catalog",
+        "sample_voice",
+        "clip_mini",
+        "sd_mini",
+        "controlnet_mini",
+        "xtts_mini",
+    }
 
 
 def test_params_are_valid():

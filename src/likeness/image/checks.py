@@ -92,6 +92,21 @@ def check_extractor(folder: Path) -> None:
     check_shapes(folder, read_folder_shapes(folder), {"embeddings.cls_token": (1, 1, size)})
 
 
+def check_controlnet(folder: Path) -> None:
+    """Raise `LikenessError` unless a folder holds a whole ControlNet of diffusers."""
+    path = folder / "config.json"
+    config = read_json(path) if path.is_file() else {}
+    if config.get("_class_name") != "ControlNetModel":
+        found = f"_class_name is {config.get('_class_name')!r}" if config else "it is missing"
+        raise LikenessError(
+            f"{folder}: no ControlNet here (config.json: {found}); set inputs.controlnet to a folder "
+            "under models/ that models/dvc.yaml makes or likeness fetch brings"
+        )
+    channels = config.get("in_channels", 4)  # what diffusers takes where nothing is said
+    wanted = {"conv_in.weight": (None, channels, None, None)}
+    check_shapes(folder, read_folder_shapes(folder), wanted)
+
+
 def check_writer(folder: Path) -> None:
     """Raise `LikenessError` unless a folder holds templates or a whole causal language model."""
     if is_templates(folder):

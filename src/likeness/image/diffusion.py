@@ -22,6 +22,8 @@ ADAPTER = "pytorch_lora_weights.safetensors"
 # On a CPU the last bits of a row can depend on the batch's size, but not from this size on
 # (tests/image/test_diffusion.py). An image must not depend on how many were drawn with it.
 FEWEST_ROWS = 16
+# Of the configs of a ControlNet and its UNet: the shapes of what one adds to the other.
+SHARED = ("in_channels", "block_out_channels", "layers_per_block", "cross_attention_dim")
 
 Sampler = Literal["base", "dpm++"]
 
@@ -32,8 +34,10 @@ def load_pipeline(
     precision: Precision = "no",
     adapter: Path | None = None,
     only: tuple[str, ...] = (),
+    controlnet: Path | None = None,
 ) -> Any:
-    """The base with the adapter's weights if given; UNet and text encoders in `precision`.
+    """The base with the adapter's weights and the ControlNet if given; all but the autoencoder in
+    `precision`.
 
     The autoencoder stays in float32: in bf16 colours change by up to two of 256 levels, and SDXL's
     overflows in fp16. It decodes one image at a time, or it would need more memory than all else.
@@ -43,7 +47,8 @@ def load_pipeline(
         only: the networks to load, by their folders; all if empty.
 
     Raises:
-        LikenessError: `base` is no Stable Diffusion pipeline, or the adapter does not fit it.
+        LikenessError: `base` is no Stable Diffusion pipeline, or the adapter or the ControlNet does not
+            fit it.
     """
     import diffusers
     import torch
@@ -69,7 +74,6 @@ def load_pipeline(
         raise LikenessError(
             f"{base}: cannot be loaded as Stable Diffusion ({one_line(error)})"
         ) from error
-    pipeline.set_progress_bar_config(disable=True)
     if pipeline.vae is not None:
         pipeline.vae.enable_slicing()
     if adapter is not None:
@@ -80,6 +84,9 @@ def load_pipeline(
             for name, parameter in getattr(pipeline, part).named_parameters():
                 if "lora_" not in name:
                     parameter.data = parameter.data.to(dtype_of(precision))
+    if controlnet is not None:
+        pipeline = add_controlnet(pipeline, controlnet, precision)
+    pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
 
 
@@ -126,6 +133,47 @@ def load_adapter(pipeline: Any, adapter: Path) -> None:
         raise LikenessError(
             f"{path}: {matched} of its {wanted} keys match this base; use its own base"
         )
+
+
+def add_controlnet(pipeline: Any, folder: Path, precision: Precision) -> Any:
+    """The pipeline of its family that also takes a condition image, with the same networks.
+
+    Raises:
+        LikenessError: the folder has no ControlNet, or it does not fit the pipeline's networks.
+    """
+    import diffusers
+
+    try:
+        controlnet = diffusers.ControlNetModel.from_pretrained(
+            folder,
+            torch_dtype=dtype_of(precision),
+            variant="fp16" if any(folder.glob("*.fp16.safetensors")) else None,
+            local_files_only=True,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise LikenessError(
+            f"{folder}: cannot be loaded as a ControlNet ({one_line(error)})"
+        ) from error
+    own, base = controlnet.config, pipeline.unet.config
+    pixels = 2 ** (len(own.conditioning_embedding_out_channels) - 1)
+    for what, found, wanted in (
+        *((name, own[name], base[name]) for name in SHARED),
+        ("pixels per latent", pixels, scale_of(pipeline.vae)),
+    ):
+        if found != wanted:
+            raise LikenessError(
+                f"{folder}: does not fit this base ({what}: {found}, the base has {wanted}); set "
+                "inputs.controlnet to one that was trained for it"
+            )
+    family, networks = family_of(pipeline), pipeline.components
+    # Not by `from_pipe`, which brings all networks to one type.
+    config = {
+        name: value
+        for name, value in pipeline.config.items()
+        if name not in networks and not name.startswith("_")
+    }
+    controlled = getattr(diffusers, family.controlled)
+    return controlled(**{**family.options, **config, **networks}, controlnet=controlnet)
 
 
 def fuse_adapter(pipeline: Any) -> None:
@@ -196,18 +244,23 @@ def draw_images(
     negative_prompt: str,
     device: str,
     precision: Precision,
+    controlnet: Path | None = None,
+    scale: float = 1.0,
 ) -> list[Result]:
     """`image.png` for each `{"prompt", "seed"}`. It depends on those two, not on the rest of the batch.
 
     Args:
+        prompts: with a ControlNet, each also has `condition`, the path of the image that it follows.
         base: folder of a Stable Diffusion; `adapter` is that of a LoRA, or None.
         resolution: pixels of each side.
         steps: denoising steps of the `sampler`.
         guidance: weight of classifier-free guidance; 1 switches it off.
-        precision: of the UNet and the text encoders.
+        precision: of the UNet, the text encoders and the ControlNet.
+        controlnet: its folder, or None; `scale` is the weight of what it adds to the UNet.
     """
+    conditions = [Image.open(row["condition"]) for row in prompts if controlnet]
     images = draw(
-        resident_pipeline(base, device, precision, adapter),
+        resident_pipeline(base, device, precision, adapter, controlnet=controlnet),
         [str(row["prompt"]) for row in prompts],
         [int(row["seed"]) for row in prompts],
         resolution=resolution,
@@ -215,6 +268,8 @@ def draw_images(
         steps=steps,
         guidance=guidance,
         negative_prompt=negative_prompt,
+        conditions=conditions,
+        scale=scale,
     )
     return [Result({}, {"image.png": png_bytes(image)}) for image in images]
 
@@ -229,8 +284,12 @@ def draw(
     steps: int,
     guidance: float,
     negative_prompt: str,
+    conditions: Sequence[Image.Image] = (),
+    scale: float = 1.0,
 ) -> list[Image.Image]:
     """An image of `resolution` x `resolution` pixels for each prompt.
+
+    A pipeline with a ControlNet takes an image of that size for each prompt, too: `conditions`.
 
     The noise it starts from is drawn on the CPU from the prompt's seed, so that every device starts
     from the same.
@@ -242,6 +301,10 @@ def draw(
     side = resolution // scale_of(pipeline.vae)
     shape = (pipeline.unet.config.in_channels, side, side)
     latents = torch.stack([noise(seed, shape) for seed in [*seeds, *[seeds[-1]] * missing]])
+    control: dict[str, Any] = {}
+    if conditions:
+        images = [image.convert("RGB") for image in [*conditions, *[conditions[-1]] * missing]]
+        control = {"image": images, "controlnet_conditioning_scale": scale}
     with torch.inference_mode(), sampling(pipeline, sampler):
         drawn = pipeline(
             prompt=texts,
@@ -253,6 +316,7 @@ def draw(
             num_inference_steps=steps,
             guidance_scale=guidance,
             output_type="latent",
+            **control,
         ).images
         return decode(pipeline.vae, drawn[: len(prompts)])
 

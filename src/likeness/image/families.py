@@ -18,6 +18,7 @@ class StableDiffusion:
 
     Attributes:
         pipeline: the class in diffusers, which `model_index.json` names.
+        controlled: that of the same networks with a ControlNet (Zhang et al. 2023).
         options: what its `from_pretrained` is given.
         text_encoders: the folders of the text encoders, in the order of their states.
         tokenizers: those of their tokenizers.
@@ -25,6 +26,7 @@ class StableDiffusion:
     """
 
     pipeline = "StableDiffusionPipeline"
+    controlled = "StableDiffusionControlNetPipeline"
     options: Mapping[str, Any] = {"safety_checker": None}
     text_encoders: tuple[str, ...] = ("text_encoder",)
     tokenizers: tuple[str, ...] = ("tokenizer",)
@@ -65,6 +67,7 @@ class StableDiffusionXL(StableDiffusion):
     """XL's base; its refiner has another pipeline."""
 
     pipeline = "StableDiffusionXLPipeline"
+    controlled = "StableDiffusionXLControlNetPipeline"
     options: Mapping[str, Any] = {"add_watermarker": False}
     text_encoders = ("text_encoder", "text_encoder_2")
     tokenizers = ("tokenizer", "tokenizer_2")

@@ -72,6 +72,27 @@ class SyntheticImage(Product):
     train_distance: float
 
 
+class RecolouredImage(Product):
+    """A row of the recoloured dataset's manifest: a real product in a colour that was asked for.
+
+    Attributes:
+        id: that of the product in the dataset, whose photo is `source` there.
+        source_colour: the photo's colour; `baseColour` is the one that was asked for.
+        colour: the colour whose prototype is nearest to the image's.
+        overlap: intersection over union of the outlines of photo and image.
+        edges_followed: share of the photo's edges that the image has, too.
+    """
+
+    file_name: str
+    prompt: str
+    seed: int
+    source: str
+    source_colour: str
+    colour: str
+    overlap: float
+    edges_followed: float
+
+
 class Description(Row):
     """What was written of a synthetic product, whose id it has."""
 

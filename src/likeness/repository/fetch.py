@@ -23,10 +23,20 @@ PINS = "models/hub.yaml"
 
 
 class Pin(Section):
-    """A file as it was published."""
+    """A file as it was published; its hash may be unknown."""
 
     bytes: Annotated[int, Field(gt=0)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+
+    def problem(self, path: Path) -> str:
+        """In what the file at a path differs from it, empty if in nothing."""
+        if not path.is_file():
+            return "it is missing"
+        if self.sha256 is None:
+            found = path.stat().st_size
+            return "" if found == self.bytes else f"it has {found} bytes, {PINS} has {self.bytes}"
+        hashed = digest(path)
+        return "" if hashed == self.sha256 else f"SHA-256 is {hashed}, {PINS} has {self.sha256}"
 
 
 class RealBase(Section, ABC):
@@ -49,10 +59,7 @@ class RealBase(Section, ABC):
 
     def wrong(self, folder: Path) -> list[str]:
         """Those of `files` that are missing or differ from what was published."""
-        return [
-            name for name, pin in self.files.items()
-            if not (folder / name).is_file() or digest(folder / name) != pin.sha256
-        ]  # fmt: skip
+        return [name for name, pin in self.files.items() if pin.problem(folder / name)]
 
     @abstractmethod
     def download(self, folder: Path, names: Sequence[str]) -> list[str]:
@@ -123,6 +130,8 @@ class InceptionBase(RealBase):
 SCHEMA: dict[str, type[Section]] = {
     "sd15": HubBase,
     "sdxl": HubBase,
+    "controlnet_canny_sd15": HubBase,
+    "controlnet_canny_sdxl": HubBase,
     "clip_vit_l14": HubBase,
     "inception_v3": InceptionBase,
     "dinov2": HubBase,
@@ -219,8 +228,7 @@ def download(base: RealBase, folder: Path) -> None:
             f"{name}: cannot fetch {source} ({why}); run this command where it can be reached"
         )
     for file in base.wrong(folder):
-        found, pinned = digest(folder / file), base.files[file].sha256
-        raise LikenessError(f"{folder / file}: SHA-256 is {found}, {PINS} has {pinned}")
+        raise LikenessError(f"{folder / file}: {base.files[file].problem(folder / file)}")
     base.prepare(folder)
     write_json(folder / "source.json", base.source)
 
