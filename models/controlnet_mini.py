@@ -90,7 +90,10 @@ def train(cfg: ControlnetMini, base: Path, clip: Path, rt: Runtime) -> tuple[Any
         ]
         clean = latents[at]
         noise = torch.from_numpy(rng.normal(size=clean.shape)).float()
-        times = torch.from_numpy(rng.integers(1000, size=cfg.batch))
+        # Mostly noisy steps, in which shapes are decided, as for T2I-Adapter (Mou et al. 2023).
+        times = torch.from_numpy((1000 * (1 - rng.random(cfg.batch) ** 3)).astype(int)).clamp(
+            max=999
+        )
         noisy = scheduler.add_noise(clean, noise, times).to(rt.device)
         with torch.no_grad():
             states = encoder(tokens.input_ids).last_hidden_state.to(rt.device)

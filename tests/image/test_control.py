@@ -14,8 +14,9 @@ from PIL import Image
 
 from likeness.common.errors import LikenessError
 from likeness.common.precision import Precision, dtype_of
-from likeness.image.checks import check_controlnet
-from likeness.image.diffusion import draw, draw_images, load_pipeline
+from likeness.image.checks import check_controlnet, check_fit
+from likeness.image.control import draw_controlled, with_controlnet
+from likeness.image.diffusion import draw, load_pipeline
 from tests.conftest import SIDE, build_controlnet, square
 
 PROMPTS = ["red shoes", "blue shoes", "black", ""]
@@ -43,7 +44,7 @@ def controlnet(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pipeline(base: Path, controlnet: Path) -> Any:
-    return load_pipeline(base, "cpu", controlnet=controlnet)
+    return with_controlnet(load_pipeline(base, "cpu"), controlnet, "no")
 
 
 def drawn(pipeline: Any, at: slice = slice(None), **options: Any) -> list[bytes]:
@@ -59,6 +60,11 @@ def test_without_weight_it_draws_as_the_base_does(base: Path, pipeline: Any) -> 
     assert drawn(pipeline, conditions=CONDITIONS[::-1]) != controlled
 
 
+def test_it_fits_the_base_that_it_was_made_for(base: Path, controlnet: Path) -> None:
+    check_controlnet(controlnet)
+    check_fit(controlnet, base)
+
+
 def test_images_are_the_same_at_any_batch_size(pipeline: Any) -> None:
     whole = drawn(pipeline)
     assert len(set(whole)) == len(whole)
@@ -67,10 +73,10 @@ def test_images_are_the_same_at_any_batch_size(pipeline: Any) -> None:
 
 
 def test_it_keeps_an_adapter(tiny_base: Path, tiny_adapter: Path, tiny_controlnet: Path) -> None:
-    options = {"controlnet": tiny_controlnet}
-    tuned = load_pipeline(tiny_base, "cpu", adapter=tiny_adapter, **options)
-    assert drawn(tuned) != drawn(load_pipeline(tiny_base, "cpu", **options))
     plain = load_pipeline(tiny_base, "cpu", adapter=tiny_adapter)
+    tuned = with_controlnet(plain, tiny_controlnet, "no")
+    untuned = with_controlnet(load_pipeline(tiny_base, "cpu"), tiny_controlnet, "no")
+    assert drawn(tuned) != drawn(untuned)
     assert drawn(tuned, scale=0.0) == drawn(plain, conditions=[])
 
 
@@ -80,13 +86,20 @@ def test_in_half_precision_it_draws_about_the_same(
 ) -> None:
     import torch
 
-    pipeline = load_pipeline(base, "cpu", precision, controlnet=controlnet)
+    pipeline = with_controlnet(load_pipeline(base, "cpu", precision), controlnet, precision)
     assert {one.dtype for one in pipeline.controlnet.parameters()} == {dtype_of(precision)}
     assert {one.dtype for one in pipeline.vae.parameters()} == {torch.float32}
     CONDITIONS[0].save(tmp_path / "edges.png")
     row = {"prompt": "red", "seed": 1, "condition": tmp_path / "edges.png"}
     paint = partial(
-        draw_images, [row], base=base, adapter=None, device="cpu", controlnet=controlnet, **OPTIONS
+        draw_controlled,
+        [row],
+        base=base,
+        adapter=None,
+        device="cpu",
+        controlnet=controlnet,
+        scale=1.0,
+        **OPTIONS,
     )
 
     def pixels(precision: Precision) -> np.ndarray:
@@ -105,7 +118,8 @@ def test_files_in_half_precision_are_taken(controlnet: Path, base: Path, tmp_pat
         "diffusion_pytorch_model.fp16.safetensors"
     ]
     check_controlnet(tmp_path)
-    assert load_pipeline(base, "cpu", controlnet=tmp_path).controlnet.dtype == dtype_of("no")
+    pipeline = with_controlnet(load_pipeline(base, "cpu"), tmp_path, "no")
+    assert pipeline.controlnet.dtype == dtype_of("no")
 
 
 # --- what is no ControlNet, and what is none of this base -----------------------------------------
@@ -116,11 +130,11 @@ def test_files_in_half_precision_are_taken(controlnet: Path, base: Path, tmp_pat
     [
         (
             {"block_out_channels": (32, 64)},
-            r"block_out_channels: \[32, 64\], the base has \[16, 32\]",
+            r"block_out_channels is \[32, 64\], and \[16, 32\]",
         ),
-        ({"in_channels": 8}, "in_channels: 8, the base has 4"),
-        ({"layers_per_block": 2}, "layers_per_block: 2, the base has 1"),
-        ({"cross_attention_dim": 24}, "cross_attention_dim: 24, the base has 16"),
+        ({"in_channels": 8}, "in_channels is 8, and 4"),
+        ({"layers_per_block": 2}, "layers_per_block is 2, and 1"),
+        ({"cross_attention_dim": 24}, "cross_attention_dim is 24, and 16"),
     ],
 )
 def test_one_of_another_base_is_one_line(
@@ -128,8 +142,8 @@ def test_one_of_another_base_is_one_line(
 ) -> None:
     other = build_controlnet(tiny_base, tmp_path / "other", **change)
     check_controlnet(other)
-    with pytest.raises(LikenessError, match=f"does not fit this base .{why}.; set") as caught:
-        load_pipeline(tiny_base, "cpu", controlnet=other)
+    with pytest.raises(LikenessError, match=rf"does not fit .* \({why} there\); set") as caught:
+        check_fit(other, tiny_base)
     assert "\n" not in str(caught.value)
 
 
@@ -143,8 +157,8 @@ def test_one_for_latents_of_another_size_is_one_line(
         "conditioning_embedding_out_channels": (8, 8, 8, 8),
     }
     ControlNetModel.from_config(config).save_pretrained(tmp_path)
-    with pytest.raises(LikenessError, match="pixels per latent: 8, the base has 4"):
-        load_pipeline(tiny_base, "cpu", controlnet=tmp_path)
+    with pytest.raises(LikenessError, match="pixels per latent is 8, and 4 there"):
+        check_fit(tmp_path, tiny_base)
 
 
 def lose_config(folder: Path) -> None:

@@ -226,6 +226,4 @@ def test_a_controlnet_of_another_base_is_one_line(
     with pytest.raises(LikenessError) as told:
         run({**inputs, "controlnet": other}, tmp_path, rt)
     assert str(told.value).splitlines() == [str(told.value)]
-    assert "does not fit this base (block_out_channels: [32, 64], the base has [16, 32])" in str(
-        told.value
-    )
+    assert "(block_out_channels is [32, 64], and [16, 32] there)" in str(told.value)

@@ -10,6 +10,8 @@ from likeness.image.families import FAMILIES
 from likeness.image.features import KINDS, kind_of
 from likeness.image.writing import is_templates, read_templates
 
+# Of the configs of a UNet and its ControlNet: the shapes of what one adds to the other.
+CONTROLLED = ("in_channels", "block_out_channels", "layers_per_block", "cross_attention_dim")
 PROJECTIONS = ("visual_projection.weight", "text_projection.weight")
 
 
@@ -105,6 +107,23 @@ def check_controlnet(folder: Path) -> None:
     channels = config.get("in_channels", 4)  # what diffusers takes where nothing is said
     wanted = {"conv_in.weight": (None, channels, None, None)}
     check_shapes(folder, read_folder_shapes(folder), wanted)
+
+
+def check_fit(controlnet: Path, base: Path) -> None:
+    """Raise `LikenessError` unless a ControlNet was made for the networks of a base."""
+    own, unet, vae = (
+        read_json(one / "config.json") for one in (controlnet, base / "unet", base / "vae")
+    )
+    edges = own.get("conditioning_embedding_out_channels", [16, 32, 96, 256])  # diffusers' own
+    for what, found, wanted in (
+        *((name, own.get(name), unet.get(name)) for name in CONTROLLED),
+        ("pixels per latent", 2 ** len(edges[1:]), 2 ** len(vae["block_out_channels"][1:])),
+    ):
+        if found != wanted:
+            raise LikenessError(
+                f"{controlnet}: does not fit {base} ({what} is {found}, and {wanted} there); set "
+                "inputs.controlnet to one that was trained for it"
+            )
 
 
 def check_writer(folder: Path) -> None:

@@ -1,11 +1,10 @@
-"""Stable Diffusion: loading a base and an adapter, encoding images and captions, drawing images."""
+"""Stable Diffusion: loading a base and an adapter, and drawing images."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from PIL import Image
 
 from likeness.common.errors import LikenessError, one_line
@@ -22,8 +21,6 @@ ADAPTER = "pytorch_lora_weights.safetensors"
 # On a CPU the last bits of a row can depend on the batch's size, but not from this size on
 # (tests/image/test_diffusion.py). An image must not depend on how many were drawn with it.
 FEWEST_ROWS = 16
-# Of the configs of a ControlNet and its UNet: the shapes of what one adds to the other.
-SHARED = ("in_channels", "block_out_channels", "layers_per_block", "cross_attention_dim")
 
 Sampler = Literal["base", "dpm++"]
 
@@ -34,10 +31,8 @@ def load_pipeline(
     precision: Precision = "no",
     adapter: Path | None = None,
     only: tuple[str, ...] = (),
-    controlnet: Path | None = None,
 ) -> Any:
-    """The base with the adapter's weights and the ControlNet if given; all but the autoencoder in
-    `precision`.
+    """The base with the adapter's weights if given; UNet and text encoders in `precision`.
 
     The autoencoder stays in float32: in bf16 colours change by up to two of 256 levels, and SDXL's
     overflows in fp16. It decodes one image at a time, or it would need more memory than all else.
@@ -47,8 +42,7 @@ def load_pipeline(
         only: the networks to load, by their folders; all if empty.
 
     Raises:
-        LikenessError: `base` is no Stable Diffusion pipeline, or the adapter or the ControlNet does not
-            fit it.
+        LikenessError: `base` is no Stable Diffusion pipeline, or the adapter does not fit it.
     """
     import diffusers
     import torch
@@ -74,6 +68,7 @@ def load_pipeline(
         raise LikenessError(
             f"{base}: cannot be loaded as Stable Diffusion ({one_line(error)})"
         ) from error
+    pipeline.set_progress_bar_config(disable=True)
     if pipeline.vae is not None:
         pipeline.vae.enable_slicing()
     if adapter is not None:
@@ -84,9 +79,6 @@ def load_pipeline(
             for name, parameter in getattr(pipeline, part).named_parameters():
                 if "lora_" not in name:
                     parameter.data = parameter.data.to(dtype_of(precision))
-    if controlnet is not None:
-        pipeline = add_controlnet(pipeline, controlnet, precision)
-    pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
 
 
@@ -135,47 +127,6 @@ def load_adapter(pipeline: Any, adapter: Path) -> None:
         )
 
 
-def add_controlnet(pipeline: Any, folder: Path, precision: Precision) -> Any:
-    """The pipeline of its family that also takes a condition image, with the same networks.
-
-    Raises:
-        LikenessError: the folder has no ControlNet, or it does not fit the pipeline's networks.
-    """
-    import diffusers
-
-    try:
-        controlnet = diffusers.ControlNetModel.from_pretrained(
-            folder,
-            torch_dtype=dtype_of(precision),
-            variant="fp16" if any(folder.glob("*.fp16.safetensors")) else None,
-            local_files_only=True,
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise LikenessError(
-            f"{folder}: cannot be loaded as a ControlNet ({one_line(error)})"
-        ) from error
-    own, base = controlnet.config, pipeline.unet.config
-    pixels = 2 ** (len(own.conditioning_embedding_out_channels) - 1)
-    for what, found, wanted in (
-        *((name, own[name], base[name]) for name in SHARED),
-        ("pixels per latent", pixels, scale_of(pipeline.vae)),
-    ):
-        if found != wanted:
-            raise LikenessError(
-                f"{folder}: does not fit this base ({what}: {found}, the base has {wanted}); set "
-                "inputs.controlnet to one that was trained for it"
-            )
-    family, networks = family_of(pipeline), pipeline.components
-    # Not by `from_pipe`, which brings all networks to one type.
-    config = {
-        name: value
-        for name, value in pipeline.config.items()
-        if name not in networks and not name.startswith("_")
-    }
-    controlled = getattr(diffusers, family.controlled)
-    return controlled(**{**family.options, **config, **networks}, controlnet=controlnet)
-
-
 def fuse_adapter(pipeline: Any) -> None:
     """Add the adapter to the weights, which must be float32. Layers beside them can double the time.
 
@@ -190,48 +141,6 @@ def scale_of(vae: Any) -> int:
     return int(2 ** (len(vae.config.block_out_channels) - 1))
 
 
-def encode_images(paths: Sequence[Path], *, base: Path, device: str) -> list[Result]:
-    """`moments` of each image: mean and standard deviation of its latents as the UNet takes them.
-
-    They are (2, C, height, width), in latents.
-    """
-    import torch
-
-    vae = resident_pipeline(base, device, "no", only=("vae",)).vae
-    arrays = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
-    pixels = torch.from_numpy(arrays).to(device, vae.dtype).permute(0, 3, 1, 2) / 127.5 - 1
-    with torch.inference_mode():
-        posterior = vae.encode(pixels).latent_dist
-        shift = getattr(vae.config, "shift_factor", None) or 0.0
-        scale = vae.config.scaling_factor
-        moments = torch.stack([(posterior.mean - shift) * scale, posterior.std * scale], dim=1)
-    return [_stored(moments=row) for row in moments]
-
-
-def encode_captions(
-    texts: Sequence[str], *, base: Path, device: str, precision: Precision
-) -> list[Result]:
-    """What the family's `embed` gives for each caption."""
-    import torch
-
-    family = family_in(base)
-    pipeline = resident_pipeline(base, device, precision, only=family.text_encoders)
-    with torch.inference_mode():
-        embedded = family.embed(pipeline, list(texts))
-    return [
-        _stored(**{name: rows[at] for name, rows in embedded.items()}) for at in range(len(texts))
-    ]
-
-
-def _stored(**tensors: "torch.Tensor") -> Result:
-    """A file `NAME.f32` for each of these tensors, whose shapes are in the record."""
-    arrays = {name: one.float().cpu().contiguous().numpy() for name, one in tensors.items()}
-    return Result(
-        {name: list(array.shape) for name, array in arrays.items()},
-        {f"{name}.f32": array.tobytes() for name, array in arrays.items()},
-    )
-
-
 def draw_images(
     prompts: Sequence[dict[str, Any]],
     *,
@@ -244,23 +153,18 @@ def draw_images(
     negative_prompt: str,
     device: str,
     precision: Precision,
-    controlnet: Path | None = None,
-    scale: float = 1.0,
 ) -> list[Result]:
     """`image.png` for each `{"prompt", "seed"}`. It depends on those two, not on the rest of the batch.
 
     Args:
-        prompts: with a ControlNet, each also has `condition`, the path of the image that it follows.
         base: folder of a Stable Diffusion; `adapter` is that of a LoRA, or None.
         resolution: pixels of each side.
         steps: denoising steps of the `sampler`.
         guidance: weight of classifier-free guidance; 1 switches it off.
-        precision: of the UNet, the text encoders and the ControlNet.
-        controlnet: its folder, or None; `scale` is the weight of what it adds to the UNet.
+        precision: of the UNet and the text encoders.
     """
-    conditions = [Image.open(row["condition"]) for row in prompts if controlnet]
     images = draw(
-        resident_pipeline(base, device, precision, adapter, controlnet=controlnet),
+        resident_pipeline(base, device, precision, adapter),
         [str(row["prompt"]) for row in prompts],
         [int(row["seed"]) for row in prompts],
         resolution=resolution,
@@ -268,8 +172,6 @@ def draw_images(
         steps=steps,
         guidance=guidance,
         negative_prompt=negative_prompt,
-        conditions=conditions,
-        scale=scale,
     )
     return [Result({}, {"image.png": png_bytes(image)}) for image in images]
 
@@ -289,7 +191,8 @@ def draw(
 ) -> list[Image.Image]:
     """An image of `resolution` x `resolution` pixels for each prompt.
 
-    A pipeline with a ControlNet takes an image of that size for each prompt, too: `conditions`.
+    A pipeline with a ControlNet also takes `conditions`, an image of that size for each prompt, and their
+    weight, `scale`.
 
     The noise it starts from is drawn on the CPU from the prompt's seed, so that every device starts
     from the same.

@@ -29,6 +29,8 @@ from likeness.common.params import Section
 from likeness.common.rules import Rule, first_broken
 from likeness.common.runtime import Runtime
 from likeness.common.sampling import evenly
+from likeness.image.checks import check_fit
+from likeness.image.control import draw_controlled
 from likeness.image.diffusion import ADAPTER, Sampler
 from likeness.image.drawing import draw_with
 from likeness.image.edges import find_edges, followed, outline, overlap
@@ -90,6 +92,7 @@ def recolour(
         LikenessError: the ControlNet does not fit the base, there is no other colour, a caption does not
             name its colour, or more than `max_rejected_share` of the images were rejected.
     """
+    check_fit(controlnet, base)
     rows = read_manifest(dataset / "manifest.jsonl", PreparedImage)
     sources = choose(rows, cfg.count, rt)
     colours = choose_colours(rows, sources, rt)
@@ -97,26 +100,25 @@ def recolour(
     edges = _edges(cfg, photos, rt)
     with Image.open(photos[sources[0].id]) as image:
         resolution = image.width
-    draw = partial(
-        draw_with,
-        base=base,
-        adapter=adapter / ADAPTER,
-        resolution=resolution,
-        sampler=cfg.sampler,
-        steps=cfg.steps,
-        guidance=cfg.guidance,
-        negative_prompt="",
-        device=rt.device,
-        precision=rt.precision(),
-    )
+    options = {
+        "base": base,
+        "adapter": adapter / ADAPTER,
+        "resolution": resolution,
+        "sampler": cfg.sampler,
+        "steps": cfg.steps,
+        "guidance": cfg.guidance,
+        "negative_prompt": "",
+        "device": rt.device,
+        "precision": rt.precision(),
+    }
     jobs: dict[str, dict[str, Any]] = {
         row.id: {"prompt": prompt_in(colours[row.id], row), "seed": rt.seed_for("draw", row.id)}
         for row in sources
     }
-    plain = _draw(draw, jobs, cfg.batch, rt)
-    controlled = {name: {**job, "condition": edges[name]} for name, job in jobs.items()}
-    by_edges = partial(draw, controlnet=controlnet, scale=cfg.scale)
-    drawn = _draw(by_edges, controlled, cfg.batch, rt)
+    plain = _draw(partial(draw_with, **options), jobs, cfg.batch, rt)
+    by_edges = partial(draw_controlled, controlnet=controlnet, scale=cfg.scale, **options)
+    conditioned = {name: {**job, "condition": edges[name]} for name, job in jobs.items()}
+    drawn = _draw(by_edges, conditioned, cfg.batch, rt)
 
     judge = Judge(cfg, dataset, rows, photos, edges, rt)
     found = judge(drawn)

@@ -36,12 +36,11 @@ from likeness.image.diffusion import (
     FEWEST_ROWS,
     Sampler,
     draw,
-    encode_captions,
-    encode_images,
     load_pipeline,
     resident_pipeline,
     scale_of,
 )
+from likeness.image.encoding import encode_captions, encode_images
 from likeness.image.families import family_of
 from likeness.image.kohya import kohya_adapter
 from likeness.image.rows import PreparedImage
