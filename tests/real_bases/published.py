@@ -506,8 +506,23 @@ def wavlm_sv(folder: Path) -> None:
     )
 
 
+def controlnet_canny_sd15(folder: Path) -> None:
+    """What it adds is small but not nothing, as of a trained one: no layer has zeros alone."""
+    import torch
+    from diffusers import ControlNetModel
+
+    network = ControlNetModel(cross_attention_dim=768)
+    network.save_config(folder)
+    for name, parameter in network.named_parameters():
+        if name.startswith(("controlnet_down", "controlnet_mid", "controlnet_cond_embedding")):
+            parameter.data = 0.01 * torch.randn_like(parameter)
+    half = {name: tensor.half() for name, tensor in network.state_dict().items()}
+    save_weights(folder / "diffusion_pytorch_model.fp16.safetensors", half)
+
+
 PUBLISHED: dict[str, Callable[[Path], None]] = {
     "sd15": sd15,
+    "controlnet_canny_sd15": controlnet_canny_sd15,
     "clip_vit_l14": clip_vit_l14,
     "inception_v3": inception_v3,
     "dinov2": dinov2,

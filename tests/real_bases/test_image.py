@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from likeness.common.io import read_json, read_jsonl
+from likeness.image.control import load_controlnet
 from likeness.image.diffusion import ADAPTER, load_pipeline
 from tests.conftest import ROOT
 from tests.real_bases.checkout import Checkout, Lane, not_finite, stand_ins
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real_bases
 
-BASES = ("sd15", "clip_vit_l14", "inception_v3", "dinov2")
+BASES = ("sd15", "controlnet_canny_sd15", "clip_vit_l14", "inception_v3", "dinov2")
 PRODUCTS = 24  # of the sample, 10 of them to train on
 MEMORY = (
     8.0  # GiB that a stage may take: one Stable Diffusion is 4, and there is never a second one
@@ -50,6 +51,13 @@ OPTIONS = (
     "image_generate.min_coverage=0",
     "image_generate.outlier_factor=1e9",
     "image_generate.copy_factor=0",
+    "image_recolour.count=2",
+    "image_recolour.steps=1",
+    "image_recolour.rounds=10",
+    "image_recolour.min_clean_background=0",
+    "image_recolour.max_cut_off=1",
+    "image_recolour.min_coverage=0",
+    "image_recolour.min_overlap=0",
     "image_evaluate.neighbours=2",
     "image_evaluate.rounds=10",
 )
@@ -58,6 +66,7 @@ STAGES = (
     "image_prepare",
     "image_train",
     "image_generate",
+    "image_recolour",
     "image_evaluate",
     "image_failures",
 )
@@ -127,6 +136,21 @@ def test_what_is_loaded_is_what_the_files_hold(lane: Lane) -> None:
         loaded = getattr(pipeline, part).state_dict()
         # By their bytes: names are others today.
         assert hashes(loaded.values()) == hashes(stored.values())
+
+
+def test_what_the_controlnet_adds_is_what_its_file_holds(lane: Lane) -> None:
+    from safetensors.torch import load_file
+
+    folder = lane.checkout.folder / "models" / "controlnet_canny_sd15"
+    (file,) = folder.glob("*.safetensors")
+    stored = (tensor.float() for tensor in load_file(file).values())
+    loaded = load_controlnet(folder, "cpu", "no").state_dict().values()
+    assert hashes(loaded) == hashes(stored)
+    data = lane.reach("image_recolour") / "data" / "image_recolour"
+    drawn = sorted((data / "images").glob("*.png"))
+    assert len(drawn) == 2
+    for path in drawn:
+        assert path.read_bytes() != (data / "plain" / path.name).read_bytes()
 
 
 def hashes(tensors: "Iterable[torch.Tensor]") -> list[str]:
