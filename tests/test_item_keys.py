@@ -100,6 +100,18 @@ def test_what_draws_reports_judges_or_normalises_changes_no_key(
             "if name and True",
             {"image.writing.fill_templates", "image.writing.ask_model"},
         ),
+        (
+            "image/edges.py",
+            "cv2.Canny",
+            "cv2.Laplacian",
+            {"image.edges.find_edges"},
+        ),
+        (
+            "image/control.py",
+            "local_files_only=True",
+            "local_files_only=False",
+            {"image.control.draw_controlled"},
+        ),
         ("image/quality.py", "LIGHT = 235", "LIGHT = 230", {"image.quality.measure_files"}),
     ],
 )

@@ -116,6 +116,19 @@ def test_other_bytes_are_refused_and_leave_no_whole_folder(tmp_path: Path, serve
     assert not fetch.is_whole(BASE, tmp_path)
 
 
+def test_of_a_file_without_a_known_hash_the_size_is_checked(tmp_path: Path, serve: Serve) -> None:
+    values = BASE.model_dump()
+    values["files"]["a.safetensors"]["sha256"] = None
+    base = HubBase.model_validate(values)
+    same = b"x" * len(FILES["a.safetensors"])
+    serve(FILES | CONFIGS | {"a.safetensors": same})
+    download(base, tmp_path / "same")
+    assert fetch.is_whole(base, tmp_path / "same")
+    serve(FILES | CONFIGS | {"a.safetensors": same + b"x"})
+    with pytest.raises(LikenessError, match=r"a\.safetensors: \d+ bytes, models/hub\.yaml has \d+"):
+        download(base, tmp_path / "longer")
+
+
 def test_no_hub_is_one_line(tmp_path: Path, serve: Serve) -> None:
     serve(None)
     with pytest.raises(

@@ -100,7 +100,7 @@ def recolour(
     edges = _edges(cfg, photos, rt)
     with Image.open(photos[sources[0].id]) as image:
         resolution = image.width
-    options = {
+    options: dict[str, Any] = {
         "base": base,
         "adapter": adapter / ADAPTER,
         "resolution": resolution,

@@ -29,14 +29,16 @@ class Pin(Section):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
 
     def problem(self, path: Path) -> str:
-        """In what the file at a path differs from it, empty if in nothing."""
+        """What is wrong with the file at a path, empty if nothing is."""
         if not path.is_file():
-            return "it is missing"
+            return f"{path}: no such file"
         if self.sha256 is None:
             found = path.stat().st_size
-            return "" if found == self.bytes else f"it has {found} bytes, {PINS} has {self.bytes}"
+            return "" if found == self.bytes else f"{path}: {found} bytes, {PINS} has {self.bytes}"
         hashed = digest(path)
-        return "" if hashed == self.sha256 else f"SHA-256 is {hashed}, {PINS} has {self.sha256}"
+        if hashed == self.sha256:
+            return ""
+        return f"{path}: SHA-256 is {hashed}, {PINS} has {self.sha256}"
 
 
 class RealBase(Section, ABC):
@@ -228,7 +230,7 @@ def download(base: RealBase, folder: Path) -> None:
             f"{name}: cannot fetch {source} ({why}); run this command where it can be reached"
         )
     for file in base.wrong(folder):
-        raise LikenessError(f"{folder / file}: {base.files[file].problem(folder / file)}")
+        raise LikenessError(base.files[file].problem(folder / file))
     base.prepare(folder)
     write_json(folder / "source.json", base.source)
 
