@@ -15,6 +15,7 @@ from likeness.common.errors import LikenessError
 from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.image.evaluate import ImageEvaluate
+from likeness.image.recolour import ImageRecolour
 from likeness.image.train import ImageTrain
 from likeness.report import write_report
 from likeness.stage import BASES, MODELS, SCHEMA, check_models
@@ -54,6 +55,7 @@ def another(folder: Path) -> Path:
     [
         (ImageEvaluate, "clip"),
         (ImageEvaluate, "extractor"),
+        (ImageRecolour, "controlnet"),
         (ImageTrain, "base"),
         (VoiceTrain, "base"),
         (VoiceTrain, "asr"),

@@ -131,7 +131,20 @@ def test_its_files_are_those_of_half_precision(networks: dict[str, Any]) -> None
         )  # each has its line in the header
 
 
+def test_its_controlnet_is_as_large_as_the_published_one(networks: dict[str, Any]) -> None:
+    import torch
+    from diffusers import ControlNetModel
+
+    with torch.device("meta"):
+        network = ControlNetModel.from_unet(networks["unet"], load_weights_from_unet=False)
+    (pin,) = read_bases(ROOT)["controlnet_canny_sdxl"].files.values()
+    weights = list(network.parameters())
+    size = 4 * sum(one.numel() for one in weights)
+    assert size < pin.bytes < size + 200 * len(weights)
+
+
 def test_each_family_is_known_by_its_pipeline() -> None:
     import diffusers
 
     assert all(hasattr(diffusers, name) for name in FAMILIES)
+    assert all(hasattr(diffusers, family.controlled) for family in FAMILIES.values())
