@@ -141,18 +141,7 @@ def recolour(
         link(drawn[one.id], out_dir / one.file_name)
     for name, path in plain.items():
         link(path, out_dir / "plain" / f"{name}.png")
-    shown = evenly(sources, SHOWN)
-    figures.contact_sheet(
-        plots_dir / "recoloured.png",
-        (Image.open(paths[row.id]) for row in shown for paths in (photos, edges, drawn, plain)),
-        columns=8,
-        size=128,
-        labels=[
-            label
-            for row in shown
-            for label in (row.baseColour, "its edges", f"in {colours[row.id]}", "without edges")
-        ],
-    )
+    _sheet(plots_dir / "recoloured.png", sources, colours, (photos, edges, drawn, plain))
     write_text(report, _report(controlnet.name, cfg, estimates))
     write_json(intervals, {name: asdict(one.rounded()) for name, one in estimates.items()})
     counts = write_rejected(out_dir, rejected, REASONS)
@@ -170,8 +159,8 @@ def recolour(
 def choose(rows: Sequence[PreparedImage], count: int, rt: Runtime) -> list[PreparedImage]:
     """`count` products of the val split, sorted by id, or all that have a colour if there are fewer.
 
-    Every gender and colour has its share to within one, and a further photo changes the choice of its own
-    gender and colour alone.
+    Every gender and colour has its share to within one. Rows are ranked within these, so a further photo
+    leaves the ranks of all others as they are.
     """
     strata = defaultdict(list)
     for row in sorted(rows, key=lambda row: rt.seed_for("recolour", row.id)):
@@ -339,6 +328,27 @@ def _row(
         colour=values["colour"],
         overlap=round(values["overlap"], 4),
         edges_followed=round(values["edges_followed"], 4),
+    )
+
+
+def _sheet(
+    path: Path,
+    sources: Sequence[PreparedImage],
+    colours: Mapping[str, str],
+    columns: Sequence[Paths],
+) -> None:
+    """Photo, edges, image and the image without edges, side by side."""
+    shown = evenly(sources, SHOWN)
+    figures.contact_sheet(
+        path,
+        (Image.open(paths[row.id]) for row in shown for paths in columns),
+        columns=2 * len(columns),
+        size=128,
+        labels=[
+            label
+            for row in shown
+            for label in (row.baseColour, "its edges", f"in {colours[row.id]}", "without edges")
+        ],
     )
 
 
