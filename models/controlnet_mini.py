@@ -156,7 +156,14 @@ def measure_drawings(
     seen = [edges(photo, *cfg.test_bounds) for photo in photos]
     labs = np.array([measure(Image.fromarray(photo)).lab for photo in photos])
     prototypes = colour_prototypes([product.baseColour for product in products], labs)
-    quality: dict[str, float | int] = {"n": len(products)}
+    known = [
+        nearest_colour(lab, prototypes) == product.baseColour
+        for lab, product in zip(labs, products, strict=True)
+    ]
+    quality: dict[str, float | int] = {
+        "n": len(products),
+        "renders_colour_accuracy": round(float(np.mean(known)), 4),
+    }
     drawn = {}
     for name, scale in (("edges", 1.0), ("plain", 0.0)):
         drawn[name] = draw(cfg, base, folder, prompts, seen, scale, rt)
@@ -228,15 +235,16 @@ A small ControlNet (`ControlNetModel`) for sd_mini: its images follow the edges 
 for `control_v11p_sd15_canny` where no model hub can be reached. Like sd_mini, it has never seen
 *Casual Shoes*, and it knows nothing but footwear.
 
-- Data: {cfg.renders.count} photos of the other footwear, drawn by `models.render` (seed
-  {cfg.renders.seed}). Edges by OpenCV's Canny; the upper bound is drawn between
-  {cfg.highs[0]} and {cfg.highs[1]} for each photo, and the lower is half of it.
+- Data: {cfg.renders.count} photos of the other footwear, drawn by `models.render` (seed {cfg.renders.seed}).
+  Edges by OpenCV's Canny; the upper bound is drawn between {cfg.highs[0]} and {cfg.highs[1]} for each
+  photo, and the lower is half of it.
 - {q[steps]} steps of {cfg.batch} by Muon in {q[seconds]} s on one CPU core, from sd_mini's own encoder;
   {cfg.empty_share:.0%} empty captions, moving average. sd_mini is frozen.
 - {q[n]} unseen renders, drawn in another colour ({cfg.test_steps} DDIM steps, guidance
   {cfg.test_guidance}, scale 1): their outlines overlap with the renders' by {q[edges_overlap]}
   (intersection over union), and by {q[plain_overlap]} without the ControlNet.
-  {q[edges_colour_accuracy]:.1%} have the prompted colour, and {q[plain_colour_accuracy]:.1%} without.
+  {q[edges_colour_accuracy]:.1%} have the prompted colour, {q[plain_colour_accuracy]:.1%} without, and
+  {q[renders_colour_accuracy]:.1%} of the renders have their own by the same measure.
 - Weights are stored in half precision; load them with `torch_dtype=torch.float32` on a CPU.
 """
 
