@@ -235,9 +235,9 @@ A small ControlNet (`ControlNetModel`) for sd_mini: its images follow the edges 
 for `control_v11p_sd15_canny` where no model hub can be reached. Like sd_mini, it has never seen
 *Casual Shoes*, and it knows nothing but footwear.
 
-- Data: {cfg.renders.count} photos of the other footwear, drawn by `models.render` (seed {cfg.renders.seed}).
-  Edges by OpenCV's Canny; the upper bound is drawn between {cfg.highs[0]} and {cfg.highs[1]} for each
-  photo, and the lower is half of it.
+- Data: {cfg.renders.count} photos of the other footwear, drawn by `models.render` (seed
+  {cfg.renders.seed}). Edges by OpenCV's Canny; the upper bound is drawn between {cfg.highs[0]} and
+  {cfg.highs[1]} for each photo, and the lower is half of it.
 - {q[steps]} steps of {cfg.batch} by Muon in {q[seconds]} s on one CPU core, from sd_mini's own encoder;
   {cfg.empty_share:.0%} empty captions, moving average. sd_mini is frozen.
 - {q[n]} unseen renders, drawn in another colour ({cfg.test_steps} DDIM steps, guidance
