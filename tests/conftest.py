@@ -621,6 +621,8 @@ def build_adapter(base: Path, folder: Path, rank: int = 2, seed: int = 1) -> Pat
         "steps": 6,
         "trainable_parameters": 1234,
         "trainable_share": 0.01,
+        "per": "",
+        "own": [],
         "evaluations": [
             {"step": step, "name": f"{step:06d}", "kept": step > 0, "figures": {"loss": loss}}
             for step, loss in ((0, 0.2), (4, 0.05), (6, 0.1))

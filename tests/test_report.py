@@ -15,7 +15,7 @@ from likeness.common.bases import describe
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json, write_json
 from likeness.common.runtime import Runtime
-from likeness.report import FIRST, VOICE_COLUMNS, Report, comparison, write_report
+from likeness.report import FIRST, VOICE_COLUMNS, Report, comparison, whether_it_pays, write_report
 from likeness.repository.fetch import read_bases
 from tests.conftest import ROOT, files_of, photo, section
 
@@ -149,6 +149,46 @@ def test_each_cell_says_its_own_n() -> None:
     assert set(cells) == {"tuned", "real"}
     assert "n 300" in cells["tuned"]
     assert "n 90" in cells["real"]
+
+
+def test_it_is_said_whether_adapters_of_values_pay() -> None:
+    def less(low: float, high: float) -> dict[str, float]:
+        return {"value": (low + high) / 2, "low": low, "high": high, "n": 20}
+
+    chance, lower = less(-1, 1), less(-2, -1)
+    assert whether_it_pays({}) == ""
+    found = {"own_clip_Men": lower, "difference_clip_Men": chance}
+    assert "every difference includes 0" in whether_it_pays(found)
+    empty = {"value": None, "low": None, "high": None, "n": 0}
+    found |= {"difference_kernel": lower, "difference_clip": lower, "difference_kid_Boys": empty}
+    assert whether_it_pays(found) == (
+        "The interval of the difference excludes 0 for kernel (better), clip (worse)."
+    )
+
+
+def test_the_page_has_a_table_of_values_where_they_have_adapters(
+    folder: Path, tiny_adapter: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    title = "an adapter of its own for each gender"
+    assert title not in (run(folder, tiny_adapter, rt) / "index.html").read_text()
+    own = {"train_n": 31, "val_n": 9, "shared_loss": 0.21, "own_loss": 0.19, "best_step": 12}
+    rows = [
+        {"value": "Men", "folder": "per/Men", **own},
+        {"value": "Girls", "folder": None, "train_n": 20, "val_n": 4},
+    ]
+    adapter = tmp_path / "adapter"
+    training = json.loads((tiny_adapter / "training.json").read_text())
+    adapter.mkdir()
+    (adapter / "training.json").write_text(json.dumps({**training, "per": "gender", "own": rows}))
+    path = folder / "reports" / "image_evaluate" / "intervals.json"
+    pair = {"value": -0.5, "low": -0.75, "high": -0.25, "n": 13}
+    path.write_text(json.dumps({**INTERVALS, "difference_kernel_Men": pair}))
+    page = (run(folder, adapter, rt) / "index.html").read_text()
+    assert title in page
+    assert "excludes 0 for kernel Men (better)" in page
+    assert "-0.5 (-0.75 to -0.25; n 13)" in page
+    assert "<td>0.21</td><td>0.19</td><td>12</td>" in page
+    assert "too few photos" in page
 
 
 class References(HTMLParser):

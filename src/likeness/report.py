@@ -11,6 +11,8 @@ from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 
 COLUMNS = ("base", "tuned", "autoencoder", "real")
+OWN_COLUMNS = ("shared", "own", "difference")  # of adapters of values, where there are any
+LOWER = ("kid", "kernel")  # of their figures, better if lower
 VOICE_COLUMNS = ("base", "tuned", "real", "difference")
 TEMPLATES = {
     "report.html": "index.html",
@@ -60,13 +62,18 @@ def write_report(
     }
     training = read_json(adapter / "training.json")
     evaluation = read_json(metrics_dir / "image_evaluate.json")
+    intervals = read_json(reports_dir / "image_evaluate" / "intervals.json")
+    pairs = {name: one for name, one in intervals.items() if name.split("_")[0] in OWN_COLUMNS}
     context = {
         "title": cfg.title,
         "seed": rt.seed,
         "training": training,
         "evaluation": evaluation,
-        "rows": comparison(read_json(reports_dir / "image_evaluate" / "intervals.json")),
+        "rows": comparison({name: one for name, one in intervals.items() if name not in pairs}),
         "columns": COLUMNS,
+        "own_rows": comparison(pairs, OWN_COLUMNS),
+        "own_columns": OWN_COLUMNS,
+        "pays": whether_it_pays(pairs),
         "voice_training": read_json(voice_adapter / "training.json"),
         "voice": read_json(metrics_dir / "voice_evaluate.json"),
         "spoken": read_json(metrics_dir / "voice_synthesize.json"),
@@ -113,3 +120,20 @@ def comparison(
         text = form.format(**estimate)
         rows.setdefault(figure, (figure.replace("_", " "), {}))[1][column] = text
     return list(rows.values())
+
+
+def whether_it_pays(intervals: Mapping[str, Any]) -> str:
+    """A sentence on the differences of adapters of values to the one for all; empty if there are none."""
+    told = []
+    for name, estimate in intervals.items():
+        group, _, figure = name.partition("_")
+        if group == "difference" and estimate["n"] and not estimate["low"] <= 0 <= estimate["high"]:
+            better = (estimate["high"] < 0) == figure.startswith(LOWER)
+            told.append(f"{figure.replace('_', ' ')} ({'better' if better else 'worse'})")
+    if told:
+        return f"The interval of the difference excludes 0 for {', '.join(told)}."
+    return (
+        "The interval of every difference includes 0: that it pays is not shown."
+        if intervals
+        else ""
+    )

@@ -10,14 +10,15 @@ import torch
 from PIL import Image
 
 from likeness.common.errors import LikenessError
-from likeness.common.io import read_json
+from likeness.common.io import link, read_json, write_json
 from likeness.common.manifest import read_manifest, write_manifest
 from likeness.common.runtime import Runtime
 from likeness.image import autoencoder, fidelity
 from likeness.image.evaluate import ImageEvaluate, ImageSet, Scores, evaluate
 from likeness.image.extract import Features
 from likeness.image.quality import measure
-from likeness.image.rows import EvaluatedImage
+from likeness.image.rows import EvaluatedImage, SyntheticImage
+from likeness.repository.metrics import find
 from tests.conftest import (
     SIDE,
     files_of,
@@ -174,6 +175,46 @@ def test_the_table_and_the_grids_are_written(measured: Measured) -> None:
         "real_and_synthetic.png",
         "training.png",
     ]
+
+
+# --- adapters of values ---------------------------------------------------------------------------
+
+
+def test_values_are_compared_where_their_adapters_have_drawn(
+    inputs: dict[str, Path], measured: Measured, tmp_path: Path
+) -> None:
+    generated, adapter = inputs["generated"], tmp_path / "adapter"
+    rows = read_manifest(generated / "manifest.jsonl", SyntheticImage)
+    for row in rows[:10]:  # like the photos, and noise
+        link(generated / row.file_name, generated / "own" / f"{row.id}.png")
+        link(generated / "base" / f"{row.id}.png", generated / "shared" / f"{row.id}.png")
+    training = read_json(inputs["adapter"] / "training.json")
+    write_json(adapter / "training.json", {**training, "per": "gender"})
+    rt = runtime(measured[0] / "cache")
+    metrics = run({**inputs, "adapter": adapter}, tmp_path / "out", rt)
+    more = {name: one for name, one in metrics.items() if name not in measured[1]}
+    assert measured[1] == {name: one for name, one in metrics.items() if name not in more}
+    intervals = read_json(tmp_path / "out" / "intervals.json")
+    photos = {"test_n_Men": 6, "test_n_Women": 6}
+    assert photos.items() <= more.items()
+    assert more.keys() - photos.keys() == intervals.keys() - measured[1].keys()
+    men = sum(row.gender == "Men" for row in rows[:10])
+    assert intervals["difference_kernel_Men"]["n"] == men
+    assert intervals["difference_kernel"]["n"] == 10
+    assert intervals["difference_kernel"]["high"] < 0 < intervals["difference_clip"]["n"]
+    assert more["own_colour_agreement_Men"] > more["shared_colour_agreement_Men"]
+    assert [name for name in more if find(f"image_evaluate.{name}") is None] == []
+    assert (tmp_path / "out" / "plots" / "per.png").is_file()
+
+
+def test_a_pair_without_its_other_half_is_one_line(
+    inputs: dict[str, Path], tmp_path: Path, rt: Runtime
+) -> None:
+    generated = inputs["generated"]
+    link(generated / "images" / "003.png", generated / "own" / "003.png")
+    with pytest.raises(LikenessError, match=r"003 is not in own/, shared/ and") as caught:
+        run(inputs, tmp_path / "out", rt)
+    assert "\n" not in str(caught.value)
 
 
 # --- the autoencoder alone ------------------------------------------------------------------------

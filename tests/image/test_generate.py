@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 
 from likeness.common.errors import LikenessError
-from likeness.common.io import link, read_json
+from likeness.common.io import link, read_json, write_json
 from likeness.common.manifest import Rejection, read_manifest
 from likeness.common.runtime import Runtime
 from likeness.image.diffusion import ADAPTER
 from likeness.image.generate import ImageGenerate, Inspector, choose_products, generate
 from likeness.image.rows import COLUMNS, PreparedImage, SyntheticImage
-from tests.conftest import SIDE, files_of, prepared, runtime, section, square
+from tests.conftest import SIDE, build_adapter, files_of, prepared, runtime, section, square
 
 # A random base draws noise, so the rules let everything pass unless a test says otherwise.
 LOOSE: dict[str, Any] = {
@@ -229,7 +229,8 @@ def test_a_second_run_draws_nothing(
     run(inputs, tmp_path / "a", rt)
     # An image depends on its adapter, and not on what lies beside that.
     alone = tmp_path / "adapter" / ADAPTER
-    link(inputs["adapter"] / ADAPTER, alone)
+    for name in (ADAPTER, "training.json"):
+        link(inputs["adapter"] / name, alone.with_name(name))
     capsys.readouterr()
     run({**inputs, "adapter": alone.parent}, tmp_path / "b", rt)
     shown = capsys.readouterr().err
@@ -375,3 +376,65 @@ def test_an_image_s_json_is_a_row_of_the_catalogue(
     assert tuple(value) == COLUMNS
     assert value["id"] == "000001"
     assert value["productDisplayName"].startswith(value["gender"])
+
+
+# --- adapters of values ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def of_men(inputs: dict[str, Path], tiny_base: Path, tmp_path: Path) -> dict[str, Path]:
+    """The inputs with an adapter of their own for men, beside the one for all."""
+    folder = tmp_path / "adapter"
+    link(inputs["adapter"] / ADAPTER, folder / ADAPTER)
+    own = build_adapter(tiny_base, tmp_path / "men", seed=2)
+    link(own / ADAPTER, folder / "per" / "Men" / ADAPTER)
+    training = read_json(inputs["adapter"] / "training.json")
+    listed = [{"value": "Men", "folder": "per/Men"}, {"value": "Women", "folder": None}]
+    write_json(folder / "training.json", {**training, "per": "gender", "own": listed})
+    return {**inputs, "adapter": folder}
+
+
+def drawn(out: Path, folder: str) -> dict[str, bytes]:
+    return {path.stem: path.read_bytes() for path in (out / "data" / folder).glob("*.png")}
+
+
+@pytest.mark.slow
+def test_each_product_is_drawn_with_its_value_s_adapter(
+    inputs: dict[str, Path], of_men: dict[str, Path], tmp_path: Path, rt: Runtime
+) -> None:
+    metrics = run(of_men, tmp_path / "own", rt, baseline=6)
+    assert metrics == run(inputs, tmp_path / "all", rt, baseline=6)
+    rows = read_manifest(tmp_path / "own" / "data" / "manifest.jsonl", SyntheticImage)
+    men = {row.id for row in rows if row.gender == "Men"}
+    assert men
+    assert men != {row.id for row in rows}
+    own, shared = drawn(tmp_path / "own", "images"), drawn(tmp_path / "all", "images")
+    assert {name for name in own if own[name] != shared[name]} == men
+    # The first prompts of men again: by their own adapter, which is what was kept, and by the other.
+    first = {name for name in men if name < "000006"}
+    assert drawn(tmp_path / "own", "own") == {name: own[name] for name in first}
+    assert drawn(tmp_path / "own", "shared") == {name: shared[name] for name in first}
+    assert drawn(tmp_path / "own", "base") == drawn(tmp_path / "all", "base")
+    for folder in ("own", "shared", "blend"):
+        assert not (tmp_path / "all" / "data" / folder).exists()
+
+
+@pytest.mark.slow
+def test_a_blend_draws_every_product(of_men: dict[str, Path], tmp_path: Path, rt: Runtime) -> None:
+    run(of_men, tmp_path / "one", rt, baseline=2, blend={"Men": 1.0})
+    men = of_men["adapter"] / "per" / "Men"
+    training = read_json(of_men["adapter"] / "training.json")
+    write_json(men / "training.json", {**training, "own": []})
+    run({**of_men, "adapter": men}, tmp_path / "alone", rt, baseline=2)
+    assert drawn(tmp_path / "one", "images") == drawn(tmp_path / "alone", "images")
+    assert set(drawn(tmp_path / "one", "shared")) == {"000000", "000001"}
+    blend = tmp_path / "one" / "data" / "blend" / ADAPTER
+    assert blend.read_bytes() == (men / ADAPTER).read_bytes()
+
+
+def test_a_blend_of_an_unknown_value_is_one_line(
+    of_men: dict[str, Path], tmp_path: Path, rt: Runtime
+) -> None:
+    with pytest.raises(LikenessError, match=r"blend: Women has no adapter of its own.*: Men") as at:
+        run(of_men, tmp_path, rt, blend={"Men": 0.5, "Women": 0.5})
+    assert "\n" not in str(at.value)

@@ -1,5 +1,6 @@
 """An adapter is trained, kept, resumed and written so that others can load it."""
 
+import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -659,3 +660,124 @@ def test_every_epoch_sees_every_image(tiny_base: Path, tiny_dataset: Path, rt: R
         assert len(rows) == 9
         assert set(rows) == set(range(8))
     assert epochs[0] != epochs[1]
+
+
+# --- adapters of values ---------------------------------------------------------------------------
+
+OWN_FILES = ["kohya.safetensors", ADAPTER]
+PER: dict[str, Any] = {"per": "gender", "per_epochs": 2, "per_least": 1}
+
+
+@pytest.fixture(scope="module")
+def by_gender(
+    tiny_base: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, float]]:
+    """One uninterrupted training with an adapter for each gender, on a dataset beside it."""
+    out = tmp_path_factory.mktemp("trained")
+    dataset = write_dataset(out / "dataset", train=8, val=4, test=1)
+    return out, run(tiny_base, dataset, out, runtime(out / "cache"), **PER)
+
+
+def test_a_value_goes_on_from_the_adapter_for_all(
+    by_gender: tuple[Path, dict[str, float]],
+) -> None:
+    out, metrics = by_gender
+    training = read_json(out / "adapter" / "training.json")
+    assert [row["value"] for row in training["own"]] == ["Men", "Women"]
+    losses = {row["value"]: row["evaluations"][0]["figures"]["loss"] for row in training["own"]}
+    photos = {row["value"]: row["val_n"] for row in training["own"]}
+    # The mean over all val photos, of both values, is the loss of the best step for all.
+    mean = sum(losses[value] * photos[value] for value in photos) / sum(photos.values())
+    assert mean == pytest.approx(training["val_loss"], abs=2e-6)
+    for row in training["own"]:
+        name = row["value"]
+        assert row["own_loss"] <= row["shared_loss"] == losses[name]
+        steps = [one["step"] for one in row["evaluations"]]
+        epoch = math.ceil(row["train_n"] / 4)  # two batches of two are a step
+        assert steps == [0, epoch, 2 * epoch]
+        assert row["best_step"] in steps
+        assert metrics[f"per_own_loss_{name}"] == row["own_loss"]
+        assert metrics[f"per_train_n_{name}"] == row["train_n"]
+        assert sorted(files_of(out / "adapter" / row["folder"])) == OWN_FILES
+        curve = out / "plots" / row["folder"] / "plots/metrics/val/loss.tsv"
+        assert len(curve.read_text().splitlines()) == 4
+        moved = not same(weights(out), weights(out, f"{row['folder']}/{ADAPTER}"))
+        assert moved == (row["best_step"] > 0)
+    assert (out / "plots" / "per.png").is_file()
+    left = [path for path in out.glob("cache/scratch/**/*") if path.is_file()]
+    assert {path.suffix for path in left} == {".png"}, "checkpoints go, samples stay"
+
+
+def test_the_adapter_for_all_is_the_same_with_and_without_values(
+    by_gender: tuple[Path, dict[str, float]], tiny_base: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    out, metrics = by_gender
+    alone = run(tiny_base, out / "dataset", tmp_path, rt)
+    assert alone == {name: one for name, one in metrics.items() if not name.startswith("per_")}
+    for folder in ("adapter", "plots"):
+        files = files_of(tmp_path / folder)
+        files.pop("training.json", None)
+        more = files_of(out / folder)
+        assert files.items() <= more.items()
+        assert {name.split("/")[0] for name in more.keys() - files.keys()} <= {
+            "per",
+            "per.png",
+            "training.json",
+        }
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_at_a_value_goes_on_to_the_same_bytes(
+    by_gender: tuple[Path, dict[str, float]],
+    tiny_base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, uninterrupted = by_gender
+    rt = runtime(tmp_path / "cache")
+    original = Trainer._optimize
+
+    def deadly(self: Trainer, step: int) -> float:
+        if (self.title, step) == ("image_train: Women", 2):
+            raise Killed
+        return original(self, step)
+
+    monkeypatch.setattr(Trainer, "_optimize", deadly)
+    with pytest.raises(Killed):
+        run(tiny_base, out / "dataset", tmp_path / "killed", rt, **PER)
+    monkeypatch.undo()
+    capsys.readouterr()
+    assert run(tiny_base, out / "dataset", tmp_path / "resumed", rt, **PER) == uninterrupted
+    said = capsys.readouterr().err
+    assert "image_train: goes on from step 6 of 6" in said
+    assert "image_train: Women: goes on from step 1 of 2" in said
+    for folder in ("adapter", "plots"):
+        assert files_of(tmp_path / "resumed" / folder) == files_of(out / folder)
+
+
+def test_a_value_of_too_few_photos_keeps_the_adapter_for_all(
+    by_gender: tuple[Path, dict[str, float]],
+    tiny_base: Path,
+    tmp_path: Path,
+    rt: Runtime,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    dataset = by_gender[0] / "dataset"
+    metrics = run(tiny_base, dataset, tmp_path, rt, epochs=1, **{**PER, "per_least": 3})
+    assert "image_train: gender Men keeps the adapter for all: 5 train and 1 val" in (
+        capsys.readouterr().err
+    )
+    own = read_json(tmp_path / "adapter" / "training.json")["own"]
+    assert own[0] == {"value": "Men", "folder": None, "train_n": 5, "val_n": 1}
+    assert (own[1]["value"], own[1]["folder"]) == ("Women", "per/Women")
+    assert not any(name.endswith("Men") for name in metrics)
+    assert not (tmp_path / "adapter" / "per" / "Men").exists()
+
+
+def test_an_unknown_attribute_is_one_line(
+    tiny_base: Path, tiny_dataset: Path, tmp_path: Path, rt: Runtime
+) -> None:
+    with pytest.raises(LikenessError, match=r"image_train\.per: no attribute 'size'.*gender") as at:
+        run(tiny_base, tiny_dataset, tmp_path, rt, per="size")
+    assert "\n" not in str(at.value)

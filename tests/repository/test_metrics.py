@@ -27,6 +27,10 @@ def test_every_metric_is_in_the_table() -> None:
 def test_every_row_of_the_table_is_a_metric() -> None:
     # No bundled extractor is InceptionV3, by which alone two distances have these names.
     names = [*NAMES, "image_evaluate.tuned_fid", "image_evaluate.tuned_kid"]
+    # By default there is one adapter for all.
+    evaluated = ("own_kernel_Men", "own_clip", "difference_clip", "test_n_Men")
+    names += [f"image_evaluate.{name}" for name in evaluated]
+    names += ["image_train.per_best_step_Men", "image_train.per_val_n_Men"]
     idle = [row.names for row in METRICS if row not in {find(name) for name in names}]
     assert idle == []
 

@@ -4,6 +4,7 @@ Two bounds stand beside them: real train images, and real images that went throu
 autoencoder alone, which an adapter of the denoiser cannot be expected to beat.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,6 +26,7 @@ from likeness.common.params import Section
 from likeness.common.runtime import Runtime
 from likeness.common.sampling import evenly
 from likeness.image import fidelity
+from likeness.image.adapters import count_values, folder_names, read_adapters
 from likeness.image.autoencoder import reconstruct
 from likeness.image.clip import embed_images, embed_texts, load_clip
 from likeness.image.extract import Features, extract
@@ -33,6 +35,7 @@ from likeness.image.measure import measure_all
 from likeness.image.needs import ADVICE, LEAST, NEEDS
 from likeness.image.quality import Measures, colour_prototypes, nearest_colour
 from likeness.image.rows import EvaluatedImage, PreparedImage, SyntheticImage
+from likeness.image.subgroups import Drawn, compare_values
 
 
 class ImageEvaluate(Section):
@@ -60,6 +63,10 @@ class ImageSet:
     def vectors(self) -> Array:
         return self.features.vectors
 
+    def values(self, attribute: str) -> list[str]:
+        """Each image's value of an attribute; empty where it has none."""
+        return [product.get(attribute, "") for product in self.products.values()]
+
 
 def evaluate(
     cfg: ImageEvaluate,
@@ -82,7 +89,8 @@ def evaluate(
     encoded and decoded by the base): such distances depend on n. The figures of single images are
     those of the test images, as they are (`real`) and encoded and decoded. Writes the
     per-image table (`manifest.jsonl`) to `out_dir`, grids to `plots_dir`, and each figure's value, 95 %
-    interval and n to `intervals`; the values alone are the stage's metrics.
+    interval and n to `intervals`; the values alone are the stage's metrics. Where image_generate has
+    drawn prompts with adapters of values and with the one for all, `compare_values` compares them.
 
     Raises:
         LikenessError: an image has no row or a row no image, or the sets are too small.
@@ -90,8 +98,16 @@ def evaluate(
     rows = read_manifest(dataset / "manifest.jsonl", PreparedImage)
     tuned_rows = read_manifest(generated / "manifest.jsonl", SyntheticImage)
     asked = {row.id: row for row in tuned_rows}
-    base_paths = {path.stem: path for path in sorted((generated / "base").glob("*.png"))}
+    base_paths, own_paths, shared_paths = (
+        {path.stem: path for path in sorted((generated / folder).glob("*.png"))}
+        for folder in ("base", "own", "shared")
+    )
     _check_pairs(generated, asked, base_paths)
+    if unpaired := sorted((set(own_paths) ^ set(shared_paths)) | set(own_paths) - set(asked)):
+        raise LikenessError(
+            f"{generated}: {unpaired[0]} is not in own/, shared/ and manifest.jsonl alike; run "
+            "image_generate again"
+        )
 
     def gather(paths: dict[str, Path], prompts: dict[str, str], products: Any) -> ImageSet:
         return ImageSet(
@@ -115,11 +131,16 @@ def evaluate(
         {row.id: row.prompt for row in tuned_rows},
         {row.id: row.attributes() for row in tuned_rows},
     )
-    untuned = gather(
-        base_paths,
-        {name: asked[name].prompt for name in base_paths},
-        {name: asked[name].attributes() for name in base_paths},
-    )
+
+    def gather_drawn(paths: dict[str, Path]) -> ImageSet:
+        """Images of the same prompts, without the rules."""
+        return gather(
+            paths,
+            {name: asked[name].prompt for name in paths},
+            {name: asked[name].attributes() for name in paths},
+        )
+
+    untuned = gather_drawn(base_paths)
     check_needs(str(dataset), NEEDS, {split: len(images) for split, images in real.items()}, ADVICE)
     n = min(len(images) for images in (tuned, untuned, *real.values()))
     if n < LEAST:
@@ -164,6 +185,30 @@ def evaluate(
     for name, table in tables.items():
         found |= scores.image_estimates(name, table)
     found |= scores.trained_on(real["train"], tuned)
+    test_n = {}
+    if own_paths:
+        attribute = read_adapters(adapter).attribute
+        names = folder_names(count_values(rows, attribute))
+        own, shared = gather_drawn(own_paths), gather_drawn(shared_paths)
+        drawn = {}
+        for name, images in (("own", own), ("shared", shared)):
+            pictures, texts = clip_scores(images.paths, images.prompts, clip=clip, rt=rt)
+            table = scores.table(name, images, 100 * (pictures * texts).sum(1))
+            drawn[name] = Drawn(images.vectors, table)
+        values = own.values(attribute)
+        found |= compare_values(
+            **drawn,
+            values=values,
+            real=real["test"].vectors,
+            real_values=real["test"].values(attribute),
+            names=names,
+            distance=distance_names(extractor_kind(extractor))[1],
+            rounds=cfg.rounds,
+            seed=rt.seed,
+        )
+        photos = Counter(real["test"].values(attribute))
+        test_n = {f"test_n_{names[value]}": photos[value] for value in sorted(set(values))}
+        _value_sheet(plots_dir / "per.png", attribute, real["test"], shared, own)
     found = {name: estimate.rounded() for name, estimate in found.items()}
 
     evaluated = [row for table in tables.values() for row in table]
@@ -176,6 +221,7 @@ def evaluate(
         "clip_model": clip.name,
         "distance_n": found["tuned_precision"].n,
         **{f"{name}_n": len(images) for name, images in sets.items()},
+        **test_n,
         **{name: estimate.value for name, estimate in found.items()},
     }
 
@@ -355,14 +401,14 @@ class Scores:
         return found
 
 
+def distance_names(kind: str) -> tuple[str, str]:
+    """What Fréchet and kernel distance are called: FID and KID are defined with InceptionV3 alone."""
+    return ("fid", "kid") if kind == "inception_v3" else ("frechet", "kernel")
+
+
 def _set_estimates(scores: Scores, kind: str, pools: Mapping[str, ImageSet]) -> dict[str, Estimate]:
     """Distances and neighbourhood figures of each set to the test split, at one n for all."""
-    # FID and KID are defined with InceptionV3; with other features the distances have other names.
-    inception = kind == "inception_v3"
-    distances = {
-        "fid" if inception else "frechet": fidelity.frechet,
-        "kid" if inception else "kernel": fidelity.kernel,
-    }
+    distances = dict(zip(distance_names(kind), (fidelity.frechet, fidelity.kernel), strict=True))
     n = min(len(scores.test), *map(len, pools.values()))
     k = scores.cfg.neighbours
     found: dict[str, Estimate] = {}
@@ -433,6 +479,21 @@ def _grids(
         size=420,
         labels=[f"step {int(path.stem)}" for path in shown],
     )
+
+
+def _value_sheet(
+    path: Path, attribute: str, real: ImageSet, shared: ImageSet, own: ImageSet
+) -> None:
+    """For each value a row of real photos, and of the same prompts by either adapter."""
+    cells: list[Image.Image] = []
+    labels: list[str] = []
+    for value in sorted(set(own.values(attribute))):
+        for name, images in (("real", real), ("shared", shared), ("own", own)):
+            members = [key for key, row in images.products.items() if row.get(attribute) == value]
+            shown = [Image.open(images.paths[key]).convert("RGB") for key in members[:8]]
+            cells += shown + [Image.new("RGB", (8, 8), "white")] * (8 - len(shown))
+            labels += [f"{name} {value}"] * 8
+    figures.contact_sheet(path, cells, columns=8, size=96, labels=labels)
 
 
 def _plot_estimates(

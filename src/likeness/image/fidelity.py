@@ -26,17 +26,50 @@ def frechet(left: Array, right: Array) -> float:
 
 def kernel(left: Array, right: Array) -> float:
     """Unbiased squared MMD with the kernel (x·y / D + 1)^3, as in KID (Bińkowski et al. 2018)."""
+    return float(_kernels(left, right, np.ones((1, len(left))), np.ones((1, len(right))))[0])
+
+
+def paired_kernels(
+    left: Array, right: Array, real: Array, rounds: int, seed: int
+) -> tuple[Estimate, Estimate, Estimate]:
+    """Kernel distances of two sets (N, D) to (M, D) real vectors, and the left's less the right's.
+
+    The bootstrap resamples the N pairs of rows and the M real ones. The distance leaves out an item's
+    product with itself, and so that of two copies, which would raise the distance in each resample.
+    Resamples of one item alone are left out too.
+    """
+    rng = np.random.default_rng(seed)
+
+    def counts(n: int) -> Array:
+        """How often each resample has each item; the first has each once."""
+        resamples = rng.multinomial(n, np.full(n, 1 / n), rounds)
+        return np.vstack([np.ones(n), resamples])
+
+    pairs, photos = counts(len(left)), counts(len(real))
+    a, b = (_kernels(side, real, pairs, photos) for side in (left, right))
+    found = []
+    for values in (a, b, a - b):
+        low, high = np.nanpercentile(values[1:], [2.5, 97.5])
+        found.append(Estimate(float(values[0]), float(low), float(high), len(left)))
+    return found[0], found[1], found[2]
+
+
+def _kernels(left: Array, right: Array, of_left: Array, of_right: Array) -> Array:
+    """(R,) kernel distances, in each of which an item counts as often as (R, N) and (R, M) say."""
     a, b = (np.asarray(side, np.float64) for side in (left, right))
 
     def gram(x: Array, y: Array) -> Array:
         return np.asarray((x @ y.T / x.shape[1] + 1) ** 3)
 
-    def mean_off_diagonal(matrix: Array) -> float:
-        n = len(matrix)
-        return float((matrix.sum() - np.trace(matrix)) / (n * (n - 1)))
+    def within(x: Array, weights: Array) -> Array:
+        products = gram(x, x)
+        np.fill_diagonal(products, 0)
+        total = weights.sum(1) ** 2 - (weights**2).sum(1)
+        sums = ((weights @ products) * weights).sum(1)
+        return np.asarray(sums / np.where(total > 0, total, np.nan))
 
-    cross = float(gram(a, b).mean())
-    return mean_off_diagonal(gram(a, a)) + mean_off_diagonal(gram(b, b)) - 2 * cross
+    cross = ((of_left @ gram(a, b)) * of_right).sum(1) / (of_left.sum(1) * of_right.sum(1))
+    return np.asarray(within(a, of_left) + within(b, of_right) - 2 * cross)
 
 
 def distances(left: Array, right: Array) -> Array:

@@ -31,6 +31,7 @@ from likeness.common.manifest import (
 from likeness.common.params import Section
 from likeness.common.rules import Rule, first_broken
 from likeness.common.runtime import Runtime
+from likeness.image.adapters import read_adapters, write_blend
 from likeness.image.diffusion import ADAPTER, Sampler
 from likeness.image.drawing import draw_with
 from likeness.image.extract import extract
@@ -47,6 +48,7 @@ class ImageGenerate(Section):
     count: Annotated[int, Field(ge=1)]
     baseline: Annotated[int, Field(ge=0)]
     shares: dict[str, dict[str, Annotated[float, Field(ge=0)]]]
+    blend: dict[str, float]
     negative_prompt: str
     sampler: Sampler
     steps: Annotated[int, Field(ge=1, le=1000)]
@@ -85,11 +87,14 @@ def generate(
     An image that fails a measured rule is drawn again with another seed, up to `max_attempts`
     times. Writes to `out_dir`: `images/`, `styles/` (each product row as JSON), `styles.csv`,
     `manifest.jsonl` (a `SyntheticImage` a row), `prompts.txt`, `rejected.jsonl`, and `base/`: the
-    first `baseline` prompts and seeds drawn without the adapter and without the rules.
+    first `baseline` prompts and seeds drawn without the adapter and without the rules. A product is
+    drawn with the adapter of its value of `image_train.per` if there is one, or with the `blend` of
+    such adapters, which is written too. Of the first `baseline` prompts and seeds those that are not
+    drawn with the adapter for all are also drawn with it, without the rules: `shared/`, beside `own/`.
 
     Raises:
-        LikenessError: `shares` names what the train split does not have, or more than
-            `max_rejected_share` of the images drawn were rejected.
+        LikenessError: `shares` names what the train split does not have, `blend` a value that has no
+            adapter of its own, or more than `max_rejected_share` of the images drawn were rejected.
     """
     started = time.monotonic()
     rows = read_manifest(dataset / "manifest.jsonl", PreparedImage)
@@ -108,6 +113,10 @@ def generate(
         device=rt.device,
         precision=rt.precision(),
     )
+    adapters = read_adapters(adapter)
+    files = {name: adapters.of(row) for name, row in slots.items()}
+    if cfg.blend:
+        files = dict.fromkeys(slots, write_blend(adapters, cfg.blend, out_dir / "blend" / ADAPTER))
     inspect = Inspector(cfg, dataset, rows, extractor, rt)
 
     kept: list[SyntheticImage] = []
@@ -117,7 +126,7 @@ def generate(
     drawn = 0
     for attempt in range(cfg.max_attempts):
         jobs = _jobs(waiting, attempt, rt)
-        images = _draw(partial(draw, adapter=adapter / ADAPTER), jobs, cfg.batch, rt)
+        images = _draw(draw, jobs, files, cfg.batch, rt)
         drawn += len(images)
         paths = {name: stored.folder / "image.png" for name, stored in images.items()}
         inspected = inspect(paths)
@@ -158,8 +167,14 @@ def generate(
     seconds = (time.monotonic() - started) / drawn
 
     jobs = _jobs(dict(islice(slots.items(), cfg.baseline)), 0, rt)
-    for name, stored in _draw(partial(draw, adapter=None), jobs, cfg.batch, rt).items():
-        stored.link("image.png", out_dir / "base" / f"{name}.png")
+    others = {name: job for name, job in jobs.items() if files[name] != adapters.shared}
+    for folder, wanted, by in (
+        ("base", jobs, dict.fromkeys(jobs)),
+        ("own", others, files),
+        ("shared", others, dict.fromkeys(jobs, adapters.shared)),
+    ):
+        for name, stored in _draw(draw, wanted, by, cfg.batch, rt).items():
+            stored.link("image.png", out_dir / folder / f"{name}.png")
 
     kept.sort(key=lambda row: row.id)
     _write(out_dir, kept)
@@ -265,8 +280,25 @@ def _jobs(
     }
 
 
-def _draw(draw: Any, jobs: Mapping[str, Any], batch: int, rt: Runtime) -> dict[str, Stored]:
-    return map_all(draw, jobs, problem="cannot be drawn", what="image_draw", rt=rt, batch=batch)
+def _draw(
+    draw: Any,
+    jobs: Mapping[str, Any],
+    adapters: Mapping[str, Path | None],
+    batch: int,
+    rt: Runtime,
+) -> dict[str, Stored]:
+    """Every job's image, drawn with its own adapter: those of one adapter together."""
+    found: dict[str, Stored] = {}
+    for adapter in dict.fromkeys(adapters[name] for name in jobs):
+        found |= map_all(
+            partial(draw, adapter=adapter),
+            {name: job for name, job in jobs.items() if adapters[name] == adapter},
+            problem="cannot be drawn",
+            what="image_draw",
+            rt=rt,
+            batch=batch,
+        )
+    return {name: found[name] for name in jobs}
 
 
 def _product_row(name: str, source: PreparedImage) -> dict[str, Any]:

@@ -5,10 +5,11 @@ resumed from a checkpoint takes the same steps as one that was not interrupted.
 """
 
 import math
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -31,6 +32,7 @@ from likeness.common.precision import MixedPrecision, check_finite
 from likeness.common.runtime import Runtime
 from likeness.common.sampling import evenly
 from likeness.common.tracking import Tracker, step_timings
+from likeness.image.adapters import OWN, count_values, folder_names, plain_adapter, value_of
 from likeness.image.diffusion import (
     ADAPTER,
     FEWEST_ROWS,
@@ -83,6 +85,9 @@ class ImageTrain(Section):
     sampler: Sampler
     sample_steps: Annotated[int, Field(ge=1)]
     guidance: Annotated[float, Field(ge=0)]
+    per: str
+    per_epochs: Annotated[int, Field(ge=1)]
+    per_least: Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True)
@@ -144,24 +149,17 @@ def train(
 
     Writes to `out_dir` the adapter in diffusers' keys and in kohya's, those of other evaluated steps
     as `adapters/<step>/` in diffusers' keys, `training.json` and a sheet of samples for every
-    evaluation; curves to `plots_dir`; step time and memory to `timings_dir`.
+    evaluation; curves to `plots_dir`; step time and memory to `timings_dir`. With `per`, the training
+    goes on with the photos of each of the attribute's values, whose adapters are in `per/<value>/`.
     Checkpoints go to scratch, and a killed run goes on from its last one.
 
     Raises:
-        LikenessError: the base is no Stable Diffusion, no layer's name matches `targets`, or the
-            learning rate is so high that the weights become NaN.
+        LikenessError: the base is no Stable Diffusion, no layer's name matches `targets`, no product
+            has the attribute `per`, or the learning rate is so high that the weights become NaN.
     """
     rows = read_manifest(dataset / "manifest.jsonl", PreparedImage)
+    counts = count_values(rows, cfg.per)
     splits = encode_splits(rows, dataset, base, cfg, rt)
-    resident_pipeline.release()
-    pipeline = load_pipeline(base, rt.device, rt.precision(cfg.mixed_precision))
-    scale = scale_of(pipeline.vae)
-    own, given = pipeline.unet.config.sample_size * scale, splits["val"].side * scale
-    if own != given:
-        rt.log(
-            f"image_train: {base} was trained at {own} pixels, the photos have {given}; it draws best "
-            f"with image_prepare.resolution {own}"
-        )
     key = [
         cfg.model_dump_json(),
         digest(dataset),
@@ -170,21 +168,160 @@ def train(
         rt.seed,
     ]
     scratch = rt.scratch("image_train", digest_of(key))
-    trainer = Trainer(cfg, pipeline, splits["train"], splits["val"], scratch, rt)
-    tracker = Tracker(plots_dir, timings_dir, rt.trackers, cfg.model_dump())
-    trainer.run(tracker)
-    for path in sorted(scratch.glob("samples/*.png")):
-        tracker.log_image(f"samples/{path.name}", path)
-        link(path, out_dir / "samples" / path.name)
-    tracker.end()
-    metrics = trainer.metrics()
-    trainer.save(out_dir)
-    evaluations = {"evaluations": trainer.evaluations.rows("step")}
-    training = {**describe(base), **cfg.model_dump(), **metrics, **evaluations}
+    places = Places(base, scratch, out_dir, plots_dir, timings_dir)
+    shared = _fit(cfg, splits, places, rt)
+    metrics = dict(shared.metrics)
+    own: list[dict[str, Any]] = []
+    for value, name in folder_names(counts).items():
+        photos = {"train_n": counts[value]["train"], "val_n": counts[value]["val"]}
+        if min(photos.values()) < cfg.per_least:
+            rt.log(
+                f"image_train: {cfg.per} {value} keeps the adapter for all: {photos['train_n']} train "
+                f"and {photos['val_n']} val photos, and image_train.per_least is {cfg.per_least}"
+            )
+            own.append({"value": value, "folder": None, **photos})
+            continue
+        fitted = _fit_value(cfg, value, name, splits, shared, places, rt)
+        found = {
+            "own_loss": fitted.metrics["val_loss"],
+            "shared_loss": fitted.metrics["val_loss_base"],
+            "best_step": fitted.metrics["best_step"],
+            **photos,
+        }
+        metrics |= {f"per_{figure}_{name}": one for figure, one in found.items()}
+        evaluations = {"evaluations": fitted.evaluations}
+        own.append({"value": value, "folder": f"{OWN}/{name}", **found, **evaluations})
+    if cfg.per:
+        _plot_values(plots_dir / "per.png", cfg.per, own)
+    training = {
+        **describe(base),
+        **cfg.model_dump(),
+        **metrics,
+        "evaluations": shared.evaluations,
+        "own": own,
+    }
     write_json(out_dir / "training.json", training)
-    trainer.checkpoints.clear()
-    trainer.evaluations.clear()
+    Checkpoints(scratch).clear()
+    Evaluations(scratch, 0).clear()
+    shutil.rmtree(scratch / OWN, ignore_errors=True)
     return metrics
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a training reads its base and writes what it makes; see `train`."""
+
+    base: Path
+    scratch: Path
+    out_dir: Path
+    plots_dir: Path
+    timings_dir: Path
+
+    def of(self, name: str) -> "Places":
+        """Those of a value's training, by the value's name."""
+        return Places(
+            self.base,
+            self.scratch / OWN / name,
+            self.out_dir / OWN / name,
+            self.plots_dir / OWN / name,
+            self.timings_dir.with_name(f"{self.timings_dir.name}_{name}"),
+        )
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training found; `weights` are those of its best step, by the trainer's names."""
+
+    metrics: dict[str, float]
+    evaluations: list[dict[str, Any]]
+    weights: "Tensors"
+
+
+def _fit(
+    cfg: ImageTrain,
+    splits: Mapping[str, Split],
+    places: Places,
+    rt: Runtime,
+    title: str = "image_train",
+    start: "Tensors | None" = None,
+) -> Fitted:
+    """Train an adapter from `start`, or from nothing, and write it; its checkpoints stay in scratch."""
+    resident_pipeline.release()  # and with it what a training before this one has left
+    pipeline = load_pipeline(places.base, rt.device, rt.precision(cfg.mixed_precision))
+    scale = scale_of(pipeline.vae)
+    own, given = pipeline.unet.config.sample_size * scale, splits["val"].side * scale
+    if own != given and start is None:
+        rt.log(
+            f"image_train: {places.base} was trained at {own} pixels, the photos have {given}; it draws "
+            f"best with image_prepare.resolution {own}"
+        )
+    trainer = Trainer(
+        cfg, pipeline, splits["train"], splits["val"], places.scratch, rt, title, start
+    )
+    tracker = Tracker(places.plots_dir, places.timings_dir, rt.trackers, cfg.model_dump())
+    trainer.run(tracker)
+    for path in sorted(places.scratch.glob("samples/*.png")):
+        tracker.log_image(f"samples/{path.name}", path)
+        link(path, places.out_dir / "samples" / path.name)
+    tracker.end()
+    trainer.save(places.out_dir)
+    evaluations = trainer.evaluations
+    best = evaluations.weights(evaluations.best())
+    return Fitted(trainer.metrics(), evaluations.rows("step"), best)
+
+
+def _fit_value(
+    cfg: ImageTrain,
+    value: str,
+    name: str,
+    splits: Mapping[str, Split],
+    shared: Fitted,
+    places: Places,
+    rt: Runtime,
+) -> Fitted:
+    """Go on from the adapter for all with the photos of one value of the attribute `per`.
+
+    Each epoch is evaluated on the value's val photos, and step 0 is the adapter for all: what is kept
+    has no higher loss on them than that. The rate may be too high before it falls, so it does not stop
+    early.
+    """
+    parts = {
+        split: replace(one, rows=[row for row in one.rows if value_of(row, cfg.per) == value])
+        for split, one in splits.items()
+    }
+    epoch = steps_of(parts["train"], cfg)
+    changes = {
+        "epochs": cfg.per_epochs,
+        "warmup_steps": min(cfg.warmup_steps, epoch),
+        "evaluate_every": epoch,
+        "checkpoint_every": min(cfg.checkpoint_every, epoch),
+        "patience": 0,
+        "keep_adapters": 0,
+        "sample_every": 0,
+    }
+    title = f"image_train: {value}"
+    own = cfg.model_copy(update=changes)
+    return _fit(own, parts, places.of(name), rt, title, shared.weights)
+
+
+def steps_of(split: Split, cfg: ImageTrain) -> int:
+    """Steps of an epoch."""
+    return math.ceil(len(split.rows) / (cfg.batch * cfg.accumulation))
+
+
+def _plot_values(path: Path, attribute: str, own: Sequence[Mapping[str, Any]]) -> None:
+    """What each epoch on a value's photos takes from their loss with the adapter for all."""
+    with figures.figure(path, size=(7, 3.2)) as axis:
+        for row in own:
+            if row["folder"]:
+                losses = np.array([one["figures"]["loss"] for one in row["evaluations"]])
+                label = f"{row['value']} (n {row['val_n']})"
+                axis.plot(100 * (losses / losses[0] - 1), marker=".", label=label)
+        axis.axhline(0, color=figures.QUIET, linewidth=0.8)
+        axis.set_title(f"Validation loss by {attribute} against the adapter for all, %")
+        axis.set_xlabel("epochs with the photos of that value alone")
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(frameon=False)
 
 
 def encode_splits(
@@ -233,6 +370,8 @@ class Trainer:
         val_split: Split,
         scratch: Path,
         rt: Runtime,
+        title: str = "image_train",
+        start: "Tensors | None" = None,
     ) -> None:
         import torch
         from accelerate import Accelerator
@@ -240,7 +379,7 @@ class Trainer:
         from diffusers.optimization import get_scheduler
         from diffusers.training_utils import EMAModel, cast_training_params
 
-        self.cfg, self.rt, self.pipeline = cfg, rt, pipeline
+        self.cfg, self.rt, self.pipeline, self.title = cfg, rt, pipeline, title
         self.family = family_of(pipeline)
         self.train_split, self.val_split = train_split, val_split
         self.checkpoints, self.scratch = Checkpoints(scratch), scratch
@@ -262,12 +401,14 @@ class Trainer:
             for key, parameter in network.named_parameters()
             if parameter.requires_grad
         }
+        if start is not None:
+            self._set_weights(start)
         self.total = sum(p.numel() for n in self.networks.values() for p in n.parameters())
         weights = list(self.parameters.values())
         self.optimizer = torch.optim.AdamW(
             weights, lr=cfg.learning_rate, weight_decay=cfg.weight_decay, fused=True
         )
-        self.steps_per_epoch = math.ceil(len(train_split.rows) / (cfg.batch * cfg.accumulation))
+        self.steps_per_epoch = steps_of(train_split, cfg)
         self.steps = cfg.epochs * self.steps_per_epoch
         self.lr_scheduler = get_scheduler(
             cfg.lr_schedule,
@@ -289,13 +430,13 @@ class Trainer:
         state = self.checkpoints.load()
         if state is not None:
             self._restore(state)
-            self.rt.log(f"image_train: goes on from step {self.step} of {self.steps}")
+            self.rt.log(f"{self.title}: goes on from step {self.step} of {self.steps}")
         for step, values in self.history:
             tracker.log(step, values)
         if self.step == 0 and not self.history:
             self._evaluate(tracker)
         steps = range(self.step + 1, self.steps + 1)
-        for step in self.rt.progress(steps, "image_train: steps", len(steps)):
+        for step in self.rt.progress(steps, f"{self.title}: steps", len(steps)):
             if 0 < self.cfg.patience <= self.stale:
                 break
             started = time.monotonic()
@@ -437,7 +578,8 @@ class Trainer:
             evaluation = Evaluation(f"{self.step:06d}", {"loss": loss}, order=(-loss,))
             self.evaluations.add(evaluation, self.parameters)
             self.stale = 0 if self.evaluations.best() is evaluation else self.stale + 1
-            if self.step % self.cfg.sample_every == 0 or self.step == self.steps:
+            every = self.cfg.sample_every  # 0 for a value's training, which draws none
+            if every and (self.step % every == 0 or self.step == self.steps):
                 self._sample()
 
     def _val_loss(self) -> float:
@@ -528,12 +670,15 @@ class Trainer:
             "history": self.history,
         }
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def _set_weights(self, weights: "Tensors") -> None:
         import torch
 
         with torch.no_grad():
             for name, parameter in self.parameters.items():
-                parameter.copy_(state["weights"][name])
+                parameter.copy_(weights[name])
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._set_weights(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.lr_scheduler.load_state_dict(state["lr_scheduler"])
         self.ema.load_state_dict(state["ema"])
@@ -593,21 +738,3 @@ def _folded(layer: Any, x: "torch.Tensor") -> "torch.Tensor":
     flat = (part.weight.flatten(1) for part in (layer, up, down))
     weight = torch.addmm(*flat, alpha=scale).view_as(layer.weight)
     return torch.func.functional_call(layer.base_layer, {"weight": weight}, (x,))  # type: ignore[no-any-return]
-
-
-def plain_adapter(weights: "Mapping[str, torch.Tensor]", scale: float) -> "dict[str, torch.Tensor]":
-    """An adapter with diffusers' keys, `lora_B` multiplied by `scale`, which is alpha / rank.
-
-    Loaders assume different values of alpha where a file has none. After the multiplication alpha
-    equals the rank, which gives a scale of 1 in all of them.
-    """
-    return {
-        _published(name): (tensor * scale if "lora_B" in name else tensor)
-        for name, tensor in weights.items()
-    }
-
-
-def _published(name: str) -> str:
-    """A weight's name as files have it: with the level that transformers 5 took out of CLIP."""
-    plain = name.replace(".default", "")
-    return plain.replace("text_encoder.encoder.", "text_encoder.text_model.encoder.")

@@ -31,7 +31,7 @@ URLS = "voice_download.urls"
 # IPv6 addresses that stand for one of IPv4, which may be private: NAT64 and 6to4.
 TUNNELS = [ipaddress.ip_network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16")]
 # A file of this machine that would be sent to a site, and values that are no plain ones.
-HIDDEN = {"voice_download.cookies", "image_generate.shares"}
+HIDDEN = {"voice_download.cookies", "image_generate.shares", "image_generate.blend"}
 
 
 @router.get("/params", openapi_extra=example("/api/params"))
