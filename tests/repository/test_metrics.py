@@ -30,7 +30,7 @@ def test_every_row_of_the_table_is_a_metric() -> None:
     # By default there is one adapter for all.
     evaluated = ("own_kernel_Men", "own_clip", "difference_clip", "test_n_Men")
     names += [f"image_evaluate.{name}" for name in evaluated]
-    names += ["image_train.per_best_step_Men", "image_train.per_val_n_Men"]
+    names += ["image_train.per_own_loss_Men", "image_train.per_best_step_Men"]
     idle = [row.names for row in METRICS if row not in {find(name) for name in names}]
     assert idle == []
 

@@ -90,7 +90,8 @@ def evaluate(
     those of the test images, as they are (`real`) and encoded and decoded. Writes the
     per-image table (`manifest.jsonl`) to `out_dir`, grids to `plots_dir`, and each figure's value, 95 %
     interval and n to `intervals`; the values alone are the stage's metrics. Where image_generate has
-    drawn prompts with adapters of values and with the one for all, `compare_values` compares them.
+    drawn prompts with adapters of values and with the one for all, `compare_values` adds `own_*`,
+    `shared_*` and `difference_*`.
 
     Raises:
         LikenessError: an image has no row or a row no image, or the sets are too small.
