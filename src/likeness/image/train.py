@@ -87,6 +87,7 @@ class ImageTrain(Section):
     guidance: Annotated[float, Field(ge=0)]
     per: str
     per_epochs: Annotated[int, Field(ge=1)]
+    per_rate: Annotated[float, Field(gt=0, le=1)]
     per_least: Annotated[int, Field(ge=1)]
 
 
@@ -292,6 +293,7 @@ def _fit_value(
     epoch = steps_of(parts["train"], cfg)
     changes = {
         "epochs": cfg.per_epochs,
+        "learning_rate": cfg.per_rate * cfg.learning_rate,
         "warmup_steps": min(cfg.warmup_steps, epoch),
         "evaluate_every": epoch,
         "checkpoint_every": min(cfg.checkpoint_every, epoch),
