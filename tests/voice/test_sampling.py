@@ -1,5 +1,6 @@
 """Texts that are sampled together get the codes that each gets alone."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from likeness.voice import sampling
-from likeness.voice.sampling import Wanted, sample_codes
+from likeness.voice.sampling import Wanted, sample_alone, sample_codes
 from likeness.voice.xtts import load_xtts, read_speakers
 from likeness.voice.xtts_files import read_settings
 from models.texts import measured
@@ -38,16 +39,17 @@ def rows_of(model: Any, folder: Path, texts: list[str]) -> list[Wanted]:
     ]
 
 
-def alone(model: Any, row: Wanted, settings: dict[str, float]) -> torch.Tensor:
-    torch.manual_seed(row.seed)
-    codes: torch.Tensor = model.gpt.generate(
-        cond_latents=row.latents,
-        text_inputs=torch.tensor([row.tokens], dtype=torch.int32),
-        do_sample=True,
-        num_beams=1,
-        **settings,
-    )
-    return codes
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> list[Wanted]:
+    """The rows that `sample_codes` samples alone."""
+    rows: list[Wanted] = []
+
+    def noted(gpt: Any, row: Wanted, settings: Mapping[str, float]) -> torch.Tensor:
+        rows.append(row)
+        return sample_alone(gpt, row, settings)
+
+    monkeypatch.setattr(sampling, "sample_alone", noted)
+    return rows
 
 
 @pytest.mark.parametrize(
@@ -61,54 +63,56 @@ def alone(model: Any, row: Wanted, settings: dict[str, float]) -> torch.Tensor:
     ],
 )
 def test_a_row_has_the_codes_that_it_has_alone(
-    model: Any, tiny_xtts: Path, changes: dict[str, float]
+    model: Any, tiny_xtts: Path, alone: list[Wanted], changes: dict[str, float]
 ) -> None:
     settings = {**SETTINGS, **changes}
     rows = rows_of(model, tiny_xtts, TEXTS * 4)
     found = sample_codes(model.gpt, rows, settings)
-    known = [(row, codes) for row, codes in zip(rows, found, strict=True) if codes is not None]
-    assert len(known) > len(rows) // 2
-    for row, codes in known:
-        assert torch.equal(codes, alone(model, row, settings))
+    assert len(alone) < len(rows) // 2
+    for row, codes in zip(rows, found, strict=True):
+        assert torch.equal(codes, sample_alone(model.gpt, row, settings))
 
 
 def test_rows_differ_by_their_seeds_alone(model: Any, tiny_xtts: Path) -> None:
     first, *_ = rows_of(model, tiny_xtts, TEXTS)
     rows = [first, first._replace(seed=9), first]
     one, other, again = sample_codes(model.gpt, rows, SETTINGS)
-    assert one is not None
-    assert other is not None
-    assert again is not None
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
 
 
-def test_a_choice_that_rounding_could_change_is_left_open(
-    model: Any, tiny_xtts: Path, monkeypatch: pytest.MonkeyPatch
+def test_rows_whose_choices_rounding_could_change_are_sampled_alone(
+    model: Any, tiny_xtts: Path, alone: list[Wanted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sampling, "ROUNDING", 1e9)
     rows = rows_of(model, tiny_xtts, TEXTS)
-    assert sample_codes(model.gpt, rows, SETTINGS) == [None] * len(rows)
+    found = sample_codes(model.gpt, rows, SETTINGS)
+    assert alone == rows
+    for row, codes in zip(rows, found, strict=True):
+        assert torch.equal(codes, sample_alone(model.gpt, row, SETTINGS))
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_what_has_no_company_is_left_open(model: Any, tiny_xtts: Path, count: int) -> None:
+def test_what_has_no_company_is_sampled_alone(
+    model: Any, tiny_xtts: Path, alone: list[Wanted], count: int
+) -> None:
     rows = rows_of(model, tiny_xtts, TEXTS)[:count]
-    assert sample_codes(model.gpt, rows, SETTINGS) == [None] * count
+    assert len(sample_codes(model.gpt, rows, SETTINGS)) == count
+    assert alone == rows
 
 
 def test_a_row_without_stop_goes_to_the_limit(tiny_xtts: Path, tmp_path: Path) -> None:
     endless = load_xtts(with_stop(tiny_xtts, tmp_path / "b", stop=-30.0), "cpu")
     settings = {**SETTINGS, "top_k": 1}
     found = sample_codes(endless.gpt, rows_of(endless, tiny_xtts, TEXTS[:2]), settings)
-    assert {one.shape[1] for one in found if one is not None} == {endless.gpt.max_gen_mel_tokens}
+    assert {one.shape[1] for one in found} == {endless.gpt.max_gen_mel_tokens}
 
 
-def test_sentences_of_the_bundled_base(tmp_path: Path) -> None:
+def test_sentences_of_the_bundled_base(tmp_path: Path, alone: list[Wanted]) -> None:
     folder = bundled_model("xtts_mini", tmp_path / "xtts_mini")
     model, settings = load_xtts(folder, "cpu"), read_settings(folder)
     rows = rows_of(model, folder, [text for kind in measured().values() for text in kind[:2]])
     found = sample_codes(model.gpt, rows, settings)
-    assert sum(codes is None for codes in found) <= len(rows) // 4
+    assert len(alone) <= len(rows) // 4
     for row, codes in zip(rows, found, strict=True):
-        assert codes is None or torch.equal(codes, alone(model, row, settings))
+        assert torch.equal(codes, sample_alone(model.gpt, row, settings))

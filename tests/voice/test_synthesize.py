@@ -13,11 +13,14 @@ from likeness.common.errors import LikenessError
 from likeness.common.io import digest, read_json, write_json
 from likeness.common.manifest import Rejection, read_manifest, write_manifest
 from likeness.common.resident import OneAtATime
+from likeness.common.result import Result
 from likeness.common.runtime import Runtime
 from likeness.voice import speech
+from likeness.voice.audio import encode, read, resample
 from likeness.voice.rows import Pair, Speech
 from likeness.voice.synthesize import VoiceSynthesize, make_pairs, read_list, synthesize
-from likeness.voice.xtts import load_xtts
+from likeness.voice.xtts import load_xtts, say, voice_of
+from likeness.voice.xtts_files import read_settings
 from tests.conftest import files_of, runtime, section
 from tests.voice.tiny_xtts import (
     TEXTS,
@@ -143,19 +146,35 @@ def test_what_is_said_does_not_depend_on_what_else_is(
 
 
 @pytest.mark.slow
+def test_speech_is_what_coqui_s_inference_says(tiny_xtts: Path, tiny_voice: Path) -> None:
+    settings, model = read_settings(tiny_xtts), load_xtts(tiny_xtts, "cpu")
+    clip, rate = tiny_voice / "wavs" / "u0.wav", model.config.audio.sample_rate
+    voice = voice_of(model, [resample(*read(clip), rate)])
+    text, seeds = "The red hat is warm.", (1, 2)
+    payloads = [{"text": text, "seed": seed, "speaker": ""} for seed in seeds]
+    found = speech.speak(
+        payloads, base=tiny_xtts, adapter=None, references=[clip], language="en", settings=settings,
+        device="cpu",
+    )  # fmt: skip
+    for seed, result in zip(seeds, found, strict=True):
+        assert isinstance(result, Result)
+        wave = say(model, text, language="en", voice=voice, seed=seed, settings=settings)
+        expected = encode(wave, model.config.audio.output_sample_rate, "WAV")
+        assert result.files["audio.wav"] == expected
+
+
+@pytest.mark.slow
 def test_an_added_sentence_costs_one_sentence(
     folders: dict[str, Path], tmp_path: Path, rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from TTS.tts.models.xtts import Xtts
-
     said: list[str] = []
-    inference = Xtts.inference
+    check_text = speech.check_text
 
-    def counted(self: Any, text: str, *args: Any, **options: Any) -> Any:
+    def counted(model: Any, text: str, language: str) -> list[int]:
         said.append(text)
-        return inference(self, text, *args, **options)
+        return check_text(model, text, language)
 
-    monkeypatch.setattr(Xtts, "inference", counted)
+    monkeypatch.setattr(speech, "check_text", counted)
     run(folders, tmp_path / "a", rt, "A green hat.\n")
     assert len(said) == 2 * 4
     said.clear()
@@ -248,7 +267,7 @@ def test_the_adapter_is_what_the_tuned_voice_depends_on(
 ) -> None:
     said: list[bool] = []
     asked: dict[str, Any] = {}
-    speak_one, resident_xtts = speech._speak_one, speech.resident_xtts
+    decoded, resident_xtts = speech._decoded, speech.resident_xtts
 
     def recorded(*args: Any, **options: Any) -> Any:
         asked.update(options)
@@ -256,10 +275,10 @@ def test_the_adapter_is_what_the_tuned_voice_depends_on(
 
     def counted(*args: Any) -> Any:
         said.append(asked["adapter"] is not None)
-        return speak_one(*args)
+        return decoded(*args)
 
     monkeypatch.setattr(speech, "resident_xtts", recorded)
-    monkeypatch.setattr(speech, "_speak_one", counted)
+    monkeypatch.setattr(speech, "_decoded", counted)
     run(folders, tmp_path / "a", rt)
     assert said == [False] * 3 + [True] * 3
     said.clear()

@@ -78,8 +78,7 @@ def say_beside(
     for start in progress(starts, "voice_train: the base says the texts", len(starts)):
         batch = slice(start, start + TOGETHER)
         sampled = sample_codes(gpt, wanted[batch], settings)
-        for example, row, known in zip(examples[batch], wanted[batch], sampled, strict=True):
-            codes = (_sample_alone(gpt, row, settings) if known is None else known)[0]
+        for example, (codes,) in zip(examples[batch], sampled, strict=True):
             if codes[-1] != gpt.stop_audio_token:
                 continue
             said = Example(example.id, example.path, example.tokens, codes[:-1], example.mel)
@@ -92,17 +91,6 @@ def say_beside(
             # Cloned out of inference mode, as training goes through them.
             found[example.id] = Parallel(states[0].clone(), own[:, at].to(wave.device))
     return found
-
-
-def _sample_alone(gpt: Any, row: Wanted, settings: dict[str, float]) -> "torch.Tensor":
-    import torch
-
-    torch.manual_seed(row.seed)
-    tokens = torch.tensor([row.tokens], dtype=torch.int32, device=row.latents.device)
-    codes: torch.Tensor = gpt.generate(
-        cond_latents=row.latents, text_inputs=tokens, do_sample=True, num_beams=1, **settings
-    )
-    return codes
 
 
 def decoded_loss(

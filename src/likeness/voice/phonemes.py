@@ -6,7 +6,6 @@ library and its data come with the package espeakng-loader. Punctuation stays, a
 
 import ctypes
 import re
-import threading
 from functools import cache
 
 from likeness.common.errors import LikenessError
@@ -15,7 +14,6 @@ VOICE = "en-us"
 SYNCHRONOUS, UTF8, IPA = 2, 1, 2  # eSpeak NG's constants; SYNCHRONOUS opens no sound card
 MARKS = ",.!?"
 PAUSES = str.maketrans(";:", ",,", chr(34) + "()")
-ONE_AT_A_TIME = threading.Lock()  # eSpeak NG keeps its state in global variables
 UNSAID = dict.fromkeys(map(ord, "\u200d\u0329"))  # a joiner, and the mark of a syllabic consonant
 
 
@@ -36,12 +34,11 @@ def phonemes(text: str) -> str:
 def _clause(text: str) -> str:
     rest = ctypes.pointer(ctypes.c_char_p(text.encode()))
     found = []
-    with ONE_AT_A_TIME:
-        while rest.contents.value:  # eSpeak NG stops at what it takes for the end of a clause
-            part = _espeak().espeak_TextToPhonemes(rest, UTF8, IPA)
-            found += part.decode().translate(UNSAID).split()
-            if not part:
-                break
+    while rest.contents.value:  # eSpeak NG stops at what it takes for the end of a clause
+        part = _espeak().espeak_TextToPhonemes(rest, UTF8, IPA)
+        found += part.decode().translate(UNSAID).split()
+        if not part:
+            break
     return " ".join(found)
 
 

@@ -26,10 +26,8 @@ class Wanted(NamedTuple):
 
 def sample_codes(
     gpt: Any, rows: Sequence[Wanted], settings: Mapping[str, float]
-) -> "list[torch.Tensor | None]":
-    """Each row's codes (1, C) as `gpt.generate` gives them after `torch.manual_seed`.
-
-    None takes the place of a row that is to be sampled alone.
+) -> "list[torch.Tensor]":
+    """Each row's codes (1, C), the same as `sample_alone` gives.
 
     Args:
         gpt: the `GPT` of Coqui's `Xtts`, ready for inference.
@@ -40,7 +38,7 @@ def sample_codes(
     from transformers import LogitsProcessorList
 
     if len(rows) < 2:
-        return [None] * len(rows)
+        return [sample_alone(gpt, row, settings) for row in rows]
     device, stop = gpt.text_head.weight.device, gpt.stop_audio_token
     inputs, prefixes = [], []
     for row in rows:
@@ -68,9 +66,22 @@ def sample_codes(
     # A row that is done is filled up with stop tokens, of which it keeps the first.
     lengths = [1 + row.index(stop) if stop in row else len(row) for row in found.tolist()]
     return [
-        None if other else codes[None, :length]
-        for other, codes, length in zip(unsure.tolist(), found, lengths, strict=True)
+        sample_alone(gpt, row, settings) if other else codes[None, :length]
+        for row, other, codes, length in zip(rows, unsure.tolist(), found, lengths, strict=True)
     ]
+
+
+def sample_alone(gpt: Any, row: Wanted, settings: Mapping[str, float]) -> "torch.Tensor":
+    """A row's codes (1, C) as Coqui's `Xtts.inference` samples them after `torch.manual_seed`."""
+    import torch
+
+    torch.manual_seed(row.seed)
+    device = gpt.text_head.weight.device
+    tokens = torch.tensor([row.tokens], dtype=torch.int32, device=device)
+    latents = row.latents.to(device)
+    return gpt.generate(  # type: ignore[no-any-return]
+        cond_latents=latents, text_inputs=tokens, do_sample=True, num_beams=1, **settings
+    )
 
 
 def _draw_by_row(

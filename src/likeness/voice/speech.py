@@ -1,10 +1,8 @@
 """Sentences spoken by a base or a tuned model as Coqui's inference speaks, each with its own seed."""
 
 import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +12,8 @@ import numpy as np
 from likeness.common.resident import OneAtATime
 from likeness.common.result import Rejected, Result
 from likeness.voice.audio import SILENT, encode, read, resample
-from likeness.voice.codes import RATE
 from likeness.voice.sampling import Wanted, sample_codes
-from likeness.voice.xtts import Voice, load_xtts, read_speakers, say, voice_of
+from likeness.voice.xtts import Voice, load_xtts, read_speakers, voice_of
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +47,8 @@ def speak(
         references: mono clips of the voice to speak in.
         settings: as `read_settings` gives them.
     """
+    import torch
+
     model = resident_xtts(base, device, adapter=adapter)
     voices = own_speakers(base)
     if references:
@@ -65,65 +64,37 @@ def speak(
             results[text, seed, speaker] = rejected
     codes = dict(zip(wanted, sample_codes(model.gpt, [*wanted.values()], settings), strict=True))
 
-    with _generating(model.gpt) as given:
+    def decode(one: Asked) -> Outcome:
+        try:
+            return _decoded(model, wanted[one], codes[one], voices[one[2]].embedding)
+        except Rejected as rejected:
+            return rejected
 
-        def say_one(one: Asked) -> Outcome:
-            given.codes = codes[one]
-            try:
-                return _speak_one(model, one, voices[one[2]], language, settings)
-            except Rejected as rejected:
-                return rejected
-
-        # Threads would take turns at torch's random numbers, of which known codes need none.
-        results |= {one: say_one(one) for one in codes if codes[one] is None}
-        known = [one for one in codes if codes[one] is not None]
-        results |= zip(known, _in_threads(say_one, known, device), strict=True)
-    return [results[one] for one in asked]
-
-
-@contextmanager
-def _generating(gpt: Any) -> Iterator[Any]:
-    """Let `gpt.generate` take the codes (1, C) that a thread sets as `codes` of what this gives, if any.
-
-    Coqui's inference, which asks for them, does not report whether the model stopped by itself. If not,
-    `generate` raises `Rejected`.
-    """
-    given, generate = threading.local(), gpt.generate
-
-    def stopping(**options: Any) -> "torch.Tensor":
-        codes: torch.Tensor = generate(**options) if given.codes is None else given.codes
-        if gpt.stop_audio_token not in codes[0].tolist():
-            raise Rejected("endless", codes.shape[1], gpt.max_gen_mel_tokens)
-        return codes
-
-    gpt.generate = stopping
-    try:
-        yield given
-    finally:
-        del gpt.generate
-
-
-def _in_threads(
-    function: Callable[[Asked], Outcome], items: Sequence[Asked], device: str
-) -> list[Outcome]:
-    """The results of a function, computed on all cores of a CPU.
-
-    Each thread has as many of torch's as the caller, since other numbers can change the last bits.
-    """
-    import torch
-
+    # Other numbers of torch's threads can change the last bits, so each of these has as many as this one.
     own = torch.get_num_threads()
     cores = max(1, (os.cpu_count() or 1) // own) if device == "cpu" else 1
     with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(own,)) as pool:
-        return list(pool.map(function, items))
+        results |= zip(codes, pool.map(decode, codes), strict=True)
+    return [results[one] for one in asked]
 
 
-def _speak_one(
-    model: Any, asked: Asked, voice: Voice, language: str, settings: dict[str, float]
-) -> Result:
-    """One sentence. Raises `Rejected` if it cannot be said."""
-    text, seed, _ = asked
-    wave = say(model, text, language=language, voice=voice, seed=seed, settings=settings)
+def _decoded(model: Any, row: Wanted, codes: "torch.Tensor", embedding: "torch.Tensor") -> Result:
+    """The speech of codes (1, C), as Coqui's `Xtts.inference` decodes them. Raises `Rejected`."""
+    import torch
+
+    gpt, device = model.gpt, codes.device
+    if gpt.stop_audio_token not in codes[0].tolist():  # which `inference` does not report
+        raise Rejected("endless", codes.shape[1], gpt.max_gen_mel_tokens)
+    tokens = torch.tensor([row.tokens], dtype=torch.int32, device=device)
+    sizes = (len(row.tokens), codes.shape[1] * gpt.code_stride_len)
+    read, spoken = (torch.tensor([size], device=device) for size in sizes)
+    with torch.inference_mode():
+        latents = gpt(
+            tokens, read, codes, spoken, cond_latents=row.latents.to(device),
+            return_attentions=False, return_latent=True,
+        )  # fmt: skip
+        sound = model.hifigan_decoder(latents, g=embedding.to(device))
+    wave = sound.cpu().squeeze().numpy()
     peak = float(np.abs(wave).max()) if np.isfinite(wave).all() else 0.0
     if peak <= SILENT:
         raise Rejected("silent", round(peak, 6), SILENT)
@@ -160,5 +131,6 @@ def own_speakers(base: Path) -> dict[str, Voice]:
 def _reference_voice(
     base: Path, adapter: Path | None, references: tuple[Path, ...], device: str
 ) -> Voice:
-    clips = [resample(*read(path), RATE) for path in references]
-    return voice_of(resident_xtts(base, device, adapter=adapter), clips)
+    model = resident_xtts(base, device, adapter=adapter)
+    rate = model.config.audio.sample_rate
+    return voice_of(model, [resample(*read(path), rate) for path in references])

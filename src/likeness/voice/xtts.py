@@ -15,7 +15,6 @@ import numpy as np
 
 from likeness.common.archives import read_archive
 from likeness.common.errors import AGAIN, LikenessError, one_line
-from likeness.voice.codes import RATE
 from likeness.voice.phonemes import phonemes
 
 if TYPE_CHECKING:
@@ -177,14 +176,15 @@ def apply_adapter(model: Any, adapter: Mapping[str, "torch.Tensor"]) -> None:
 
 
 def voice_of(model: Any, clips: Sequence[Array]) -> Voice:
-    """The voice of (N,) clips at `RATE`, using as much of them as the base's config says.
+    """The voice of (N,) clips at the base's `sample_rate`, of which its config says how much is used.
 
     `Xtts.get_conditioning_latents` does the same, but opens files with torchaudio, which needs
     FFmpeg's libraries to be installed.
     """
     import torch
 
-    embeddings = [model.get_speaker_embedding(wave, RATE) for wave in _heard(model, clips)]
+    rate = model.config.audio.sample_rate
+    embeddings = [model.get_speaker_embedding(wave, rate) for wave in _heard(model, clips)]
     return Voice(latents_of(model, clips), torch.stack(embeddings).mean(dim=0))
 
 
@@ -194,7 +194,7 @@ def latents_of(model: Any, clips: Sequence[Array]) -> "torch.Tensor":
 
     return model.get_gpt_cond_latents(  # type: ignore[no-any-return]
         torch.cat(_heard(model, clips), dim=1),
-        RATE,
+        model.config.audio.sample_rate,
         length=model.config.gpt_cond_len,
         chunk_length=model.config.gpt_cond_chunk_len,
     )
@@ -204,7 +204,8 @@ def _heard(model: Any, clips: Sequence[Array]) -> "list[torch.Tensor]":
     """The part (1, N) of each clip that XTTS uses, normalised if its config says so."""
     import torch
 
-    heard = [clip[: RATE * model.config.max_ref_len] for clip in clips]
+    rate = model.config.audio.sample_rate
+    heard = [clip[: rate * model.config.max_ref_len] for clip in clips]
     if model.config.sound_norm_refs:
         heard = [clip / np.abs(clip).max() * 0.75 for clip in heard]
     return [torch.from_numpy(clip)[None].to(model.device) for clip in heard]
