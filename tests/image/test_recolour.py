@@ -1,6 +1,7 @@
 """Products in another colour: which, by what prompt, with what rules, and what is said of them."""
 
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
-from likeness.common.manifest import Rejection, read_manifest
+from likeness.common.manifest import Rejection, read_manifest, write_manifest
 from likeness.common.runtime import Runtime
 from likeness.image.recolour import (
     ImageRecolour,
@@ -59,8 +60,7 @@ def test_every_stratum_has_its_share_to_within_one(rt: Runtime, count: int) -> N
 def test_only_val_products_that_have_a_colour_are_chosen(rt: Runtime) -> None:
     rows = [prepared("a"), prepared("b", "val"), prepared("c", "val", baseColour="")]
     assert [row.id for row in choose(rows, 9, rt)] == ["b"]
-    with pytest.raises(LikenessError, match="no product of the val split has a baseColour"):
-        choose(rows[::2], 9, rt)
+    assert choose(rows[::2], 9, rt) == []
 
 
 def test_one_more_photo_changes_the_choice_of_its_stratum_alone(rt: Runtime) -> None:
@@ -77,8 +77,9 @@ def test_colours_are_others_that_the_train_split_has(rt: Runtime) -> None:
     colours = choose_colours([*train, *rows], rows, rt)
     assert all(colours[row.id] in {"Red", "Blue", "Black"} - {row.baseColour} for row in rows)
     assert len(Counter(colours.values())) == 3
-    with pytest.raises(LikenessError, match="no colour but Red"):
-        choose_colours(train[:1], rows, rt)
+    only = choose_colours(train[:1], rows, rt)
+    assert {only[row.id] for row in rows if row.baseColour == "Red"} == {""}
+    assert {only[row.id] for row in rows if row.baseColour != "Red"} == {"Red"}
 
 
 def test_the_prompt_names_the_other_colour() -> None:
@@ -87,8 +88,8 @@ def test_the_prompt_names_the_other_colour() -> None:
     words = row.model_copy(update={"caption": "A Bluebell of Blue, Blue"})
     assert prompt_in("Red", words) == "A Bluebell of Red, Blue"
     silent = row.model_copy(update={"caption": "A shoe"})
-    with pytest.raises(LikenessError, match="does not name its colour, Blue"):
-        prompt_in("Red", silent)
+    assert prompt_in("Red", silent) == ""
+    assert prompt_in("", row) == ""
 
 
 # --- the figures ----------------------------------------------------------------------------------
@@ -206,6 +207,26 @@ def test_one_that_breaks_a_rule_is_set_aside_and_counts_in_the_figures(
         LikenessError, match=r"image_recolour: 6 of 6 items rejected.*raise image_rec"
     ):
         run(inputs, tmp_path / "none", rt, min_overlap=1.0, max_rejected_share=0.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"baseColour": "Red"}, "no_other_colour"), ({"caption": "A shoe"}, "caption")],
+)
+def test_a_catalogue_without_other_colours_gives_empty_figures(
+    inputs: dict[str, Path], tmp_path: Path, rt: Runtime, changes: dict[str, str], reason: str
+) -> None:
+    shutil.copytree(inputs["dataset"], tmp_path / "dataset")
+    rows = read_manifest(tmp_path / "dataset/manifest.jsonl", PreparedImage)
+    write_manifest(
+        tmp_path / "dataset/manifest.jsonl", [row.model_copy(update=changes) for row in rows]
+    )
+    metrics = run({**inputs, "dataset": tmp_path / "dataset"}, tmp_path / "out", rt)
+    rejected = read_manifest(tmp_path / "out/data/rejected.jsonl", Rejection)
+    assert [one.reason for one in rejected] == [reason] * 6
+    assert (metrics["n"], metrics["kept"], metrics[f"rejected_{reason}"]) == (0, 0, 6)
+    assert metrics["overlap"] is metrics["rejected_share"] is None
+    assert (tmp_path / "out/plots/recoloured.png").is_file()
 
 
 def test_one_more_photo_costs_one_photo(

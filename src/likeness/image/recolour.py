@@ -14,7 +14,6 @@ from PIL import Image
 from pydantic import Field
 
 from likeness.common import figures
-from likeness.common.errors import LikenessError
 from likeness.common.estimates import Estimate, mean
 from likeness.common.io import link, write_json, write_text
 from likeness.common.items import map_all
@@ -22,6 +21,7 @@ from likeness.common.manifest import (
     Rejection,
     check_rejected_share,
     read_manifest,
+    told_reasons,
     write_manifest,
     write_rejected,
 )
@@ -39,7 +39,8 @@ from likeness.image.pixels import Array
 from likeness.image.quality import colour_prototypes, nearest_colour
 from likeness.image.rows import COLUMNS, PreparedImage, RecolouredImage
 
-REASONS = ("blank", "cut_off", "background", "shape")
+NOT_ASKED = ("no_other_colour", "caption")  # what is wrong with a product that is not drawn
+REASONS = ("blank", "cut_off", "background", "shape", *NOT_ASKED)
 ADVICE = "raise image_recolour.scale, or loosen the rule that most of them failed"
 FIGURES = ("overlap", "edges_followed", "colour_share")
 SHOWN = 16  # products on the sheet, two in a row
@@ -81,7 +82,8 @@ def recolour(
 
     Figures are of all that were drawn, so a rule makes none of them better. Writes to `out_dir`:
     `images/` and `manifest.jsonl` (a `RecolouredImage` a row) of those that keep the rules, `plain/` with
-    all that were drawn without the ControlNet, and `rejected.jsonl`.
+    all that were drawn without the ControlNet, and `rejected.jsonl`. Products that cannot be asked for in
+    another colour are listed there too; without any other the figures are empty.
 
     Args:
         dataset: folder that image_prepare wrote; no photo of its val split has trained the adapter.
@@ -89,16 +91,23 @@ def recolour(
         controlnet: a ControlNet for `base` that was trained on Canny edges.
 
     Raises:
-        LikenessError: the ControlNet does not fit the base, there is no other colour, a caption does not
-            name its colour, or more than `max_rejected_share` of the images were rejected.
+        LikenessError: the ControlNet does not fit the base, or more than `max_rejected_share` of the
+            images were rejected.
     """
     check_fit(controlnet, base)
     rows = read_manifest(dataset / "manifest.jsonl", PreparedImage)
-    sources = choose(rows, cfg.count, rt)
-    colours = choose_colours(rows, sources, rt)
+    chosen = choose(rows, cfg.count, rt)
+    colours = choose_colours(rows, chosen, rt)
+    prompts = {row.id: prompt_in(colours[row.id], row) for row in chosen}
+    set_aside = [_not_asked(row, colours[row.id]) for row in chosen if not prompts[row.id]]
+    sources = [row for row in chosen if prompts[row.id]]
+    if not sources:
+        rt.log(
+            f"image_recolour: no product to draw ({told_reasons(set_aside) or 'none has a colour'})"
+        )
     photos = {row.id: dataset / row.file_name for row in sources}
     edges = _edges(cfg, photos, rt)
-    with Image.open(photos[sources[0].id]) as image:
+    with Image.open(dataset / rows[0].file_name) as image:
         resolution = image.width
     options: dict[str, Any] = {
         "base": base,
@@ -112,8 +121,7 @@ def recolour(
         "precision": rt.precision(),
     }
     jobs: dict[str, dict[str, Any]] = {
-        row.id: {"prompt": prompt_in(colours[row.id], row), "seed": rt.seed_for("draw", row.id)}
-        for row in sources
+        row.id: {"prompt": prompts[row.id], "seed": rt.seed_for("draw", row.id)} for row in sources
     }
     plain = _draw(partial(draw_with, **options), jobs, cfg.batch, rt)
     by_edges = partial(draw_controlled, controlnet=controlnet, scale=cfg.scale, **options)
@@ -144,13 +152,13 @@ def recolour(
     _sheet(plots_dir / "recoloured.png", sources, colours, (photos, edges, drawn, plain))
     write_text(report, _report(controlnet.name, cfg, estimates))
     write_json(intervals, {name: asdict(one.rounded()) for name, one in estimates.items()})
-    counts = write_rejected(out_dir, rejected, REASONS)
+    counts = write_rejected(out_dir, set_aside + rejected, REASONS)
     write_manifest(out_dir / "manifest.jsonl", kept)
     return {
         "controlnet": controlnet.name,
         "n": len(sources),
         "kept": len(kept),
-        "rejected_share": round(len(rejected) / len(sources), 5),
+        "rejected_share": round(len(rejected) / len(sources), 5) if sources else None,
         **{name: one.rounded().value for name, one in estimates.items()},
         **counts,
     }
@@ -166,10 +174,6 @@ def choose(rows: Sequence[PreparedImage], count: int, rt: Runtime) -> list[Prepa
     for row in sorted(rows, key=lambda row: rt.seed_for("recolour", row.id)):
         if row.split == "val" and row.baseColour:
             strata[row.gender, row.baseColour].append(row)
-    if not strata:
-        raise LikenessError(
-            "image_recolour: no product of the val split has a baseColour; add it to the catalogue"
-        )
     ranked = [
         ((at + 0.5) / len(stratum), rt.seed_for("recolour", row.id), row)
         for stratum in strata.values()
@@ -183,16 +187,11 @@ def choose(rows: Sequence[PreparedImage], count: int, rt: Runtime) -> list[Prepa
 def choose_colours(
     rows: Sequence[PreparedImage], sources: Sequence[PreparedImage], rt: Runtime
 ) -> dict[str, str]:
-    """By the id of each source a colour of the train split that it does not have."""
+    """By the id of each source another colour of the train split; empty if there is none."""
     known = sorted({row.baseColour for row in rows if row.split == "train" and row.baseColour})
     chosen = {}
     for row in sources:
-        others = [name for name in known if name != row.baseColour]
-        if not others:
-            raise LikenessError(
-                f"image_recolour: the train split has no colour but {row.baseColour}; take a catalogue "
-                "of several"
-            )
+        others = [name for name in known if name != row.baseColour] or [""]
         chosen[row.id] = others[rt.seed_for("colour", row.id) % len(others)]
     return chosen
 
@@ -200,17 +199,17 @@ def choose_colours(
 def prompt_in(colour: str, row: PreparedImage) -> str:
     """The caption of a product with another colour in place of its own.
 
-    Raises:
-        LikenessError: the caption does not name the product's colour.
+    Empty if there is no other, or if the caption does not name the product's own.
     """
     pattern = rf"\b{re.escape(row.baseColour)}\b"
     prompt, number = re.subn(pattern, lambda _: colour, row.caption, count=1)
-    if not number:
-        raise LikenessError(
-            f"image_recolour: {row.id}: its caption does not name its colour, {row.baseColour}; put "
-            "{baseColour} into image_prepare.caption"
-        )
-    return prompt
+    return prompt if colour and number else ""
+
+
+def _not_asked(row: PreparedImage, colour: str) -> Rejection:
+    if not colour:
+        return Rejection(id=row.id, reason="no_other_colour", value=row.baseColour)
+    return Rejection(id=row.id, reason="caption", value=row.caption, threshold=row.baseColour)
 
 
 class Judge:
@@ -355,6 +354,8 @@ def _sheet(
 def _report(controlnet: str, cfg: ImageRecolour, estimates: Mapping[str, Estimate]) -> str:
     def cell(name: str) -> str:
         one = estimates[name]
+        if not one.n:
+            return "–"
         return f"{one.value:.3g} ({one.low:.3g} to {one.high:.3g})"
 
     n = estimates["overlap"].n
