@@ -5,6 +5,7 @@ real photos.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,10 @@ from likeness.common.io import digest, write_json, write_text
 from likeness.common.runtime import Runtime
 from likeness.image.edges import edges, outline, overlap
 from likeness.image.quality import colour_prototypes, measure, nearest_colour
-from models.fitting import fit
+from models.fitting import fit, follow
 from models.render import SampleProduct
 from models.rendered import describe, full_caption, rendered
-from models.sd_mini import build_scheduler, encode, load_text, sheet
+from models.sd_mini import build_scheduler, encode, generate, load_text, sheet, step_weights
 from models.settings import ControlnetMini, begin, code_key
 from models.shapes import COLOURS
 
@@ -74,8 +75,7 @@ def train(cfg: ControlnetMini, base: Path, clip: Path, rt: Runtime) -> tuple[Any
     control: Any = torch.compile(controlnet)
     denoise: Any = torch.compile(unet)
     scheduler = build_scheduler()
-    snr = scheduler.alphas_cumprod / (1 - scheduler.alphas_cumprod)
-    weights = (snr + 1).clamp(max=cfg.snr_gamma) / (snr + 1)
+    weights = step_weights(scheduler, cfg.snr_gamma)
 
     def loss(rng: np.random.Generator) -> "torch.Tensor":
         at = rng.integers(len(products), size=cfg.batch)
@@ -112,19 +112,20 @@ def train(cfg: ControlnetMini, base: Path, clip: Path, rt: Runtime) -> tuple[Any
         weighted: torch.Tensor = weights[times].to(rt.device) * error
         return weighted.mean()
 
-    def follow() -> None:
-        with torch.no_grad():
-            pairs = zip(average.parameters(), controlnet.parameters(), strict=True)
-            for slow, fast in pairs:
-                slow.lerp_(fast, 1 - cfg.ema)
-
     key = code_key(
-        train, build, edges, cfg, digest(base / UNET), digest(clip / "model.safetensors")
+        train,
+        step_weights,
+        build,
+        edges,
+        cfg,
+        digest(base / UNET),
+        digest(clip / "model.safetensors"),
     )
     seconds = fit(
         "controlnet", {"controlnet": controlnet, "average": average}, loss, steps=cfg.steps, lr=cfg.lr,
         decay=0.0, seed=cfg.renders.seed, scratch=rt.scratch("controlnet_mini", key),
-        save_seconds=cfg.save_seconds, rt=rt, after=follow,
+        save_seconds=cfg.save_seconds, rt=rt,
+        after=partial(follow, average, controlnet, cfg.ema),
         muon_except=frozenset({"conv_in", "time_embedding", "controlnet_cond_embedding.conv_in"}),
     )  # fmt: skip
     return average, seconds
@@ -144,6 +145,8 @@ def measure_drawings(
     cfg: ControlnetMini, base: Path, folder: Path, rt: Runtime
 ) -> dict[str, float | int]:
     """How unseen renders come out in other colours, drawn by their edges and without."""
+    import torch
+    from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
     from PIL import Image
 
     renders = cfg.renders.model_copy(update={"count": cfg.test_renders})
@@ -164,9 +167,16 @@ def measure_drawings(
         "n": len(products),
         "renders_colour_accuracy": round(float(np.mean(known)), 4),
     }
+    controlnet = ControlNetModel.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline = StableDiffusionControlNetPipeline.from_pretrained(
+        base, controlnet=controlnet, safety_checker=None, torch_dtype=torch.float32
+    )
     drawn = {}
     for name, scale in (("edges", 1.0), ("plain", 0.0)):
-        drawn[name] = draw(cfg, base, folder, prompts, seen, scale, rt)
+        drawn[name] = generate(
+            pipeline, cfg, prompts, "draw", rt,
+            conditions=as_condition(seen), controlnet_conditioning_scale=scale,
+        )  # fmt: skip
         found = [
             nearest_colour(measure(Image.fromarray(one)).lab, prototypes) for one in drawn[name]
         ]
@@ -188,39 +198,6 @@ def _another(product: SampleProduct, rt: Runtime) -> str:
     """A colour that the product does not have."""
     others = [name for name in COLOURS if name != product.baseColour]
     return others[rt.seed_for("colour", product.id, product.baseColour) % len(others)]
-
-
-def draw(
-    cfg: ControlnetMini,
-    base: Path,
-    folder: Path,
-    prompts: Sequence[str],
-    seen: Sequence[np.ndarray],
-    scale: float,
-    rt: Runtime,
-) -> np.ndarray:
-    """A photo for each prompt with the saved ControlNet and its base: (N, H, W, 3) uint8."""
-    import torch
-    from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
-
-    controlnet = ControlNetModel.from_pretrained(folder, torch_dtype=torch.float32)
-    pipeline = StableDiffusionControlNetPipeline.from_pretrained(
-        base, controlnet=controlnet, safety_checker=None, torch_dtype=torch.float32
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    photos = []
-    for i in rt.progress(range(0, len(prompts), cfg.test_batch), "draw"):
-        texts = list(prompts[i : i + cfg.test_batch])
-        seeds = [rt.seed_for("draw", k) for k in range(i, i + len(texts))]
-        photos.append(
-            pipeline(
-                texts, image=as_condition(seen[i : i + len(texts)]), controlnet_conditioning_scale=scale,
-                generator=[torch.Generator().manual_seed(seed) for seed in seeds], output_type="np",
-                num_inference_steps=cfg.test_steps, guidance_scale=cfg.test_guidance,
-                height=cfg.renders.size, width=cfg.renders.size,
-            ).images
-        )  # fmt: skip
-    return (np.concatenate(photos) * 255).round().astype(np.uint8)
 
 
 CARD = """---

@@ -91,6 +91,15 @@ def fit(
     return seconds + time.monotonic() - started
 
 
+def follow(average: Any, trained: Any, decay: float) -> None:
+    """Move the moving average of a model's weights (EMA) a step towards them."""
+    import torch
+
+    with torch.no_grad():
+        for slow, fast in zip(average.parameters(), trained.parameters(), strict=True):
+            slow.lerp_(fast, 1 - decay)
+
+
 def schedule(step: int, steps: int) -> float:
     """Factor on the peak learning rate: linear warm-up, then cosine decay to 0.01."""
     return min(1, (step + 1) / WARMUP) * (0.505 + 0.495 * math.cos(math.pi * step / steps))

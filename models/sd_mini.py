@@ -7,6 +7,7 @@ clip_mini's, unchanged.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,12 @@ from likeness.common.io import digest, write_json, write_text
 from likeness.common.runtime import Runtime
 from likeness.image.pixels import ITEM
 from likeness.image.quality import colour_prototypes, measure, nearest_colour
-from models.fitting import fit, to_pixels
+from models.fitting import fit, follow, to_pixels
 from models.footwear import FOOTWEAR
 from models.perceptual import PerceptualLoss
 from models.render import sample_products
 from models.rendered import describe, full_caption, known_types, rendered
-from models.settings import SdMini, Vae, begin, code_key
+from models.settings import ControlnetMini, SdMini, Vae, begin, code_key
 from models.vae_gate import pass_gate
 
 if TYPE_CHECKING:
@@ -282,6 +283,18 @@ def build_scheduler() -> Any:
     )  # fmt: skip
 
 
+def step_weights(scheduler: Any, gamma: float) -> "torch.Tensor":
+    """The weight of each timestep's loss of velocities.
+
+    Min-SNR weighting (https://arxiv.org/abs/2303.09556), but of snr + 1: without it, nearly clean steps
+    outweigh those that decide shapes; with snr alone, the noisiest steps, in which colours are decided,
+    hardly count.
+    """
+    snr = scheduler.alphas_cumprod / (1 - scheduler.alphas_cumprod)
+    weights: torch.Tensor = (snr + 1).clamp(max=gamma) / (snr + 1)
+    return weights
+
+
 def load_text(clip: Path) -> tuple[Any, Any]:
     """The tokenizer and the frozen text tower of clip_mini."""
     import torch
@@ -304,12 +317,7 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
     latents = encode(vae, photos, rt)
     tokenizer, encoder = load_text(clip)
     scheduler = build_scheduler()
-    alphas = scheduler.alphas_cumprod
-    snr = alphas / (1 - alphas)
-    # Min-SNR weighting for velocities (https://arxiv.org/abs/2303.09556), but of snr + 1: without it,
-    # nearly clean steps outweigh those that decide shapes; with snr alone, the noisiest steps, in
-    # which colours are decided, hardly count.
-    weights = (snr + 1).clamp(max=cfg.unet.snr_gamma) / (snr + 1)
+    weights = step_weights(scheduler, cfg.unet.snr_gamma)
     unet = build_unet(cfg, encoder.config.hidden_size).to(rt.device)
     encoder.to(rt.device)
     average = copy.deepcopy(unet).eval().requires_grad_(False)
@@ -339,20 +347,15 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
         weighted: torch.Tensor = weights[times].to(rt.device) * error
         return weighted.mean()
 
-    def follow() -> None:
-        with torch.no_grad():
-            pairs = zip(average.parameters(), unet.parameters(), strict=True)
-            for slow, fast in pairs:
-                slow.lerp_(fast, 1 - cfg.unet.ema)
-
     key = code_key(
-        train_unet, build_unet, build_scheduler, cfg.unet, cfg.vae, cfg.renders,
+        train_unet, step_weights, build_unet, build_scheduler, cfg.unet, cfg.vae, cfg.renders,
         digest(clip / "model.safetensors"),
     )  # fmt: skip
     seconds = fit(
         "unet", {"unet": unet, "average": average}, loss, steps=cfg.unet.steps, lr=cfg.unet.lr,
         decay=0.01, seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_unet", key),
-        save_seconds=cfg.save_seconds, rt=rt, after=follow,
+        save_seconds=cfg.save_seconds, rt=rt,
+        after=partial(follow, average, unet, cfg.unet.ema),
         muon_except=frozenset({"conv_in", "time_embedding", "conv_out"}),
     )  # fmt: skip
     return average, seconds
@@ -414,6 +417,8 @@ def to_photos(pixels: "torch.Tensor") -> np.ndarray:
 
 def measure_prompts(cfg: SdMini, folder: Path, rt: Runtime) -> dict[str, float]:
     """Shares (0..1) of generated photos, and of unseen renders, with the type and colour asked for."""
+    import torch
+    from diffusers import StableDiffusionPipeline
     from PIL import Image
 
     kinds = known_types(cfg.renders)
@@ -421,7 +426,11 @@ def measure_prompts(cfg: SdMini, folder: Path, rt: Runtime) -> dict[str, float]:
     held = cfg.renders.model_copy(update={"count": cfg.test_prompts})
     unseen, unseen_photos = rendered(held, rt, part=1)
     wanted = sample_products(cfg.test_prompts, cfg.renders.seed + 2, kinds, balanced=True)
-    made = generate(cfg, folder, [full_caption(p, cfg.renders.captions) for p in wanted], rt)
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        folder, safety_checker=None, torch_dtype=torch.float32
+    )
+    prompts = [full_caption(p, cfg.renders.captions) for p in wanted]
+    made = generate(pipeline, cfg, prompts, "test", rt)
     classify = train_classifier(cfg, [kinds.index(p.articleType) for p in products], photos, rt)
     labs = np.array([measure(Image.fromarray(photo)).lab for photo in photos[:2000]])
     prototypes = colour_prototypes([p.baseColour for p in products[:2000]], labs)
@@ -438,25 +447,37 @@ def measure_prompts(cfg: SdMini, folder: Path, rt: Runtime) -> dict[str, float]:
     return quality
 
 
-def generate(cfg: SdMini, folder: Path, prompts: list[str], rt: Runtime) -> np.ndarray:
-    """Generate a photo for each prompt with the saved pipeline: (N, H, W, 3) uint8."""
-    import torch
-    from diffusers import StableDiffusionPipeline
+def generate(
+    pipeline: Any,
+    cfg: SdMini | ControlnetMini,
+    prompts: Sequence[str],
+    seeds: str,
+    rt: Runtime,
+    *,
+    conditions: "torch.Tensor | None" = None,
+    **options: Any,
+) -> np.ndarray:
+    """Generate a photo for each prompt: (N, H, W, 3) uint8.
 
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        folder, safety_checker=None, torch_dtype=torch.float32
-    )
+    Args:
+        seeds: what each prompt's seed is made of, with its number.
+        conditions: (N, 3, H, W), for a pipeline with a ControlNet.
+        options: further ones of the pipeline.
+    """
+    import torch
+
     pipeline.set_progress_bar_config(disable=True)
     photos = []
     for i in rt.progress(range(0, len(prompts), cfg.test_batch), "generate"):
-        texts = prompts[i : i + cfg.test_batch]
+        texts = list(prompts[i : i + cfg.test_batch])
         numbers = range(i, i + len(texts))
-        seeds = [torch.Generator().manual_seed(rt.seed_for("test", k)) for k in numbers]
+        generators = [torch.Generator().manual_seed(rt.seed_for(seeds, k)) for k in numbers]
+        given = {} if conditions is None else {"image": conditions[i : i + len(texts)]}
         photos.append(
             pipeline(
                 texts, num_inference_steps=cfg.test_steps, guidance_scale=cfg.test_guidance,
-                generator=seeds, output_type="np", height=cfg.renders.size,
-                width=cfg.renders.size,
+                generator=generators, output_type="np", height=cfg.renders.size,
+                width=cfg.renders.size, **given, **options,
             ).images
         )  # fmt: skip
     return (np.concatenate(photos) * 255).round().astype(np.uint8)

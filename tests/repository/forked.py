@@ -17,13 +17,8 @@ FORKS = get_context("forkserver")
 # Of what init, add, repro, push, pull, get and `exp run` import when they need it.
 FORKS.set_forkserver_preload(
     [
-        *(
-            "dvc.cli.parser",
-            "dvc.cachemgr",
-            "dvc.data_cloud",
-            "dvc.stage.run",
-            "dvc.dependency.repo",
-        ),
+        *("dvc.cli.parser", "dvc.cachemgr", "dvc.data_cloud", "dvc.stage.run"),
+        "dvc.dependency.repo",
         *("dvc.repo.artifacts", "dvc.repo.brancher", "dvc.repo.graph", "dvc.repo.init"),
         *("dvc.repo.trie", "dvc.repo.worktree", "dvc.utils.hydra", "dvc.utils.strictyaml"),
         *("dvc.repo.experiments.queue.celery", "dvc.repo.experiments.queue.workspace"),

@@ -1,6 +1,7 @@
 """Checks that a folder under `models/` holds the model that a stage needs, without reading weights."""
 
 from pathlib import Path
+from typing import Any
 
 from likeness.common.archives import read_archive
 from likeness.common.errors import AGAIN, LikenessError
@@ -52,16 +53,26 @@ def check_base(base: Path) -> None:
         check_shapes(base / part, shapes[part], wanted, f"{source}/config.json")
 
 
-def check_clip(folder: Path) -> None:
-    """Raise `LikenessError` unless a folder holds a whole CLIP of transformers."""
+def _read_config(folder: Path, key: str, kind: str, what: str, name: str) -> Any:
+    """The config.json of a folder, which `inputs.<name>` chose, and whose `key` has to be `kind`.
+
+    Raises:
+        LikenessError: it is missing, or one of another kind of model.
+    """
     path = folder / "config.json"
     config = read_json(path) if path.is_file() else {}
-    if config.get("model_type") != "clip":
-        found = f"model_type is {config.get('model_type')!r}" if config else "it is missing"
+    if config.get(key) != kind:
+        found = f"{key} is {config.get(key)!r}" if config else "it is missing"
         raise LikenessError(
-            f"{folder}: no CLIP here (config.json: {found}); set inputs.clip to a folder under models/ "
-            "that models/dvc.yaml makes or likeness fetch brings"
+            f"{folder}: no {what} here (config.json: {found}); set inputs.{name} to a folder under "
+            "models/ that models/dvc.yaml makes or likeness fetch brings"
         )
+    return config
+
+
+def check_clip(folder: Path) -> None:
+    """Raise `LikenessError` unless a folder holds a whole CLIP of transformers."""
+    config = _read_config(folder, "model_type", "clip", "CLIP", "clip")
     for names in (
         ("preprocessor_config.json", "processor_config.json"),
         ("tokenizer.json", "vocab.json"),
@@ -96,14 +107,7 @@ def check_extractor(folder: Path) -> None:
 
 def check_controlnet(folder: Path) -> None:
     """Raise `LikenessError` unless a folder holds a whole ControlNet of diffusers."""
-    path = folder / "config.json"
-    config = read_json(path) if path.is_file() else {}
-    if config.get("_class_name") != "ControlNetModel":
-        found = f"_class_name is {config.get('_class_name')!r}" if config else "it is missing"
-        raise LikenessError(
-            f"{folder}: no ControlNet here (config.json: {found}); set inputs.controlnet to a folder "
-            "under models/ that models/dvc.yaml makes or likeness fetch brings"
-        )
+    config = _read_config(folder, "_class_name", "ControlNetModel", "ControlNet", "controlnet")
     channels = config.get("in_channels", 4)  # what diffusers takes where nothing is said
     wanted = {"conv_in.weight": (None, channels, None, None)}
     check_shapes(folder, read_folder_shapes(folder), wanted)

@@ -28,15 +28,15 @@ from likeness.common.manifest import (
     write_manifest,
     write_rejected,
 )
-from likeness.common.params import Section
 from likeness.common.rules import Rule, first_broken
 from likeness.common.runtime import Runtime
 from likeness.image.adapters import read_adapters, write_blend
-from likeness.image.diffusion import ADAPTER, Sampler
+from likeness.image.diffusion import ADAPTER
 from likeness.image.drawing import draw_with
 from likeness.image.extract import extract
 from likeness.image.fidelity import nearest
 from likeness.image.measure import measure_all
+from likeness.image.products import DrawProducts, product_row
 from likeness.image.rows import COLUMNS, PreparedImage, SyntheticImage
 
 REASONS = ("blank", "background", "cut_off", "outlier", "copy")
@@ -44,23 +44,15 @@ ADVICE = "train longer, or loosen the rule that most of them failed"
 MEASURED = ("clean_background", "cut_off", "coverage", "train_distance")
 
 
-class ImageGenerate(Section):
+class ImageGenerate(DrawProducts):
     count: Annotated[int, Field(ge=1)]
     baseline: Annotated[int, Field(ge=0)]
     shares: dict[str, dict[str, Annotated[float, Field(ge=0)]]]
     blend: dict[str, float]
     negative_prompt: str
-    sampler: Sampler
-    steps: Annotated[int, Field(ge=1, le=1000)]
-    guidance: Annotated[float, Field(ge=0)]
-    batch: Annotated[int, Field(ge=1)]
     max_attempts: Annotated[int, Field(ge=1)]
-    min_clean_background: Annotated[float, Field(ge=0, le=1)]
-    max_cut_off: Annotated[float, Field(ge=0, le=1)]
-    min_coverage: Annotated[float, Field(ge=0, le=1)]
     outlier_factor: Annotated[float, Field(gt=0)]
     copy_factor: Annotated[float, Field(ge=0)]
-    max_rejected_share: Annotated[float, Field(ge=0, le=1)]
 
 
 class Inspected(NamedTuple):
@@ -100,19 +92,8 @@ def generate(
     rows = read_manifest(dataset / "manifest.jsonl", PreparedImage)
     train = [row for row in rows if row.split == "train"]
     slots = choose_products(train, cfg.count, cfg.shares, rt)
-    with Image.open(dataset / train[0].file_name) as image:
-        resolution = image.width
-    draw = partial(
-        draw_with,
-        base=base,
-        resolution=resolution,
-        sampler=cfg.sampler,
-        steps=cfg.steps,
-        guidance=cfg.guidance,
-        negative_prompt=cfg.negative_prompt,
-        device=rt.device,
-        precision=rt.precision(),
-    )
+    photo = dataset / train[0].file_name
+    draw = partial(draw_with, **cfg.options(base, photo, cfg.negative_prompt, rt))
     adapters = read_adapters(adapter)
     files = {name: adapters.of(row) for name, row in slots.items()}
     if cfg.blend:
@@ -147,7 +128,7 @@ def generate(
             images[name].link("image.png", out_dir / file_name)
             kept.append(
                 SyntheticImage(
-                    **_product_row(name, waiting[name]),
+                    **product_row(waiting[name], id=name),
                     file_name=file_name,
                     prompt=jobs[name]["prompt"],
                     seed=jobs[name]["seed"],
@@ -253,9 +234,7 @@ class Inspector:
         val = real.take([row.id for row in rows if row.split == "val"]).vectors
         low, high = np.quantile(nearest(val, self.train), [0.01, 0.99])
         self.rules = [
-            Rule("blank", "coverage", least=cfg.min_coverage),
-            Rule("cut_off", "cut_off", most=cfg.max_cut_off),
-            Rule("background", "clean_background", least=cfg.min_clean_background),
+            *cfg.photo_rules(),
             Rule("outlier", "train_distance", most=cfg.outlier_factor * float(high)),
             Rule("copy", "train_distance", least=cfg.copy_factor * float(low)),
         ]
@@ -299,13 +278,6 @@ def _draw(
             batch=batch,
         )
     return {name: found[name] for name in jobs}
-
-
-def _product_row(name: str, source: PreparedImage) -> dict[str, Any]:
-    """The catalogue row of a synthetic product: the source's attributes under a name of its own."""
-    row = source.model_dump(include={*COLUMNS, "extra"})
-    words = (source.gender, source.baseColour, source.articleType)
-    return {**row, "id": name, "productDisplayName": " ".join(filter(None, words))}
 
 
 def _write(out_dir: Path, kept: Sequence[SyntheticImage]) -> None:

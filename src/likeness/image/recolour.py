@@ -25,19 +25,19 @@ from likeness.common.manifest import (
     write_manifest,
     write_rejected,
 )
-from likeness.common.params import Section
 from likeness.common.rules import Rule, first_broken
 from likeness.common.runtime import Runtime
 from likeness.common.sampling import evenly
 from likeness.image.checks import check_fit
 from likeness.image.control import draw_controlled
-from likeness.image.diffusion import ADAPTER, Sampler
+from likeness.image.diffusion import ADAPTER
 from likeness.image.drawing import draw_with
 from likeness.image.edges import find_edges, followed, outline, overlap
 from likeness.image.measure import measure_all
 from likeness.image.pixels import Array
+from likeness.image.products import DrawProducts, product_row
 from likeness.image.quality import colour_prototypes, nearest_colour
-from likeness.image.rows import COLUMNS, PreparedImage, RecolouredImage
+from likeness.image.rows import PreparedImage, RecolouredImage
 
 NOT_ASKED = ("no_other_colour", "caption")  # what is wrong with a product that is not drawn
 REASONS = ("blank", "cut_off", "background", "shape", *NOT_ASKED)
@@ -48,21 +48,13 @@ SHOWN = 16  # products on the sheet, two in a row
 Paths = dict[str, Path]
 
 
-class ImageRecolour(Section):
+class ImageRecolour(DrawProducts):
     count: Annotated[int, Field(ge=1)]
     edge_low: Annotated[int, Field(ge=0, le=1020)]
     edge_high: Annotated[int, Field(ge=1, le=1020)]
     scale: Annotated[float, Field(ge=0, le=2)]
-    sampler: Sampler
-    steps: Annotated[int, Field(ge=1, le=1000)]
-    guidance: Annotated[float, Field(ge=0)]
-    batch: Annotated[int, Field(ge=1)]
-    min_coverage: Annotated[float, Field(ge=0, le=1)]
-    max_cut_off: Annotated[float, Field(ge=0, le=1)]
-    min_clean_background: Annotated[float, Field(ge=0, le=1)]
     min_overlap: Annotated[float, Field(ge=0, le=1)]
     rounds: Annotated[int, Field(ge=10)]
-    max_rejected_share: Annotated[float, Field(ge=0, le=1)]
 
 
 def recolour(
@@ -107,19 +99,8 @@ def recolour(
         )
     photos = {row.id: dataset / row.file_name for row in sources}
     edges = _edges(cfg, photos, rt)
-    with Image.open(dataset / rows[0].file_name) as image:
-        resolution = image.width
-    options: dict[str, Any] = {
-        "base": base,
-        "adapter": adapter / ADAPTER,
-        "resolution": resolution,
-        "sampler": cfg.sampler,
-        "steps": cfg.steps,
-        "guidance": cfg.guidance,
-        "negative_prompt": "",
-        "device": rt.device,
-        "precision": rt.precision(),
-    }
+    options = cfg.options(base, dataset / rows[0].file_name, "", rt)
+    options["adapter"] = adapter / ADAPTER
     jobs: dict[str, dict[str, Any]] = {
         row.id: {"prompt": prompts[row.id], "seed": rt.seed_for("draw", row.id)} for row in sources
     }
@@ -228,7 +209,9 @@ class Judge:
         edges: Paths,
         rt: Runtime,
     ) -> None:
-        self.cfg, self.photos, self.edges, self.rt = cfg, photos, edges, rt
+        self.cfg, self.rt = cfg, rt
+        self.edges = {name: _pixels(path) for name, path in edges.items()}
+        self.outlines = {name: outline(_pixels(path)) for name, path in photos.items()}
         train = {row.id: row for row in rows if row.split == "train"}
         measures = measure_all({name: dataset / row.file_name for name, row in train.items()}, rt)
         self.prototypes = colour_prototypes(
@@ -238,9 +221,7 @@ class Judge:
         own = measure_all(photos, rt)
         self.colours = {name: nearest_colour(one.lab, self.prototypes) for name, one in own.items()}
         self.rules = [
-            Rule("blank", "coverage", least=cfg.min_coverage),
-            Rule("cut_off", "cut_off", most=cfg.max_cut_off),
-            Rule("background", "clean_background", least=cfg.min_clean_background),
+            *cfg.photo_rules(),
             Rule("shape", "overlap", least=cfg.min_overlap),
         ]
 
@@ -250,10 +231,8 @@ class Judge:
         return {
             name: {
                 **asdict(one),
-                "overlap": overlap(
-                    outline(_pixels(self.photos[name])), outline(_pixels(images[name]))
-                ),
-                "edges_followed": followed(_pixels(self.edges[name]), _pixels(edges[name])),
+                "overlap": overlap(self.outlines[name], outline(_pixels(images[name]))),
+                "edges_followed": followed(self.edges[name], _pixels(edges[name])),
                 "colour": nearest_colour(one.lab, self.prototypes),
             }
             for name, one in measures.items()
@@ -313,12 +292,8 @@ def _pixels(path: Path) -> Array:
 def _row(
     source: PreparedImage, colour: str, job: Mapping[str, Any], values: Mapping[str, Any]
 ) -> RecolouredImage:
-    """The source's catalogue row in the other colour; its name says what it shows, as no shop has it."""
-    row = source.model_dump(include={*COLUMNS, "extra"})
-    words = (source.gender, colour, source.articleType)
-    changed = {"baseColour": colour, "productDisplayName": " ".join(filter(None, words))}
     return RecolouredImage(
-        **{**row, **changed},
+        **product_row(source, baseColour=colour),
         file_name=f"images/{source.id}.png",
         prompt=job["prompt"],
         seed=job["seed"],
