@@ -8,6 +8,7 @@ clip_mini's, unchanged.
 
 from collections.abc import Sequence
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +17,15 @@ import numpy as np
 from likeness.common.cli import run
 from likeness.common.io import digest, write_json, write_text
 from likeness.common.runtime import Runtime
+from likeness.image.diffusion import sampling
 from likeness.image.pixels import ITEM
 from likeness.image.quality import colour_prototypes, measure, nearest_colour
 from models.fitting import fit, follow, to_pixels
 from models.footwear import FOOTWEAR
 from models.perceptual import PerceptualLoss
-from models.render import sample_products
+from models.render import SampleProduct, sample_products
 from models.rendered import describe, full_caption, known_types, rendered
-from models.settings import ControlnetMini, SdMini, Vae, begin, code_key
+from models.settings import ControlnetMini, DecoderPhase, SdMini, Vae, begin, code_key
 from models.vae_gate import pass_gate
 
 if TYPE_CHECKING:
@@ -32,22 +34,30 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str]) -> None:
     args, cfg, rt = begin(__doc__, argv, SdMini, "clip", "dataset", "extractor", "out_dir")
-    vae, vae_seconds = train_vae(cfg, rt)
-    decoder_seconds = train_decoder(cfg, vae, rt)
-    save_vae(vae, args.out_dir)
-    gate = pass_gate(
-        cfg.gate, base=args.out_dir, dataset=args.dataset, extractor=args.extractor, rt=rt
+    gate = partial(
+        pass_gate,
+        cfg.gate,
+        base=args.out_dir,
+        dataset=args.dataset,
+        extractor=args.extractor,
+        rt=rt,
     )
+    vae, vae_seconds = train_vae(cfg, rt)
+    decoder_seconds = train_decoder(cfg, cfg.decoder.before, vae, rt)
+    save_vae(vae, args.out_dir)
+    gate()
     unet, unet_seconds = train_unet(cfg, vae, args.clip, rt)
+    drawn = draw_again(cfg, vae, unet, args.clip, rt)
+    decoder_seconds += train_decoder(cfg, cfg.decoder.after, vae, rt, drawn)
     save(cfg, vae, unet, args.clip, args.out_dir)
     quality = {
         "vae_steps": sum(phase.steps for phase in cfg.vae.phases),
         "vae_seconds": round(vae_seconds),
-        "decoder_steps": cfg.decoder.steps,
+        "decoder_steps": cfg.decoder.before.steps + cfg.decoder.after.steps,
         "decoder_seconds": round(decoder_seconds),
         "unet_steps": cfg.unet.steps,
         "unet_seconds": round(unet_seconds),
-        **gate,
+        **gate(),
         **measure_vae(cfg, vae, rt),
         **measure_prompts(cfg, args.out_dir, rt),
     }
@@ -137,26 +147,37 @@ def whole_batch(cfg: Vae, side: int) -> int:
     return max(1, cfg.batch * cfg.crop**2 // side**2)
 
 
-def train_decoder(cfg: SdMini, vae: Any, rt: Runtime) -> float:
+def train_decoder(
+    cfg: SdMini, phase: DecoderPhase, vae: Any, rt: Runtime, drawn: "torch.Tensor | None" = None
+) -> float:
     """Train the decoder further, with the encoder frozen. Returns the training time in seconds.
 
     It sees whole photos alone, as which it is used, and a step costs half as much as one of the whole
-    autoencoder. Noise on the latents imitates the errors that the denoiser leaves in them.
+    autoencoder. Noise on the latents stands for errors that a denoiser leaves in them.
+
+    Args:
+        drawn: (N, C, h, w) latents of the same photos by `draw_again`, with a denoiser's own errors. The
+            decoder learns to make the photos of them all the same.
     """
     import torch
 
     renders = cfg.renders.model_copy(update={"count": cfg.vae.photos})
-    _, photos = rendered(renders, rt)
+    products, photos = rendered(renders, rt)
     latents = encode(vae, photos, rt)
     decoder = torch.nn.Sequential(vae.post_quant_conv, vae.decoder).train().requires_grad_(True)
     compare = ImageLoss(cfg.vae, rt)
     compare.weight = cfg.decoder.perceptual
+    chances = None if drawn is None else footwear_chances(products, cfg.unet.footwear_share)
 
     def loss(rng: np.random.Generator) -> "torch.Tensor":
-        at = rng.integers(len(photos), size=whole_batch(cfg.vae, cfg.renders.size))
-        noise = torch.from_numpy(rng.normal(size=(len(at), *latents.shape[1:]))).float()
+        at = rng.choice(len(photos), size=whole_batch(cfg.vae, cfg.renders.size), p=chances)
+        seen = latents[at]
+        if drawn is not None:
+            which = torch.from_numpy(rng.random(len(at)) < phase.drawn_share)
+            seen = torch.where(which[:, None, None, None], drawn[at], seen)
+        noise = torch.from_numpy(rng.normal(size=seen.shape)).float()
         with torch.autocast(rt.device, torch.bfloat16):
-            decoded = decoder((latents[at] + cfg.decoder.noise * noise).to(rt.device))
+            decoded = decoder((seen + cfg.decoder.noise * noise).to(rt.device))
         return compare(decoded.float(), to_pixels(photos[at]).to(rt.device))
 
     key = code_key(
@@ -165,16 +186,24 @@ def train_decoder(cfg: SdMini, vae: Any, rt: Runtime) -> float:
         likeness_loss,
         ImageLoss,
         cfg.decoder,
+        phase,
         cfg.vae,
         renders,
+        *([] if drawn is None else [sha256(drawn.numpy().tobytes()).hexdigest()]),
     )
     seconds = fit(
-        "decoder", {"decoder": decoder}, loss, steps=cfg.decoder.steps, lr=cfg.decoder.lr, decay=0.0,
+        "decoder", {"decoder": decoder}, loss, steps=phase.steps, lr=phase.lr, decay=0.0,
         seed=cfg.renders.seed, scratch=rt.scratch("sd_mini_decoder", key),
         save_seconds=cfg.save_seconds, rt=rt,
     )  # fmt: skip
     vae.eval().requires_grad_(False)
     return seconds
+
+
+def footwear_chances(products: Sequence[SampleProduct], share: float) -> np.ndarray:
+    """(N,) chances of the products, so that this share of what is drawn from them is footwear."""
+    worn = np.array([product.articleType in FOOTWEAR for product in products])
+    return np.asarray(np.where(worn, share / worn.sum(), (1 - share) / (~worn).sum()))
 
 
 def latent_size(cfg: SdMini) -> tuple[int, int]:
@@ -323,9 +352,7 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
     average = copy.deepcopy(unet).eval().requires_grad_(False)
     denoise: Any = torch.compile(unet)
     # The adapter's photos are of footwear, so that is what the denoiser has to know best.
-    worn = np.array([product.articleType in FOOTWEAR for product in products])
-    share = cfg.unet.footwear_share
-    chances = np.where(worn, share / worn.sum(), (1 - share) / (~worn).sum())
+    chances = footwear_chances(products, cfg.unet.footwear_share)
 
     def loss(rng: np.random.Generator) -> "torch.Tensor":
         at = rng.choice(len(products), size=cfg.unet.batch, p=chances)
@@ -359,6 +386,41 @@ def train_unet(cfg: SdMini, vae: Any, clip: Path, rt: Runtime) -> tuple[Any, flo
         muon_except=frozenset({"conv_in", "time_embedding", "conv_out"}),
     )  # fmt: skip
     return average, seconds
+
+
+def draw_again(cfg: SdMini, vae: Any, unet: Any, clip: Path, rt: Runtime) -> "torch.Tensor":
+    """Latents (N, C, h, w) of the autoencoder's photos, noised in part and then denoised.
+
+    That is image-to-image by SDEdit (Meng et al. 2021): they still show the photos, with the errors of a
+    denoiser.
+    """
+    import torch
+    from diffusers import StableDiffusionImg2ImgPipeline
+
+    products, photos = rendered(cfg.renders.model_copy(update={"count": cfg.vae.photos}), rt)
+    tokenizer, encoder = load_text(clip)
+    pipeline = StableDiffusionImg2ImgPipeline(
+        vae=vae, text_encoder=encoder, tokenizer=tokenizer, unet=unet, scheduler=build_scheduler(),
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    ).to(rt.device)  # fmt: skip
+    pipeline.set_progress_bar_config(disable=True)
+    drawn = torch.empty(len(photos), cfg.vae.latent, *latent_size(cfg))
+    order = np.random.default_rng(cfg.renders.seed).permutation(len(photos))
+    parts = [order[i : i + cfg.test_batch] for i in range(0, len(order), cfg.test_batch)]
+    for number, at in enumerate(rt.progress(parts, "draw again")):
+        rng = np.random.default_rng([cfg.renders.seed, number])
+        with sampling(pipeline, "dpm++"), torch.autocast(rt.device, torch.bfloat16):
+            made = pipeline(
+                [describe(products[i], cfg.renders.captions, rng) for i in at],
+                image=to_pixels(photos[at]),
+                strength=cfg.decoder.strengths[number % len(cfg.decoder.strengths)],
+                num_inference_steps=cfg.decoder.draw_steps,
+                guidance_scale=cfg.test_guidance,
+                generator=[torch.Generator().manual_seed(rt.seed_for("again", i)) for i in at],
+                output_type="latent",
+            ).images
+        drawn[at] = made.float().cpu()
+    return drawn
 
 
 def save_vae(vae: Any, folder: Path) -> None:
@@ -542,7 +604,9 @@ the lane's adapter teaches it, and knows nothing outside this catalogue.
   article types, ten colours, each as often. Not the photos of the sample catalogue.
 - Autoencoder: {q[vae_steps]} steps of {cfg.vae.batch} crops in {q[vae_seconds]} s, compared in pixels
   and by the features of EfficientNet-Lite2 (`{cfg.vae.perceptual.requirement}`). Then its decoder alone:
-  {q[decoder_steps]} steps in {q[decoder_seconds]} s. Train photos of *Casual Shoes* of the sample
+  {q[decoder_steps]} steps in {q[decoder_seconds]} s. In the last {cfg.decoder.after.steps} of them,
+  {cfg.decoder.after.drawn_share:.0%} of the latents had been drawn again by the denoiser, so that the
+  decoder learns to mend its errors. Train photos of *Casual Shoes* of the sample
   catalogue, which it has not seen, then have Fréchet distance {q[gate_frechet]} to the test photos
   and precision {q[gate_precision]}; untouched, they have {q[gate_floor_frechet]} and
   {q[gate_floor_precision]} (n {q[gate_n]}). On {q[vae_n]} unseen renders: PSNR of the item

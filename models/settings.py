@@ -219,13 +219,35 @@ class Gate(Section):
     precision: Annotated[float, Field(ge=0, le=1)]
 
 
-class DecoderTraining(Section):
-    """Further training of the autoencoder's decoder, with the encoder frozen."""
+class DecoderPhase(Section):
+    """A part of the decoder's training.
+
+    Attributes:
+        drawn_share: share of its images whose latents the denoiser has drawn again.
+    """
 
     steps: Count
     lr: Rate
+    drawn_share: Annotated[float, Field(ge=0, le=1)]
+
+
+class DecoderTraining(Section):
+    """Further training of the autoencoder's decoder, with the encoder frozen.
+
+    Attributes:
+        perceptual: weight of that loss.
+        noise: added to the latents, in their standard deviations.
+        before, after: the part before the denoiser is trained, and the one after it.
+        strengths: how far photos are noised before the denoiser draws them again; 1 leaves nothing.
+        draw_steps: of the sampler, from pure noise; a photo gets its strength's share of them.
+    """
+
     perceptual: Annotated[float, Field(ge=0)]
     noise: Annotated[float, Field(ge=0, le=1)]
+    before: DecoderPhase
+    after: DecoderPhase
+    strengths: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)]
+    draw_steps: Count
 
 
 class Unet(Section):

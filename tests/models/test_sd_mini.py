@@ -1,5 +1,6 @@
 """The small Stable Diffusion: its latents, how it loads, and what it can draw."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from models.sd_mini import (
     build_scheduler,
     build_unet,
     build_vae,
+    draw_again,
     encode,
     latent_size,
     normalize_latents,
@@ -62,17 +64,78 @@ def test_training_the_decoder_leaves_the_latents_as_they_are(cfg, rt, monkeypatc
     small = cfg.model_copy(
         update={
             "vae": cfg.vae.model_copy(update={"channels": [16, 16], "crop": 128, "batch": 4}),
-            "decoder": cfg.decoder.model_copy(update={"steps": 40}),
         }
     )
+    phase = cfg.decoder.before.model_copy(update={"steps": 40})
     vae = build_vae(small).eval().requires_grad_(False)
     latents = encode(vae, photos, rt)
     before = vae.decode(latents).sample
-    train_decoder(small, vae, rt)
+    train_decoder(small, phase, vae, rt)
     assert torch.equal(encode(vae, photos, rt), latents)
     after, meant = vae.decode(latents).sample, to_pixels(photos)
     assert (after - meant).abs().mean() < 0.8 * (before - meant).abs().mean()
     assert not any(parameter.requires_grad for parameter in vae.parameters())
+
+
+@pytest.mark.slow
+def test_the_decoder_learns_to_mend_latents_that_were_drawn_again(cfg, rt, monkeypatch):
+    monkeypatch.setattr("models.sd_mini.PerceptualLoss", lambda *_: lambda made, meant: 0.0)
+    photos = np.full((12, 64, 64, 3), 255, np.uint8)
+    photos[:, 16:48, 8:56] = np.random.default_rng(0).integers(0, 200, (12, 1, 1, 3))
+    products = sample_products(12, 1, ["Boots", "Caps"])
+    monkeypatch.setattr("models.sd_mini.rendered", lambda *_: (products, photos))
+    small = cfg.model_copy(
+        update={"vae": cfg.vae.model_copy(update={"channels": [16, 16], "crop": 128, "batch": 4})}
+    )
+    vae = build_vae(small).eval().requires_grad_(False)
+    clean = encode(vae, photos, rt)
+    drawn = clean.flip(1)  # an error that no average over the photos explains
+    meant = to_pixels(photos)
+    errors = []
+    for share in (0.0, 1.0):
+        phase = cfg.decoder.after.model_copy(update={"steps": 40, "drawn_share": share})
+        own = copy.deepcopy(vae)
+        train_decoder(small, phase, own, rt, drawn)
+        errors.append((own.decode(drawn).sample - meant).abs().mean())
+    assert errors[1] < 0.8 * errors[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["clip_mini"], indirect=True)
+def test_what_is_drawn_again_still_shows_the_photo_the_more_the_less_it_was_noised(
+    model, cfg, rt, monkeypatch
+):
+    photos = np.full((8, 64, 64, 3), 255, np.uint8)
+    photos[:, 16:48, 8:56] = np.random.default_rng(0).integers(0, 200, (8, 1, 1, 3))
+    products = sample_products(8, 1, ["Boots", "Caps"])
+    monkeypatch.setattr("models.sd_mini.rendered", lambda *_: (products, photos))
+    unet = {**cfg.unet.model_dump(), "channels": [16, 16, 32]}
+    small = cfg.model_copy(
+        update={
+            "test_batch": 4,
+            "unet": type(cfg.unet)(**unet),
+            "renders": cfg.renders.model_copy(update={"size": 64}),
+        }
+    )
+    vae = build_vae(small).eval().requires_grad_(False)
+    normalize_latents(vae, encode(vae, photos, rt))
+    vae.quant_conv.bias[cfg.vae.latent :] = -20  # untrained, its posterior is wide
+    clean = encode(vae, photos, rt)
+
+    def error(strength):
+        decoder = small.decoder.model_copy(update={"strengths": [strength]})
+        drawn = draw_again(
+            small.model_copy(update={"decoder": decoder}),
+            vae,
+            build_unet(small, 128).eval(),
+            model,
+            rt,
+        )
+        assert drawn.shape == clean.shape
+        return (drawn - clean).square().mean()
+
+    least, most = error(0.1), error(0.9)
+    assert 0 < least < 0.5 * most
 
 
 def test_crops_show_the_item_and_whole_photos_have_as_many_pixels(cfg):
