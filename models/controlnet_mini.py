@@ -217,7 +217,7 @@ for `control_v11p_sd15_canny` where no model hub can be reached. Like sd_mini, i
   {cfg.highs[1]} for each photo, and the lower is half of it.
 - {q[steps]} steps of {cfg.batch} by Muon in {q[seconds]} s on one CPU core, from sd_mini's own encoder;
   {cfg.empty_share:.0%} empty captions, moving average. sd_mini is frozen.
-- {q[n]} unseen renders, drawn in another colour ({cfg.test_steps} DDIM steps, guidance
+- {q[n]} unseen renders, drawn in another colour ({cfg.test_steps} steps of DPM-Solver++, guidance
   {cfg.test_guidance}, scale 1): their outlines overlap with the renders' by {q[edges_overlap]}
   (intersection over union), and by {q[plain_overlap]} without the ControlNet.
   {q[edges_colour_accuracy]:.1%} have the prompted colour, {q[plain_colour_accuracy]:.1%} without, and

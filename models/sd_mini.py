@@ -484,7 +484,7 @@ def measure_prompts(cfg: SdMini, folder: Path, rt: Runtime) -> dict[str, float]:
     from PIL import Image
 
     kinds = known_types(cfg.renders)
-    products, photos = rendered(cfg.renders, rt)
+    products, photos = rendered(cfg.renders.model_copy(update={"count": cfg.vae.photos}), rt)
     held = cfg.renders.model_copy(update={"count": cfg.test_prompts})
     unseen, unseen_photos = rendered(held, rt, part=1)
     wanted = sample_products(cfg.test_prompts, cfg.renders.seed + 2, kinds, balanced=True)
@@ -535,13 +535,13 @@ def generate(
         numbers = range(i, i + len(texts))
         generators = [torch.Generator().manual_seed(rt.seed_for(seeds, k)) for k in numbers]
         given = {} if conditions is None else {"image": conditions[i : i + len(texts)]}
-        photos.append(
-            pipeline(
+        with sampling(pipeline, "dpm++"):
+            drawn = pipeline(
                 texts, num_inference_steps=cfg.test_steps, guidance_scale=cfg.test_guidance,
                 generator=generators, output_type="np", height=cfg.renders.size,
                 width=cfg.renders.size, **given, **options,
-            ).images
-        )  # fmt: skip
+            )  # fmt: skip
+        photos.append(drawn.images)
     return (np.concatenate(photos) * 255).round().astype(np.uint8)
 
 
@@ -615,7 +615,7 @@ the lane's adapter teaches it, and knows nothing outside this catalogue.
   {cfg.unet.batch} by Muon in {q[unet_seconds]} s, {cfg.unet.empty_share:.0%} empty captions, moving
   average. {cfg.unet.footwear_share:.0%} of what it saw is footwear, which is two fifths of the photos.
   Text encoder: clip_mini's, frozen. All on two CPU cores, from scratch.
-- {q[prompts_n]} prompts, {cfg.test_steps} DDIM steps, guidance {cfg.test_guidance}:
+- {q[prompts_n]} prompts, {cfg.test_steps} steps of DPM-Solver++, guidance {cfg.test_guidance}:
   {q[prompts_type_accuracy]:.1%} are classified as the prompted type, and
   {q[prompts_colour_accuracy]:.1%} have the prompted colour. The same measures on unseen renders:
   {q[renders_type_accuracy]:.1%} and {q[renders_colour_accuracy]:.1%}. The classifier was trained on
