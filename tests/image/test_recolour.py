@@ -77,6 +77,8 @@ def test_colours_are_others_that_the_train_split_has(rt: Runtime) -> None:
     colours = choose_colours([*train, *rows], rows, rt)
     assert all(colours[row.id] in {"Red", "Blue", "Black"} - {row.baseColour} for row in rows)
     assert len(Counter(colours.values())) == 3
+    unnamed = [prepared(name, "train", baseColour=name) for name in ("Multi", "Other", "")]
+    assert choose_colours([*train, *unnamed], rows, rt) == choose_colours(train, rows, rt)
     only = choose_colours(train[:1], rows, rt)
     assert {only[row.id] for row in rows if row.baseColour == "Red"} == {""}
     assert {only[row.id] for row in rows if row.baseColour != "Red"} == {"Red"}

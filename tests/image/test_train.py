@@ -781,3 +781,6 @@ def test_an_unknown_attribute_is_one_line(
     with pytest.raises(LikenessError, match=r"image_train\.per: no attribute 'size'.*gender") as at:
         run(tiny_base, tiny_dataset, tmp_path, rt, per="size")
     assert "\n" not in str(at.value)
+    assert not {"caption", "crop", "file_name", "group", "split"} & set(
+        str(at.value).replace(",", "").split()
+    )

@@ -129,8 +129,17 @@ def test_models_are_bases_and_the_adapter_of_its_own_base(made: Path, tmp_path: 
     (tmp_path / "data/voice_train/adapters/010.safetensors").touch()
     kept = models.all("speech")["xtts_mini+voice_train@010"]
     assert kept.adapter == tmp_path / "data/voice_train/adapters/010.safetensors"
+    write_json(tmp_path / "data/image_train/training.json", {"base": "sd"})
+    weights = "pytorch_lora_weights.safetensors"
+    for folder in ("per/Women", "adapters/000416", "."):
+        (tmp_path / "data/image_train" / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data/image_train" / folder / weights).touch()
+    drawing = models.all("images")
+    tuned = "sd+image_train"
+    assert [*drawing] == ["sd", tuned, f"{tuned}@000416", f"{tuned}@Women"]
+    assert drawing[f"{tuned}@Women"].adapter == tmp_path / "data/image_train/per/Women" / weights
     assert models.first("speech") == models.all("speech")["xtts_mini+voice_train"]
-    assert models.first("images") == models.all("images")["sd"]
+    assert models.first("images") == drawing["sd"]
     assert models.voices(["ann"]) == ["ann"]
 
 

@@ -113,3 +113,4 @@ def test_a_wrong_line_is_named(tmp_path: Path, lines: list[str], says: str) -> N
     with pytest.raises(LikenessError, match=f"corrections.jsonl:{says}") as caught:
         read_corrections(path)
     assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith("; mend or delete the line")

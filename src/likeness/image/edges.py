@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from likeness.common.result import Result
-from likeness.image.pixels import ITEM, Array, background, png_bytes
+from likeness.image.pixels import Array, item_mask, png_bytes
 
 
 def find_edges(paths: Sequence[Path], *, low: int, high: int) -> list[Result]:
@@ -37,8 +37,7 @@ def outline(photo: Array) -> Array:
     """(height, width) bool: the item of an RGB photo with the holes that its outline encloses."""
     from scipy import ndimage
 
-    differs = np.abs(photo.astype(np.int16) - background(Image.fromarray(photo))).max(2) > ITEM
-    return np.asarray(ndimage.binary_fill_holes(differs))
+    return np.asarray(ndimage.binary_fill_holes(item_mask(Image.fromarray(photo))))
 
 
 def overlap(one: Array, other: Array) -> float:

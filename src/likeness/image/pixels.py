@@ -28,7 +28,7 @@ def shown_part(image: Image.Image, margin: float | None) -> Part:
     whole = (0, 0, *image.size)
     if margin is None:
         return whole
-    item = _item(image, background(image))
+    item = item_mask(image)
     rows, columns = np.flatnonzero(item.any(1)), np.flatnonzero(item.any(0))
     if not len(rows):
         return whole
@@ -53,12 +53,12 @@ def fit_part(image: Image.Image, part: Part, size: int) -> Image.Image:
 
 def is_blank(image: Image.Image) -> bool:
     """Whether nothing in the photo differs from its background."""
-    return not _item(image, background(image)).any()
+    return not item_mask(image).any()
 
 
-def _item(image: Image.Image, backdrop: tuple[int, int, int]) -> Array:
-    """(height, width): which pixels differ from the background."""
-    differs: Array = np.abs(np.asarray(image, np.int16) - backdrop).max(2) > ITEM
+def item_mask(image: Image.Image) -> Array:
+    """(height, width) bool: which pixels differ from the background."""
+    differs: Array = np.abs(np.asarray(image, np.int16) - background(image)).max(2) > ITEM
     return differs
 
 

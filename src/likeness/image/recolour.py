@@ -39,6 +39,7 @@ from likeness.image.products import DrawProducts, product_row
 from likeness.image.quality import colour_prototypes, nearest_colour
 from likeness.image.rows import PreparedImage, RecolouredImage
 
+UNNAMED = {"", "Assorted", "Multi", "Other"}  # what catalogues have where they name no colour
 NOT_ASKED = ("no_other_colour", "caption")  # what is wrong with a product that is not drawn
 REASONS = ("blank", "cut_off", "background", "shape", *NOT_ASKED)
 ADVICE = "raise image_recolour.scale, or loosen the rule that most of them failed"
@@ -169,7 +170,8 @@ def choose_colours(
     rows: Sequence[PreparedImage], sources: Sequence[PreparedImage], rt: Runtime
 ) -> dict[str, str]:
     """By the id of each source another colour of the train split; empty if there is none."""
-    known = sorted({row.baseColour for row in rows if row.split == "train" and row.baseColour})
+    there = {row.baseColour for row in rows if row.split == "train"}
+    known = sorted(there - UNNAMED)
     chosen = {}
     for row in sources:
         others = [name for name in known if name != row.baseColour] or [""]

@@ -24,8 +24,8 @@ class Product(Row):
     extra: dict[str, str]
 
     def attributes(self) -> dict[str, str]:
-        """Every attribute by its column's name; the further columns with them."""
-        values: dict[str, str] = self.model_dump(exclude={"extra"})
+        """Every attribute of the product by its column's name; the further columns with them."""
+        values: dict[str, str] = self.model_dump(include=set(COLUMNS))
         return {**values, **self.extra}
 
     def brand(self) -> str:

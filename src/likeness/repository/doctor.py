@@ -127,29 +127,46 @@ def check_device(asked: str, machine: Machine) -> Finding:
 
 @dataclass(frozen=True)
 class MemoryNeed:
-    """Memory that a training takes: `least` bytes, plus `times` the bytes of its bases."""
+    """Memory that a training takes.
+
+    Attributes:
+        least: bytes that every training takes.
+        times: multiple of its bases' bytes that it takes besides.
+        pixel: bytes for each pixel of an image that is decoded, which image_train does for its samples.
+    """
 
     kind: str
     device: str
     least: float
     times: float
+    pixel: float = 0.0
+
+    def wanted(self, stage: str, bases: int, pixels: int) -> float:
+        decoded = self.pixel * pixels if bases and stage == "image_train" else 0.0
+        return self.least + self.times * bases + decoded
 
 
 # Peaks on a CPU: 3.6 GiB with the bundled bases, 8.0 GB in voice_train with XTTS-v2 (2.1 GB of files),
 # 12.6 GB in image_train with Stable Diffusion 1.5 (4.3 GB).
 RAM = MemoryNeed("RAM", "a CPU", 3.6 * GIB, 2.0)
-# In bf16, by benchmarks/image_memory.py: 4.2 GiB and CUDA's own with Stable Diffusion 1.5 (4.0 of files).
-GPU = MemoryNeed("GPU memory", "a GPU", 1.0 * GIB, 1.0)
+# In bf16, by benchmarks/image_memory.py, and half a GiB of CUDA's own besides: 4.2 GiB with Stable
+# Diffusion 1.5 at 512 pixels (4.0 of files), 10.0 with XL at 1,024 (6.6); 3.0 of them decode an image.
+GPU = MemoryNeed("GPU memory", "a GPU", 1.0 * GIB, 1.0, 3.0 * GIB / 1024**2)
 # The bases that a training holds in memory together, by their keys in `inputs`.
 HELD = {"image_train": ("diffusion",), "voice_train": ("tts", "asr", "speaker")}
 
 
-def check_memory(size: int, need: MemoryNeed, bases: Mapping[str, Mapping[str, int]]) -> Finding:
+def check_memory(
+    size: int, need: MemoryNeed, bases: Mapping[str, Mapping[str, int]], pixels: int
+) -> Finding:
     """Args:
     size: bytes of the machine.
     bases: by stage the bases that its training holds at once, with their bytes; 0 is not here yet.
+    pixels: of an image.
     """
-    wanted = {stage: need.least + need.times * sum(held.values()) for stage, held in bases.items()}
+    wanted = {
+        stage: need.wanted(stage, sum(held.values()), pixels) for stage, held in bases.items()
+    }
     stage = max(wanted, key=lambda name: wanted[name])
     absent = [name for held in bases.values() for name, one in held.items() if not one]
     text = f"{size / GIB:.0f} GiB of {need.kind}"
@@ -179,10 +196,11 @@ def _machine(root: Path) -> list[Finding]:
         stage: {inputs[key]: probes.folder_size(root / "models" / inputs[key]) for key in keys}
         for stage, keys in HELD.items()
     }
-    found = [check_device(asked, machine), check_memory(probes.memory(), RAM, bases)]
+    pixels = params["image_prepare"]["resolution"] ** 2
+    found = [check_device(asked, machine), check_memory(probes.memory(), RAM, bases, pixels)]
     if device_of(asked, machine) == "cuda" and machine.gpu_memory:
         found += [
-            check_memory(min(machine.gpu_memory), GPU, bases),
+            check_memory(min(machine.gpu_memory), GPU, bases, pixels),
             check_recogniser(gpu_problem()),
         ]
     return found

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 from likeness.common.evaluations import KEPT
 from likeness.common.io import read_json
 from likeness.common.params import check_params
+from likeness.image.adapters import OWN
 from likeness.image.diffusion import ADAPTER as IMAGE_ADAPTER
 from likeness.image.generate import ImageGenerate
 from likeness.stage import SCHEMA, Inputs
@@ -22,10 +23,15 @@ from likeness.voice.xtts_files import SETTINGS, read_settings
 
 OWN_VOICE = "voice"  # the one of the dataset; a base's own speakers have other names
 DATASET, VOICE_TRAIN, IMAGE_TRAIN = "data/voice_dataset", "data/voice_train", "data/image_train"
-# The folder of each training, its adapter there, and a pattern of the others that it kept.
-TRAININGS: dict[Kind, tuple[str, str, str]] = {
-    "speech": (VOICE_TRAIN, VOICE_ADAPTER, f"{KEPT}/*.safetensors"),
-    "images": (IMAGE_TRAIN, IMAGE_ADAPTER, f"{KEPT}/*/{IMAGE_ADAPTER}"),
+# The folder of each training, its adapter there, and patterns of the others: those of further
+# evaluations, by their number, and those of an attribute's values, by the value.
+TRAININGS: dict[Kind, tuple[str, str, tuple[str, ...]]] = {
+    "speech": (VOICE_TRAIN, VOICE_ADAPTER, (f"{KEPT}/*.safetensors",)),
+    "images": (
+        IMAGE_TRAIN,
+        IMAGE_ADAPTER,
+        (f"{KEPT}/*/{IMAGE_ADAPTER}", f"{OWN}/*/{IMAGE_ADAPTER}"),
+    ),
 }
 
 
@@ -58,7 +64,7 @@ class Models:
         self._asked = {"speech": inputs.tts, "images": inputs.diffusion}
 
     def all(self, kind: Kind) -> dict[str, Model]:
-        """Each base, then with the adapter that its training chose, then with the others it kept."""
+        """Each base, then with the adapter that its training chose, then with the others it wrote."""
         training, chosen, others = TRAININGS[kind]
         folder = self._root / training
         trained = ""
@@ -70,9 +76,9 @@ class Models:
             if base.name == trained:
                 tuned = f"{base.name}+{folder.name}"
                 found[tuned] = Model(base, folder / chosen)
-                for path in sorted(folder.glob(others)):
-                    number = path.relative_to(folder / KEPT).parts[0].removesuffix(".safetensors")
-                    found[f"{tuned}@{number}"] = Model(base, path)
+                for path in (one for pattern in others for one in sorted(folder.glob(pattern))):
+                    name = path.relative_to(folder).parts[1].removesuffix(".safetensors")
+                    found[f"{tuned}@{name}"] = Model(base, path)
         return found
 
     def first(self, kind: Kind) -> Model | None:

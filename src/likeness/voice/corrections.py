@@ -47,7 +47,10 @@ def read_corrections(path: Path) -> list[Correction]:
                 raise LikenessError(
                     f"{path}:{number}: not JSON (got {line.strip()[:40]!r}); mend or delete the line"
                 ) from error
-    return read_manifest(path, Correction)
+    try:
+        return read_manifest(path, Correction)
+    except LikenessError as error:
+        raise LikenessError(f"{error}; mend or delete the line") from error
 
 
 def correct(candidates: Sequence[Candidate], corrections: Sequence[Correction]) -> Corrected:
