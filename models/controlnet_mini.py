@@ -19,7 +19,8 @@ from likeness.image.quality import colour_prototypes, measure, nearest_colour
 from models.fitting import fit, follow
 from models.render import SampleProduct
 from models.rendered import describe, full_caption, rendered
-from models.sd_mini import build_scheduler, encode, generate, load_text, sheet, step_weights
+from models.sd_autoencoder import encode
+from models.sd_mini import build_scheduler, generate, load_text, sheet, step_weights
 from models.settings import ControlnetMini, begin, code_key
 from models.shapes import COLOURS
 

@@ -1,5 +1,6 @@
 """Training sets of the mini models: rendered products and their captions."""
 
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from multiprocessing import get_context
@@ -11,6 +12,7 @@ from likeness.image import pixels
 from likeness.image.captions import caption
 from likeness.image.pixels import fit_square
 from models import articles, footwear, render, shapes
+from models.footwear import FOOTWEAR
 from models.render import CATEGORIES, SampleProduct, draw_product, sample_products
 from models.settings import Captions, Renders, code_key
 
@@ -66,6 +68,12 @@ def _draw(job: tuple[SampleProduct, int, Renders]) -> np.ndarray:
 
 def _text(module: object) -> str:
     return open(str(module.__file__), encoding="utf-8").read()  # type: ignore[attr-defined]
+
+
+def footwear_chances(products: Sequence[SampleProduct], share: float) -> np.ndarray:
+    """(N,) chances of the products, so that this share of what is drawn from them is footwear."""
+    worn = np.array([product.articleType in FOOTWEAR for product in products])
+    return np.asarray(np.where(worn, share / worn.sum(), (1 - share) / (~worn).sum()))
 
 
 def describe(product: SampleProduct, cfg: Captions, rng: np.random.Generator) -> str:

@@ -10,7 +10,7 @@ import torch
 from likeness.common.params import load_params
 from likeness.voice.codes import build_dvae
 from likeness.voice.phonemes import phonemes
-from models.settings import ROOT, SCHEMA, XttsMini
+from models.settings import ROOT, SCHEMA, SdMini, XttsMini
 from models.spoken import CODE, RATE, Corpus, arrange
 from models.xtts_nets import CODES, build_decoder, build_tokenizer, build_xtts
 from tests.conftest import absent
@@ -32,6 +32,14 @@ def model(request: pytest.FixtureRequest) -> Path:
     if not (folder / "README.md").is_file():
         absent(f"models/{request.param} is not here; `make repro` fetches it")
     return folder
+
+
+# --- sd_mini --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def cfg() -> SdMini:
+    return load_params(ROOT / "models" / "params.yaml", SCHEMA, SdMini)
 
 
 # --- xtts_mini ------------------------------------------------------------------------------------

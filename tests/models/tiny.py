@@ -1,7 +1,7 @@
-"""What the tests of xtts_mini share: a small WordNet, and runtimes that kill or watch a training."""
+"""What the tests of the models share: a small WordNet, and what kills or watches a training."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -100,3 +100,16 @@ def same_weights(one: Any, other: Any) -> bool:
     """Whether two networks of the same class are equal to the last bit."""
     theirs = other.state_dict()
     return all(torch.equal(mine, theirs[name]) for name, mine in one.state_dict().items())
+
+
+class Interrupted:
+    """`function`, until it is called for the `last` time."""
+
+    def __init__(self, function: Callable[..., Any], last: int) -> None:
+        self.function, self.left = function, last
+
+    def __call__(self, *args: Any) -> Any:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+        return self.function(*args)
