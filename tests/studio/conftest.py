@@ -206,8 +206,9 @@ class Server(NamedTuple):
     log: Path
 
     def workers(self) -> list[psutil.Process]:
-        found = self.process.children(recursive=True)
-        return [one for one in found if "spawn_main" in " ".join(one.cmdline())]
+        """The processes with the models: those that the fork server has forked."""
+        servers = [one for one in self.process.children() if "forkserver" in " ".join(one.cmdline())]
+        return [worker for one in servers for worker in one.children()]
 
     def client(self, **options: Any) -> Any:
         import httpx

@@ -487,9 +487,7 @@ def test_metrics_and_logs_have_the_requests(server: Server) -> None:
 def test_workers_do_not_outlive_a_killed_server(server: Server) -> None:
     """The last test of this file, as no other one can ask the server afterwards."""
     server.wait()
-    # A supervisor of jobs that has ended may be listed too.
-    children = [one for one in server.process.children() if not ended([one])]
-    workers = [one for one in children if "spawn_main" in " ".join(one.cmdline())]
+    workers = server.workers()
     assert len(workers) == 2
     os.kill(server.process.pid, signal.SIGKILL)
     until(lambda: ended(workers), 5)

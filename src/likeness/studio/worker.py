@@ -13,13 +13,11 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from functools import partial
-from inspect import getfile
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from likeness.common.closure import code_digest
 from likeness.common.errors import LikenessError
 from likeness.common.items import map_items
 from likeness.common.logs import log_as_json
@@ -87,7 +85,9 @@ class Worker:
     def start(self) -> Loaded | str:
         """A new process in place of the old one; what it loaded, or in one line why it cannot."""
         self._kill()
-        context = get_context("spawn")  # a fork of a process with threads can hang
+        # A fork of this process, which has threads, can hang.
+        context = get_context("forkserver")
+        context.set_forkserver_preload(["likeness.studio.preload"])
         self._pipe, theirs = context.Pipe()
         # As a daemon it ends with the server. If the server is killed, it ends at the closed pipe.
         self._process = context.Process(target=_run, args=(theirs, *self._setup), daemon=True)
@@ -162,8 +162,6 @@ def _run(pipe: Connection, kind: Kind, root: Path, first: Keywords, bases: Seque
         pipe.send(str(error).replace(f"{root}/", ""))
 
     try:
-        # The code that was imported, and not one that is edited later, stands behind the results.
-        code_digest(Path(getfile(speak if kind == "speech" else draw_with)))
         params = root / "params.yaml"
         rt = start(load_params(params, SCHEMA, Base), open_cache_folder(root))
         batch = load_params(params, SCHEMA, ImageGenerate).batch
