@@ -207,7 +207,9 @@ class Server(NamedTuple):
 
     def workers(self) -> list[psutil.Process]:
         """The processes with the models: those that the fork server has forked."""
-        servers = [one for one in self.process.children() if "forkserver" in " ".join(one.cmdline())]
+        servers = [
+            one for one in self.process.children() if "forkserver" in " ".join(one.cmdline())
+        ]
         return [worker for one in servers for worker in one.children()]
 
     def client(self, **options: Any) -> Any:

@@ -1,9 +1,8 @@
 """What each worker needs of libraries and code, imported once.
 
-multiprocessing's fork server imports this module and forks every worker from there, so that a worker that
-takes a dead one's place need not import torch, Coqui and diffusers again, which takes three quarters of its
-start. The fork server has no threads of its own and never touches a GPU, as PyTorch asks of a process that
-is forked.
+multiprocessing's fork server imports this module and forks every worker from there. So a worker that
+takes a dead one's place need not import torch, Coqui and diffusers again, which is most of a start. The
+fork server has no threads and never touches a GPU, as PyTorch asks of a process that is forked.
 """
 
 import warnings
