@@ -560,12 +560,13 @@ def build_extractor(folder: Path) -> Path:
 def build_writer(folder: Path, words: Sequence[str], seed: int = 0) -> Path:
     """A Mistral of the real class with random weights, which babbles these words and line breaks."""
     import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
     from transformers import MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
 
     vocab = {word: at for at, word in enumerate(["<unk>", "<s>", "</s>", "\n", *words])}
     tokenizer = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    split = Regex(r"\n|\w+|[^\w\s]+")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(split, behavior="removed", invert=True)
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token="<s>",

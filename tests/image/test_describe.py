@@ -160,8 +160,7 @@ def test_each_rule_can_be_broken(
 ) -> None:
     vocabulary = Vocabulary([*mixed(12), product("winter", season="Winter")])
     judge = Judge(section(ImageDescribe), vocabulary)
-    text = Description(id="1", title=title, description=description, seed=1, attempt=0)
-    found = judge(text, synthetic("1"))
+    found = judge(title, description, synthetic("1"))
     assert (found and (found.reason, found.value, found.threshold)) == problem
 
 

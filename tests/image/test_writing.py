@@ -23,6 +23,7 @@ from tests.conftest import ROOT, build_writer, product
 WORDS = ("red", "blue", "shoes", "men", "summer", ".")
 WRITER = ROOT / "models" / "templates"
 OPTIONS: dict[str, Any] = {
+    "adapter": None,
     "instruction": "Write a title, then a description.",
     "temperature": 1.0,
     "top_p": 1.0,

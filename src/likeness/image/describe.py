@@ -13,6 +13,7 @@ from pydantic import Field
 
 from likeness.common import figures
 from likeness.common.blind import proportion
+from likeness.common.errors import LikenessError
 from likeness.common.estimates import Estimate, mean
 from likeness.common.io import write_json, write_text
 from likeness.common.items import map_items
@@ -23,13 +24,13 @@ from likeness.common.manifest import (
     write_manifest,
     write_rejected,
 )
-from likeness.common.params import Section
 from likeness.common.rules import Rule, first_broken
 from likeness.common.runtime import Runtime
 from likeness.common.sampling import evenly
 from likeness.image.catalog import read_catalog
 from likeness.image.contradictions import REASONS, Vocabulary
-from likeness.image.rows import Description, SyntheticImage
+from likeness.image.rows import Description, Product, SyntheticImage
+from likeness.image.tuning import OwnText, TuneWriter, own_descriptions, tune_writer
 from likeness.image.writing import (
     TOLD,
     ask_model,
@@ -45,12 +46,9 @@ LENGTH = ("title_too_long", "too_short", "too_long")
 ADVICE = "take another writer, lower its temperature, or change image_describe.instruction"
 
 
-class ImageDescribe(Section):
-    instruction: str
+class ImageDescribe(TuneWriter):
     temperature: Annotated[float, Field(gt=0, le=2)]
     top_p: Annotated[float, Field(gt=0, le=1)]
-    max_prompt_tokens: Annotated[int, Field(ge=1)]
-    max_tokens: Annotated[int, Field(ge=1)]
     batch: Annotated[int, Field(ge=1)]
     max_attempts: Annotated[int, Field(ge=1)]
     max_title_words: Annotated[int, Field(ge=1)]
@@ -76,7 +74,8 @@ def describe(
 
     A text is written from the product's attributes alone. One that contradicts them, or that breaks a
     rule of length or form, is rejected and written again with another seed, up to `max_attempts` times;
-    a product whose texts are all rejected stays without.
+    a product whose texts are all rejected stays without. With `tune_epochs`, the writer is first trained
+    on the catalogue's own descriptions; its adapter is in `adapter/`.
 
     Args:
         catalog: its values are the words that can contradict (`Vocabulary`).
@@ -84,13 +83,18 @@ def describe(
         writer: folder of templates or of a causal language model.
 
     Raises:
-        LikenessError: the writer cannot be loaded, or more than `max_rejected_share` of the texts were
-            rejected.
+        LikenessError: the writer cannot be loaded or trained, or more than `max_rejected_share` of the
+            texts were rejected.
     """
     rows = {row.id: row for row in read_manifest(generated / "manifest.jsonl", SyntheticImage)}
-    vocabulary = Vocabulary(read_catalog(catalog).products)
+    products = read_catalog(catalog).products
+    vocabulary = Vocabulary(products)
     judge = Judge(cfg, vocabulary)
-    write = _writer(cfg, writer, rows.values(), rt)
+    adapter, tuned = None, dict[str, float]()
+    if cfg.tune_epochs:
+        adapter = out_dir / "adapter"
+        tuned = _tune(cfg, catalog, products, judge, writer, adapter, plots_dir / "tuning.png", rt)
+    write = _writer(cfg, writer, adapter, rows.values(), rt)
 
     kept: list[Description] = []
     rejected: list[Rejection] = []
@@ -98,14 +102,14 @@ def describe(
     written = 0
     for attempt in range(cfg.max_attempts):
         jobs: dict[str, dict[str, Any]] = {
-            name: {"attributes": _told(row), "seed": rt.seed_for("describe", name, attempt)}
+            name: {"attributes": _told(row, cfg), "seed": rt.seed_for("describe", name, attempt)}
             for name, row in waiting.items()
         }
         texts, broken = map_items(write, jobs, what="image_describe", rt=rt, batch=cfg.batch)
         written += len(jobs)
         for name, stored in texts.items():
             text = Description(id=name, **stored.record, seed=jobs[name]["seed"], attempt=attempt)
-            problem = judge(text, waiting[name])
+            problem = judge(text.title, text.description, waiting[name])
             if problem is None:
                 kept.append(text)
             else:
@@ -126,7 +130,8 @@ def describe(
         size=256,
         labels=[text.title for text in shown],
     )
-    write_text(report, _report(writer.name, kept, rejected, written, len(rows), estimates))
+    told = _report(writer.name, tuned, kept, rejected, written, len(rows), estimates)
+    write_text(report, told)
     write_json(intervals, {name: asdict(one.rounded()) for name, one in estimates.items()})
     counts = write_rejected(out_dir, rejected, (*CONTRADICTED, *LENGTH, *FORM, "error"))
     write_manifest(out_dir / "manifest.jsonl", kept)
@@ -140,20 +145,55 @@ def describe(
         "distinct_titles": _distinct([text.title for text in kept]),
         "distinct_descriptions": _distinct([text.description for text in kept]),
         **counts,
+        **tuned,
     }
 
 
+def _tune(
+    cfg: ImageDescribe,
+    catalog: Path,
+    products: Sequence[Product],
+    judge: "Judge",
+    writer: Path,
+    out_dir: Path,
+    plot: Path,
+    rt: Runtime,
+) -> dict[str, float]:
+    """Train the writer on those of the catalogue's descriptions that keep the rules themselves."""
+    if is_templates(writer):
+        raise LikenessError(
+            f"{writer}: templates cannot be trained; set image_describe.tune_epochs to 0, or "
+            "inputs.writer to a language model"
+        )
+    texts: dict[str, OwnText] = {}
+    set_aside: list[Rejection] = []
+    own = own_descriptions(catalog, products, cfg.tune_column)
+    for product in (one for one in products if one.id in own):
+        title, description = product.productDisplayName, own[product.id]
+        problem = judge(title, description, product)
+        if problem is None:
+            texts[product.id] = OwnText(_told(product, cfg), title, description)
+        else:
+            set_aside.append(problem)
+    return tune_writer(cfg, texts, set_aside, writer=writer, out_dir=out_dir, plot=plot, rt=rt)
+
+
 def _writer(
-    cfg: ImageDescribe, writer: Path, rows: Iterable[SyntheticImage], rt: Runtime
+    cfg: ImageDescribe,
+    writer: Path,
+    adapter: Path | None,
+    rows: Iterable[SyntheticImage],
+    rt: Runtime,
 ) -> Callable[..., Any]:
     """The item function of a writer, with all that its texts depend on."""
     if is_templates(writer):
-        check_templates(writer, {name: "" for row in rows for name in _told(row)})
+        check_templates(writer, {name: "" for row in rows for name in _told(row, cfg)})
         return partial(fill_templates, writer=writer)
-    resident_writer(writer, rt.device, rt.precision())  # here its error is the stage's
+    resident_writer(writer, rt.device, rt.precision(), adapter)  # here its error is the stage's
     return partial(
         ask_model,
         writer=writer,
+        adapter=adapter,
         instruction=cfg.instruction,
         temperature=cfg.temperature,
         top_p=cfg.top_p,
@@ -164,9 +204,11 @@ def _writer(
     )
 
 
-def _told(row: SyntheticImage) -> dict[str, str]:
+def _told(row: Product, cfg: TuneWriter) -> dict[str, str]:
+    """What a writer is told of a product: not the description that the catalogue has."""
     values = row.attributes()
-    return {name: values[name] for name in (*TOLD, *sorted(row.extra))}
+    extra = sorted(row.extra.keys() - {cfg.tune_column})
+    return {name: values[name] for name in (*TOLD, *extra)}
 
 
 class Judge:
@@ -180,12 +222,12 @@ class Judge:
             Rule("too_long", "words", most=cfg.max_words),
         ]
 
-    def __call__(self, text: Description, row: SyntheticImage) -> Rejection | None:
-        for part in (text.title, text.description):
+    def __call__(self, title: str, description: str, row: Product) -> Rejection | None:
+        for part in (title, description):
             for found in self.vocabulary.contradictions(part, row):
                 reason = REASONS[found.column]
                 return Rejection(id=row.id, reason=reason, value=found.said, threshold=found.row)
-        lengths = {"title_words": len(text.title.split()), "words": len(text.description.split())}
+        lengths = {"title_words": len(title.split()), "words": len(description.split())}
         missed = first_broken(self.rules, lengths)
         if missed is None:
             return None
@@ -229,6 +271,7 @@ def _distinct(texts: Sequence[str]) -> float | None:
 
 def _report(
     writer: str,
+    tuned: Mapping[str, float],
     kept: Sequence[Description],
     rejected: Sequence[Rejection],
     written: int,
@@ -236,12 +279,19 @@ def _report(
     estimates: Mapping[str, Estimate],
 ) -> str:
     reasons = Counter(one.reason for one in rejected)
+    training = ""
+    if tuned:
+        training = (
+            f" Before that it was trained on {tuned['tune_n']} of the catalogue's own descriptions: the "
+            f"loss of {tuned['tune_val_n']} others went from {tuned['tune_loss_base']:.3g} to "
+            f"{tuned['tune_loss']:.3g} in {tuned['tune_best_epoch']} epochs."
+        )
     lines = [
         f"# Titles and descriptions of {len(kept)} of {products} products",
         "",
         f"{written} texts by `{writer}`, from the products' attributes alone; {len(rejected)} were "
-        "rejected. Shares of all texts have Clopper and Pearson's 95 % interval, means of those that are "
-        "kept a bootstrap interval.",
+        f"rejected.{training} Shares of all texts have Clopper and Pearson's 95 % interval, means of "
+        "those that are kept a bootstrap interval.",
         "",
         "| figure | value | n |",
         "| --- | ---: | ---: |",

@@ -108,8 +108,10 @@ def _owners(gender: str) -> dict[str, str]:
 # --- a language model -----------------------------------------------------------------------------
 
 
-def load_writer(writer: Path, device: str, precision: Precision) -> tuple[Any, Any]:
-    """The causal language model and its tokenizer.
+def load_writer(
+    writer: Path, device: str, precision: Precision, adapter: Path | None = None
+) -> tuple[Any, Any]:
+    """The causal language model, with the adapter of that folder, and its tokenizer.
 
     Raises:
         LikenessError: transformers cannot load them.
@@ -127,6 +129,10 @@ def load_writer(writer: Path, device: str, precision: Precision) -> tuple[Any, A
         raise LikenessError(
             f"{writer}: cannot be loaded as a causal language model ({one_line(error)})"
         ) from error
+    if adapter:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, adapter)
     return model.to(device).eval(), tokenizer
 
 
@@ -158,6 +164,7 @@ def ask_model(
     products: Sequence[dict[str, Any]],
     *,
     writer: Path,
+    adapter: Path | None,
     instruction: str,
     temperature: float,
     top_p: float,
@@ -174,11 +181,9 @@ def ask_model(
     import torch
     from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
 
-    model, tokenizer = resident_writer(writer, device, precision)
-    end = model.generation_config.eos_token_id
-    ends = set(end if isinstance(end, list) else [end])
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends)
-    prompts = [_tokens(tokenizer, instruction, one["attributes"]) for one in products]
+    model, tokenizer = resident_writer(writer, device, precision, adapter)
+    ends, pad = end_tokens(model), pad_token(model, tokenizer)
+    prompts = [prompt_tokens(tokenizer, instruction, one["attributes"]) for one in products]
     ids = torch.full((len(prompts), max_prompt_tokens), pad)
     mask = torch.zeros_like(ids)
     for row, prompt in enumerate(prompts):
@@ -209,7 +214,20 @@ def ask_model(
     return outcomes
 
 
-def _tokens(tokenizer: Any, instruction: str, attributes: Attributes) -> list[int]:
+def end_tokens(model: Any) -> set[int]:
+    """The tokens at which an answer ends."""
+    end = model.generation_config.eos_token_id
+    return set(end if isinstance(end, list) else [end])
+
+
+def pad_token(model: Any, tokenizer: Any) -> int:
+    """Any token: what stands in the padding is masked."""
+    own: int | None = tokenizer.pad_token_id
+    return min(end_tokens(model)) if own is None else own
+
+
+def prompt_tokens(tokenizer: Any, instruction: str, attributes: Attributes) -> list[int]:
+    """The instruction and what is known of a product, as the model's chat template wants it."""
     known = {name: value for name, value in attributes.items() if value}
     facts = "\n".join(f"{name}: {value}" for name, value in known.items())
     prompt = f"{instruction}\n\n{facts}\n"

@@ -1,0 +1,305 @@
+"""LoRA (Hu et al. 2021) on a writer, with a catalogue's own titles and descriptions as its answers.
+
+The order of an epoch comes from a seed made of its number, and nothing else is random. So a run that was
+killed and resumed takes the same steps as one that was not interrupted.
+"""
+
+import html
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+from pydantic import Field
+
+from likeness.common import figures
+from likeness.common.bases import describe
+from likeness.common.checkpoints import Checkpoints
+from likeness.common.closure import code_digest
+from likeness.common.errors import LikenessError
+from likeness.common.io import digest, digest_of, read_json, write_json
+from likeness.common.manifest import Rejection, write_manifest
+from likeness.common.params import Section
+from likeness.common.precision import MixedPrecision, check_finite
+from likeness.common.runtime import Runtime
+from likeness.image.rows import Product
+from likeness.image.writing import load_writer, pad_token, prompt_tokens
+
+if TYPE_CHECKING:
+    import torch
+
+FEWEST = 10  # texts that a training needs
+VAL_SHARE = 0.1
+WARMUP_SHARE = 0.05
+MAX_GRAD_NORM = 1.0
+
+
+class TuneWriter(Section):
+    """Params of a writer's training, and what the writer is asked in it."""
+
+    instruction: str
+    max_prompt_tokens: Annotated[int, Field(ge=1)]
+    max_tokens: Annotated[int, Field(ge=1)]
+    tune_epochs: Annotated[int, Field(ge=0)]
+    tune_column: str
+    tune_rank: Annotated[int, Field(ge=1, le=256)]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    tune_batch: Annotated[int, Field(ge=1)]
+
+
+class OwnText(NamedTuple):
+    """What a catalogue says of a product, and the attributes that a writer is told of it."""
+
+    attributes: Mapping[str, str]
+    title: str
+    description: str
+
+
+class Example(NamedTuple):
+    """Tokens of a prompt and of the answer, which has an end."""
+
+    prompt: list[int]
+    answer: list[int]
+
+
+def own_descriptions(catalog: Path, products: Iterable[Product], column: str) -> dict[str, str]:
+    """The descriptions that a catalogue has, by the products' ids, without HTML.
+
+    A description stands in a column of `styles.csv`, or in `styles/ID.json` as in Kaggle's full edition.
+
+    Raises:
+        LikenessError: such a file is not JSON.
+    """
+    found = {}
+    for product in products:
+        text = product.extra.get(column, "")
+        path = catalog / "styles" / f"{product.id}.json"
+        if not text and path.is_file():
+            text = _kaggle_description(path)
+        text = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
+        if text:
+            found[product.id] = text
+    return found
+
+
+def _kaggle_description(path: Path) -> str:
+    """Empty if the product has none."""
+    try:
+        value: Any = read_json(path)
+    except ValueError as error:
+        raise LikenessError(f"{path}: not JSON ({error})") from error
+    for name in ("data", "productDescriptors", "description", "value"):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def tune_writer(
+    cfg: TuneWriter,
+    texts: Mapping[str, OwnText],
+    set_aside: Sequence[Rejection],
+    *,
+    writer: Path,
+    out_dir: Path,
+    plot: Path,
+    rt: Runtime,
+) -> dict[str, float]:
+    """Train an adapter of all linear layers, and keep that of the epoch with the lowest loss.
+
+    One text in ten is held out for that loss, the mean cross entropy of an answer's token; epoch 0 is
+    the writer as it is. `out_dir` gets the adapter as peft loads it, `training.json` and
+    `rejected.jsonl`.
+
+    Args:
+        texts: what the catalogue says, by the products' ids.
+        set_aside: what it says besides, and why that is not learnt. Texts that are longer than a prompt
+            or an answer may be come to these.
+
+    Raises:
+        LikenessError: fewer than ten texts can be used, the writer cannot be loaded, or the learning rate
+            is so high that the weights become NaN.
+    """
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+
+    model, tokenizer = load_writer(writer, rt.device, rt.precision())
+    examples, too_long = _examples(cfg, tokenizer, texts)
+    if len(examples) < FEWEST:
+        raise LikenessError(
+            f"image_describe.tune_column: {cfg.tune_column}: {len(examples)} of "
+            f"{len(texts) + len(set_aside)} descriptions of the catalogue can be learnt, and {FEWEST} "
+            "are needed; name another column, or set image_describe.tune_epochs to 0"
+        )
+    names = sorted(examples, key=lambda name: rt.seed_for("tune", "val", name))
+    held_out = max(1, round(VAL_SHARE * len(names)))
+    val, train = names[:held_out], sorted(names[held_out:])
+
+    torch.manual_seed(rt.seed_for("tune", "adapter"))
+    lora = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=cfg.tune_rank,
+        lora_alpha=cfg.tune_rank,
+        target_modules="all-linear",
+    )
+    model = get_peft_model(model, lora)
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    weights = [one for one in model.parameters() if one.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=cfg.learning_rate, weight_decay=0)
+    mixed = MixedPrecision(rt.precision(), rt.device)
+    steps_per_epoch = math.ceil(len(train) / cfg.tune_batch)
+    steps = cfg.tune_epochs * steps_per_epoch
+
+    def loss_of(names: Sequence[str]) -> "tuple[torch.Tensor, int]":
+        batch = _padded([examples[name] for name in names], pad_token(model, tokenizer))
+        with mixed.autocast():
+            loss = model(**{name: one.to(rt.device) for name, one in batch.items()}).loss
+        return loss, sum(len(examples[name].answer) for name in names)
+
+    def evaluate() -> float:
+        model.eval()
+        with torch.inference_mode():
+            found = [loss_of(names) for names in _batches(val, cfg.tune_batch)]
+        return sum(float(loss) * tokens for loss, tokens in found) / sum(n for _, n in found)
+
+    key = [
+        cfg.model_dump_json(include=set(TuneWriter.model_fields)),
+        digest(writer),
+        texts,
+        code_digest(Path(__file__)),
+        rt.seed,
+    ]
+    checkpoints = Checkpoints(rt.scratch("image_describe", digest_of(key)))
+    state = checkpoints.load() or {}
+    if state:
+        set_peft_model_state_dict(model, state["weights"])
+        optimizer.load_state_dict(state["optimizer"])
+        mixed.load_state_dict(state["mixed"])
+        losses, best = state["losses"], state["best"]
+    else:
+        losses = [evaluate()]
+        best = _on_cpu(get_peft_model_state_dict(model))
+    for epoch in range(len(losses), cfg.tune_epochs + 1):
+        order = torch.Generator().manual_seed(rt.seed_for("tune", "order", epoch))
+        shuffled = [train[at] for at in torch.randperm(len(train), generator=order).tolist()]
+        batches = _batches(shuffled, cfg.tune_batch)
+        model.train()
+        for at, batch in enumerate(rt.progress(batches, f"image_describe: epoch {epoch}")):
+            step = (epoch - 1) * steps_per_epoch + at
+            for group in optimizer.param_groups:
+                group["lr"] = cfg.learning_rate * _rate(step, steps)
+            loss, _ = loss_of(batch)
+            mixed.scaled(loss).backward()
+            mixed.step(optimizer, weights, MAX_GRAD_NORM)
+            optimizer.zero_grad()
+            check_finite(
+                float(loss),
+                weights,
+                stage="image_describe",
+                step=step,
+                learning_rate=cfg.learning_rate,
+            )
+        losses.append(evaluate())
+        if losses[-1] < min(losses[:-1]):
+            best = _on_cpu(get_peft_model_state_dict(model))
+        checkpoints.save(
+            {
+                "weights": _on_cpu(get_peft_model_state_dict(model)),
+                "optimizer": optimizer.state_dict(),
+                "mixed": mixed.state_dict(),
+                "losses": losses,
+                "best": best,
+            }
+        )
+
+    set_peft_model_state_dict(model, best)
+    _save(model, writer, out_dir)
+    rejected = [*set_aside, *too_long]
+    write_manifest(out_dir / "rejected.jsonl", rejected)
+    _plot(plot, losses, len(val))
+    metrics = {
+        "tune_n": len(train),
+        "tune_val_n": len(val),
+        "tune_rejected": len(rejected),
+        "tune_loss": round(min(losses), 5),
+        "tune_loss_base": round(losses[0], 5),
+        "tune_best_epoch": losses.index(min(losses)),
+    }
+    settings = cfg.model_dump(include=set(TuneWriter.model_fields))
+    write_json(out_dir / "training.json", {**describe(writer), **settings, **metrics})
+    checkpoints.clear()
+    return metrics
+
+
+def _examples(
+    cfg: TuneWriter, tokenizer: Any, texts: Mapping[str, OwnText]
+) -> tuple[dict[str, Example], list[Rejection]]:
+    """Prompts as the writer is asked later, and the answers that it should give."""
+    kept: dict[str, Example] = {}
+    rejected: list[Rejection] = []
+    for name, text in texts.items():
+        prompt = prompt_tokens(tokenizer, cfg.instruction, text.attributes)
+        words = f"{text.title}\n{text.description}"
+        answer = list(tokenizer(words, add_special_tokens=False).input_ids)
+        answer.append(tokenizer.eos_token_id)
+        for reason, tokens, most in (
+            ("prompt_too_long", prompt, cfg.max_prompt_tokens),
+            ("answer_too_long", answer, cfg.max_tokens),
+        ):
+            if len(tokens) > most:
+                found = Rejection(id=name, reason=reason, value=len(tokens), threshold=most)
+                rejected.append(found)
+                break
+        else:
+            kept[name] = Example(prompt, answer)
+    return kept, rejected
+
+
+def _batches(names: Sequence[str], size: int) -> list[Sequence[str]]:
+    return [names[at : at + size] for at in range(0, len(names), size)]
+
+
+def _padded(examples: Sequence[Example], pad: int) -> "dict[str, torch.Tensor]":
+    """`input_ids`, `attention_mask` and `labels` (N, tokens); only answers have labels."""
+    import torch
+
+    shape = len(examples), max(len(one.prompt) + len(one.answer) for one in examples)
+    ids, mask, labels = torch.full(shape, pad), torch.zeros(shape).long(), torch.full(shape, -100)
+    for row, (prompt, answer) in enumerate(examples):
+        end = len(prompt) + len(answer)
+        ids[row, :end] = torch.tensor([*prompt, *answer])
+        mask[row, :end] = 1
+        labels[row, len(prompt) : end] = torch.tensor(answer)
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+
+def _rate(step: int, steps: int) -> float:
+    """Share of the learning rate: a warm-up, then half a cosine."""
+    warmup = math.ceil(WARMUP_SHARE * steps)
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def _on_cpu(weights: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+    return {name: one.detach().cpu().clone() for name, one in weights.items()}
+
+
+def _save(model: Any, writer: Path, out_dir: Path) -> None:
+    """The adapter as peft loads it, with nothing of this machine in it."""
+    model.save_pretrained(out_dir)
+    (out_dir / "README.md").unlink(missing_ok=True)
+    path = out_dir / "adapter_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = describe(writer)["base_id"]
+    config["target_modules"] = sorted(config["target_modules"])  # a set, whose order differs by run
+    write_json(path, config)
+
+
+def _plot(path: Path, losses: Sequence[float], n: int) -> None:
+    with figures.figure(path, size=(6, 3)) as axis:
+        axis.plot(range(len(losses)), losses, marker=".")
+        axis.set_title(f"Loss of descriptions that were held out (n {n})")
+        axis.set_xlabel("epoch; 0 is the writer as it is")
+        axis.xaxis.get_major_locator().set_params(integer=True)
