@@ -1,6 +1,8 @@
 """A small writer learns what a catalogue says of its products."""
 
 import json
+import math
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +17,7 @@ from likeness.common.manifest import Rejection, read_manifest, write_manifest
 from likeness.common.runtime import Runtime
 from likeness.image.describe import FORM, ImageDescribe, describe
 from likeness.image.rows import Description, Product
+from likeness.image.tuning import _split as split
 from likeness.image.tuning import own_descriptions
 from tests.conftest import (
     COLOURS,
@@ -43,7 +46,7 @@ OPTIONS: dict[str, Any] = {
 
 
 def described(row: Product) -> Product:
-    text = f"<p>A soft {row.baseColour.lower()} shoe for warm&nbsp;days .</p>"
+    text = f"<p>A soft {row.baseColour.lower()} shoe for warm&nbsp;days {row.id} .</p>"
     title = f"Acme {row.gender} {row.baseColour} Shoes"
     return row.model_copy(update={"productDisplayName": title, "extra": {"description": text}})
 
@@ -112,7 +115,7 @@ def test_it_writes_as_the_catalogue_does(folder: Path, rt: Runtime, writer: Path
     assert sum(after[f"rejected_{reason}"] for reason in FORM) == 0
     (text, *_) = read_manifest(folder / "out/data/manifest.jsonl", Description)
     assert text.description.startswith("A soft ")
-    assert text.description.endswith(" shoe for warm days .")
+    assert " shoe for warm days " in text.description
     training = read_json(folder / "out/data/adapter/training.json")
     assert training["base"] == "writer"
     assert training["tune_loss"] == after["tune_loss"]
@@ -139,6 +142,10 @@ def test_the_description_is_no_part_of_the_prompt(folder: Path, rt: Runtime, wri
 def test_a_killed_training_goes_on(
     folder: Path, writer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    writer = shutil.copytree(writer, folder / "writer")
+    config = writer / "config.json"
+    dropping = {**json.loads(config.read_text()), "attention_dropout": 0.5}
+    config.write_text(json.dumps(dropping))
     whole = run(folder, runtime(folder / "cache_a"), writer, "whole", tune_epochs=4)
     rt = runtime(folder / "cache_b")
     saved: list[int] = []
@@ -182,23 +189,61 @@ def test_what_breaks_a_rule_is_not_learnt(folder: Path, rt: Runtime, writer: Pat
     rows[1].extra["description"] = "A soft shoe for warm warm warm warm warm warm warm warm days ."
     rows[2].extra["description"] = ""
     rows[3].extra["description"] = "word " * 41
+    rows[4] = rows[4].model_copy(update={"productDisplayName": ""})
     write_catalog(folder / "catalog", rows)
     metrics = run(folder, rt, writer, tune_epochs=1)
     rejected = read_manifest(folder / "out/data/adapter/rejected.jsonl", Rejection)
     assert [(one.id, one.reason) for one in rejected] == [
-        ("000", "colour"), ("001", "answer_too_long"), ("003", "too_long"),
+        ("000", "colour"), ("001", "answer_too_long"), ("003", "too_long"), ("004", "no_title"),
     ]  # fmt: skip
-    assert metrics["tune_rejected"] == 3
-    assert metrics["tune_n"] + metrics["tune_val_n"] == PRODUCTS - 4
+    assert metrics["tune_rejected"] == 4
+    assert metrics["tune_n"] + metrics["tune_val_n"] == PRODUCTS - 5
 
 
 @pytest.mark.slow
-def test_weights_that_become_nan_are_one_line(folder: Path, rt: Runtime, writer: Path) -> None:
+@pytest.mark.parametrize(
+    ("factor", "told"),
+    [
+        (1e30, "lower image_describe.learning_rate, which is 0.02"),
+        (math.nan, "the loss of the catalogue's descriptions is nan before any training"),
+    ],
+)
+def test_weights_that_become_or_are_nan_are_one_line(
+    folder: Path, rt: Runtime, writer: Path, factor: float, told: str
+) -> None:
     broken = folder / "broken"
     shutil.copytree(writer, broken)
-    scale(broken, "", 1e30)  # so large that a step gives NaN
-    with pytest.raises(LikenessError, match=r"lower image_describe\.learning_rate, which is 1"):
-        run(folder, rt, broken, tune_epochs=2, learning_rate=1.0)
+    scale(broken, "", factor)
+    with pytest.raises(LikenessError, match=re.escape(told)):
+        run(folder, rt, broken)
+
+
+@pytest.mark.slow
+def test_it_ends_answers_where_the_writer_is_stopped(
+    folder: Path, rt: Runtime, writer: Path
+) -> None:
+    """Models for chats have several ends, and their tokenizers may name another one."""
+    other = folder / "other"
+    shutil.copytree(writer, other)
+    path = other / "generation_config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "eos_token_id": [1]}))
+    assert run(folder, rt, other)["rejected_unfinished"] == 0
+    del config["eos_token_id"]
+    path.write_text(json.dumps(config))
+    with pytest.raises(LikenessError, match=r"generation_config\.json: no eos_token_id"):
+        run(folder, rt, other)
+
+
+def test_equal_texts_are_held_out_together(rt: Runtime) -> None:
+    """A shop has one text for all sizes; what was learnt by heart should not count."""
+    texts = {f"{at:03d}": f"text {at // 4}" for at in range(40)}
+    train, val = split(texts, rt)
+    assert sorted(train + val) == list(texts)
+    assert len(val) == 4
+    assert not {texts[one] for one in train} & {texts[one] for one in val}
+    with pytest.raises(LikenessError, match="12 products of the catalogue have 1 different"):
+        split({str(at): "the same" for at in range(12)}, rt)
 
 
 def test_templates_cannot_be_trained(folder: Path, rt: Runtime) -> None:
@@ -231,7 +276,7 @@ def test_kaggle_s_full_edition_has_them_beside_the_table(tmp_path: Path) -> None
         (tmp_path / "styles" / f"{row.id}.json").write_text(text)
     found = own_descriptions(tmp_path, rows, "description")
     colour = rows[0].baseColour.lower()
-    assert found == {"000": f"A soft {colour} shoe for warm days .", "001": "Red & soft"}
+    assert found == {"000": f"A soft {colour} shoe for warm days 000 .", "001": "Red & soft"}
 
 
 def test_a_file_that_is_not_json_is_one_line(tmp_path: Path) -> None:

@@ -143,6 +143,47 @@ def test_models_are_bases_and_the_adapter_of_its_own_base(made: Path, tmp_path: 
     assert models.voices(["ann"]) == ["ann"]
 
 
+def is_bad_fork(code: str) -> bool:
+    """Whether a process that is forked after this code cannot use CUDA."""
+    ask = "import os, torch\nif not os.fork(): print(torch.cuda._is_in_bad_fork(), flush=True)"
+    command = [sys.executable, "-c", f"{code}\n{ask}\nelse: os.wait()"]
+    done = subprocess.run(command, capture_output=True, text=True, env=library_env(), check=True)
+    return done.stdout.strip() == "True"
+
+
+@pytest.mark.slow
+def test_workers_can_use_a_gpu() -> None:
+    """What asks CUDA for its devices before the fork takes them from the worker, on any machine."""
+    import torch
+
+    assert not is_bad_fork("import likeness.studio.preload")
+    if torch.backends.cuda.is_built():
+        assert is_bad_fork("import torch; torch.cuda.device_count(); torch.cuda.is_available()")
+
+
+@pytest.mark.slow
+def test_a_worker_whose_fork_server_dies_is_one_line_and_can_be_started_again(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from multiprocessing.context import ForkServerContext
+
+    from likeness.studio.worker import Loaded, Worker
+
+    def broken(self: object) -> None:
+        raise EOFError
+
+    worker = Worker("images", repository, {"base": repository / "models/sd_mini", "adapter": None})
+    with monkeypatch.context() as patch:
+        patch.setattr(ForkServerContext.Process, "start", broken)
+        told = worker.start()
+    assert isinstance(told, str)
+    assert told.startswith("the process that loads the model was ended")
+    worker.close()  # before anything runs
+    worker = Worker("images", repository, {"base": repository / "models/sd_mini", "adapter": None})
+    assert isinstance(worker.start(), Loaded)
+    worker.close()
+
+
 @pytest.mark.slow
 def test_a_broken_adapter_is_told_in_one_line(repository: Path, tmp_path: Path) -> None:
     from likeness.studio.worker import Worker

@@ -30,7 +30,14 @@ from likeness.common.sampling import evenly
 from likeness.image.catalog import read_catalog
 from likeness.image.contradictions import REASONS, Vocabulary
 from likeness.image.rows import Description, Product, SyntheticImage
-from likeness.image.tuning import OwnText, TuneWriter, own_descriptions, tune_writer
+from likeness.image.tuning import (
+    OwnText,
+    Tuned,
+    TuneWriter,
+    own_descriptions,
+    plain_text,
+    tune_writer,
+)
 from likeness.image.writing import (
     TOLD,
     ask_model,
@@ -90,7 +97,7 @@ def describe(
     products = read_catalog(catalog).products
     vocabulary = Vocabulary(products)
     judge = Judge(cfg, vocabulary)
-    adapter, tuned = None, dict[str, float]()
+    adapter, tuned = None, None
     if cfg.tune_epochs:
         adapter = out_dir / "adapter"
         tuned = _tune(cfg, catalog, products, judge, writer, adapter, plots_dir / "tuning.png", rt)
@@ -133,6 +140,8 @@ def describe(
     told = _report(writer.name, tuned, kept, rejected, written, len(rows), estimates)
     write_text(report, told)
     write_json(intervals, {name: asdict(one.rounded()) for name, one in estimates.items()})
+    if tuned:
+        tuned.checkpoints.clear()
     counts = write_rejected(out_dir, rejected, (*CONTRADICTED, *LENGTH, *FORM, "error"))
     write_manifest(out_dir / "manifest.jsonl", kept)
     return {
@@ -145,7 +154,7 @@ def describe(
         "distinct_titles": _distinct([text.title for text in kept]),
         "distinct_descriptions": _distinct([text.description for text in kept]),
         **counts,
-        **tuned,
+        **(tuned.metrics if tuned else {}),
     }
 
 
@@ -158,7 +167,7 @@ def _tune(
     out_dir: Path,
     plot: Path,
     rt: Runtime,
-) -> dict[str, float]:
+) -> Tuned:
     """Train the writer on those of the catalogue's descriptions that keep the rules themselves."""
     if is_templates(writer):
         raise LikenessError(
@@ -169,8 +178,10 @@ def _tune(
     set_aside: list[Rejection] = []
     own = own_descriptions(catalog, products, cfg.tune_column)
     for product in (one for one in products if one.id in own):
-        title, description = product.productDisplayName, own[product.id]
+        title, description = plain_text(product.productDisplayName), own[product.id]
         problem = judge(title, description, product)
+        if not title:
+            problem = Rejection(id=product.id, reason="no_title", threshold="productDisplayName")
         if problem is None:
             texts[product.id] = OwnText(_told(product, cfg), title, description)
         else:
@@ -205,9 +216,10 @@ def _writer(
 
 
 def _told(row: Product, cfg: TuneWriter) -> dict[str, str]:
-    """What a writer is told of a product: not the description that the catalogue has."""
+    """What a writer is told of a product; one that learns descriptions is not told them."""
     values = row.attributes()
-    extra = sorted(row.extra.keys() - {cfg.tune_column})
+    hidden = {cfg.tune_column} if cfg.tune_epochs else set()
+    extra = sorted(row.extra.keys() - hidden)
     return {name: values[name] for name in (*TOLD, *extra)}
 
 
@@ -271,7 +283,7 @@ def _distinct(texts: Sequence[str]) -> float | None:
 
 def _report(
     writer: str,
-    tuned: Mapping[str, float],
+    tuned: Tuned | None,
     kept: Sequence[Description],
     rejected: Sequence[Rejection],
     written: int,
@@ -281,10 +293,11 @@ def _report(
     reasons = Counter(one.reason for one in rejected)
     training = ""
     if tuned:
+        told = tuned.metrics
         training = (
-            f" Before that it was trained on {tuned['tune_n']} of the catalogue's own descriptions: the "
-            f"loss of {tuned['tune_val_n']} others went from {tuned['tune_loss_base']:.3g} to "
-            f"{tuned['tune_loss']:.3g} in {tuned['tune_best_epoch']} epochs."
+            f" Before that it was trained on {told['tune_n']} of the catalogue's own descriptions: the "
+            f"loss of {told['tune_val_n']} others was {told['tune_loss_base']:.3g} before and "
+            f"{told['tune_loss']:.3g} after epoch {told['tune_best_epoch']}, the best one."
         )
     lines = [
         f"# Titles and descriptions of {len(kept)} of {products} products",

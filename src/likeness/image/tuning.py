@@ -1,7 +1,7 @@
 """LoRA (Hu et al. 2021) on a writer, with a catalogue's own titles and descriptions as its answers.
 
-The order of an epoch comes from a seed made of its number, and nothing else is random. So a run that was
-killed and resumed takes the same steps as one that was not interrupted.
+All random numbers come from seeds made of the epoch's or the step's number. So a run that was killed and
+resumed takes the same steps as one that was not interrupted.
 """
 
 import html
@@ -25,7 +25,7 @@ from likeness.common.params import Section
 from likeness.common.precision import MixedPrecision, check_finite
 from likeness.common.runtime import Runtime
 from likeness.image.rows import Product
-from likeness.image.writing import load_writer, pad_token, prompt_tokens
+from likeness.image.writing import end_tokens, load_writer, pad_token, prompt_tokens
 
 if TYPE_CHECKING:
     import torch
@@ -57,6 +57,13 @@ class OwnText(NamedTuple):
     description: str
 
 
+class Tuned(NamedTuple):
+    """The metrics of a training, and its state, which is kept until the texts are written."""
+
+    metrics: dict[str, float]
+    checkpoints: Checkpoints
+
+
 class Example(NamedTuple):
     """Tokens of a prompt and of the answer, which has an end."""
 
@@ -78,10 +85,18 @@ def own_descriptions(catalog: Path, products: Iterable[Product], column: str) ->
         path = catalog / "styles" / f"{product.id}.json"
         if not text and path.is_file():
             text = _kaggle_description(path)
-        text = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
-        if text:
+        if text := plain_text(text):
             found[product.id] = text
     return found
+
+
+def plain_text(text: str) -> str:
+    """A text on one line, without HTML.
+
+    >>> plain_text("<p>Red &amp;<br>soft</p>")
+    'Red & soft'
+    """
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
 
 
 def _kaggle_description(path: Path) -> str:
@@ -104,12 +119,12 @@ def tune_writer(
     out_dir: Path,
     plot: Path,
     rt: Runtime,
-) -> dict[str, float]:
+) -> Tuned:
     """Train an adapter of all linear layers, and keep that of the epoch with the lowest loss.
 
-    One text in ten is held out for that loss, the mean cross entropy of an answer's token; epoch 0 is
-    the writer as it is. `out_dir` gets the adapter as peft loads it, `training.json` and
-    `rejected.jsonl`.
+    The loss is the mean cross entropy of an answer's token. It is measured on one text in ten, which is
+    held out, with all products that share it; epoch 0 is the writer as it is. `out_dir` gets the adapter
+    as peft loads it, `training.json` and `rejected.jsonl`.
 
     Args:
         texts: what the catalogue says, by the products' ids.
@@ -117,24 +132,24 @@ def tune_writer(
             or an answer may be come to these.
 
     Raises:
-        LikenessError: fewer than ten texts can be used, the writer cannot be loaded, or the learning rate
-            is so high that the weights become NaN.
+        LikenessError: fewer than ten texts can be used, or all are the same; the writer cannot be loaded,
+            or has no end token or no finite loss; the learning rate is so high that weights become NaN.
     """
     import torch
     from peft import LoraConfig, get_peft_model
     from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 
     model, tokenizer = load_writer(writer, rt.device, rt.precision())
-    examples, too_long = _examples(cfg, tokenizer, texts)
+    ends = end_tokens(model, writer)
+    pad = pad_token(tokenizer, ends)
+    examples, too_long = _examples(cfg, tokenizer, ends, texts)
     if len(examples) < FEWEST:
         raise LikenessError(
             f"image_describe.tune_column: {cfg.tune_column}: {len(examples)} of "
             f"{len(texts) + len(set_aside)} descriptions of the catalogue can be learnt, and {FEWEST} "
             "are needed; name another column, or set image_describe.tune_epochs to 0"
         )
-    names = sorted(examples, key=lambda name: rt.seed_for("tune", "val", name))
-    held_out = max(1, round(VAL_SHARE * len(names)))
-    val, train = names[:held_out], sorted(names[held_out:])
+    train, val = _split({name: texts[name].description for name in examples}, rt)
 
     torch.manual_seed(rt.seed_for("tune", "adapter"))
     lora = LoraConfig(
@@ -152,7 +167,7 @@ def tune_writer(
     steps = cfg.tune_epochs * steps_per_epoch
 
     def loss_of(names: Sequence[str]) -> "tuple[torch.Tensor, int]":
-        batch = _padded([examples[name] for name in names], pad_token(model, tokenizer))
+        batch = _padded([examples[name] for name in names], pad)
         with mixed.autocast():
             loss = model(**{name: one.to(rt.device) for name, one in batch.items()}).loss
         return loss, sum(len(examples[name].answer) for name in names)
@@ -179,6 +194,11 @@ def tune_writer(
         losses, best = state["losses"], state["best"]
     else:
         losses = [evaluate()]
+        if not math.isfinite(losses[0]):
+            raise LikenessError(
+                f"{writer}: the loss of the catalogue's descriptions is {losses[0]} before any training, "
+                "in the precision of this device; take another writer, or set base.device to cpu"
+            )
         best = _on_cpu(get_peft_model_state_dict(model))
     for epoch in range(len(losses), cfg.tune_epochs + 1):
         order = torch.Generator().manual_seed(rt.seed_for("tune", "order", epoch))
@@ -187,6 +207,7 @@ def tune_writer(
         model.train()
         for at, batch in enumerate(rt.progress(batches, f"image_describe: epoch {epoch}")):
             step = (epoch - 1) * steps_per_epoch + at
+            torch.manual_seed(rt.seed_for("tune", "step", step))  # a writer may have dropout
             for group in optimizer.param_groups:
                 group["lr"] = cfg.learning_rate * _rate(step, steps)
             loss, _ = loss_of(batch)
@@ -201,7 +222,7 @@ def tune_writer(
                 learning_rate=cfg.learning_rate,
             )
         losses.append(evaluate())
-        if losses[-1] < min(losses[:-1]):
+        if losses[-1] < _lowest(losses[:-1]):
             best = _on_cpu(get_peft_model_state_dict(model))
         checkpoints.save(
             {
@@ -222,27 +243,50 @@ def tune_writer(
         "tune_n": len(train),
         "tune_val_n": len(val),
         "tune_rejected": len(rejected),
-        "tune_loss": round(min(losses), 5),
+        "tune_loss": round(_lowest(losses), 5),
         "tune_loss_base": round(losses[0], 5),
-        "tune_best_epoch": losses.index(min(losses)),
+        "tune_best_epoch": losses.index(_lowest(losses)),
     }
     settings = cfg.model_dump(include=set(TuneWriter.model_fields))
     write_json(out_dir / "training.json", {**describe(writer), **settings, **metrics})
-    checkpoints.clear()
-    return metrics
+    return Tuned(metrics, checkpoints)
+
+
+def _lowest(losses: Sequence[float]) -> float:
+    """Of those that are finite, as in fp16 one may not be. The first one always is."""
+    return min(filter(math.isfinite, losses))
+
+
+def _split(descriptions: Mapping[str, str], rt: Runtime) -> tuple[list[str], list[str]]:
+    """The products to train on, and those that are held out: products with one text stay together."""
+    groups: dict[str, list[str]] = {}
+    for name, text in descriptions.items():
+        groups.setdefault(text, []).append(name)
+    texts = sorted(groups, key=lambda text: rt.seed_for("tune", "val", text))
+    most = max(1, round(VAL_SHARE * len(descriptions)))
+    val: list[str] = []
+    while texts and len(val) < most:
+        val += groups[texts.pop()]
+    if not texts:
+        raise LikenessError(
+            f"image_describe.tune_epochs: {len(descriptions)} products of the catalogue have "
+            f"{len(groups)} different descriptions, so none can be held out; set it to 0"
+        )
+    return sorted(name for text in texts for name in groups[text]), sorted(val)
 
 
 def _examples(
-    cfg: TuneWriter, tokenizer: Any, texts: Mapping[str, OwnText]
+    cfg: TuneWriter, tokenizer: Any, ends: set[int], texts: Mapping[str, OwnText]
 ) -> tuple[dict[str, Example], list[Rejection]]:
     """Prompts as the writer is asked later, and the answers that it should give."""
     kept: dict[str, Example] = {}
     rejected: list[Rejection] = []
+    own = tokenizer.eos_token_id
+    end = own if own in ends else min(ends)
     for name, text in texts.items():
         prompt = prompt_tokens(tokenizer, cfg.instruction, text.attributes)
         words = f"{text.title}\n{text.description}"
-        answer = list(tokenizer(words, add_special_tokens=False).input_ids)
-        answer.append(tokenizer.eos_token_id)
+        answer = [*tokenizer(words, add_special_tokens=False).input_ids, end]
         for reason, tokens, most in (
             ("prompt_too_long", prompt, cfg.max_prompt_tokens),
             ("answer_too_long", answer, cfg.max_tokens),
@@ -289,6 +333,7 @@ def _on_cpu(weights: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
 def _save(model: Any, writer: Path, out_dir: Path) -> None:
     """The adapter as peft loads it, with nothing of this machine in it."""
     model.save_pretrained(out_dir)
+    (out_dir / "adapter_model.safetensors").chmod(0o644)  # safetensors makes it the owner's alone
     (out_dir / "README.md").unlink(missing_ok=True)
     path = out_dir / "adapter_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))

@@ -182,7 +182,8 @@ def ask_model(
     from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
 
     model, tokenizer = resident_writer(writer, device, precision, adapter)
-    ends, pad = end_tokens(model), pad_token(model, tokenizer)
+    ends = end_tokens(model, writer)
+    pad = pad_token(tokenizer, ends)
     prompts = [prompt_tokens(tokenizer, instruction, one["attributes"]) for one in products]
     ids = torch.full((len(prompts), max_prompt_tokens), pad)
     mask = torch.zeros_like(ids)
@@ -214,16 +215,25 @@ def ask_model(
     return outcomes
 
 
-def end_tokens(model: Any) -> set[int]:
-    """The tokens at which an answer ends."""
+def end_tokens(model: Any, writer: Path) -> set[int]:
+    """The tokens at which an answer ends.
+
+    Raises:
+        LikenessError: the model has none.
+    """
     end = model.generation_config.eos_token_id
+    if end is None or end == []:
+        raise LikenessError(
+            f"{writer / 'generation_config.json'}: no eos_token_id, so no answer would end; take another "
+            "writer, or add it"
+        )
     return set(end if isinstance(end, list) else [end])
 
 
-def pad_token(model: Any, tokenizer: Any) -> int:
+def pad_token(tokenizer: Any, ends: set[int]) -> int:
     """Any token: what stands in the padding is masked."""
     own: int | None = tokenizer.pad_token_id
-    return min(end_tokens(model)) if own is None else own
+    return min(ends) if own is None else own
 
 
 def prompt_tokens(tokenizer: Any, instruction: str, attributes: Attributes) -> list[int]:

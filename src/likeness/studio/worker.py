@@ -13,11 +13,13 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from functools import partial
+from inspect import getfile
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
+from likeness.common.closure import code_digest
 from likeness.common.errors import LikenessError
 from likeness.common.items import map_items
 from likeness.common.logs import log_as_json
@@ -90,13 +92,14 @@ class Worker:
         context.set_forkserver_preload(["likeness.studio.preload"])
         self._pipe, theirs = context.Pipe()
         # As a daemon it ends with the server. If the server is killed, it ends at the closed pipe.
-        self._process = context.Process(target=_run, args=(theirs, *self._setup), daemon=True)
-        self._process.start()
-        theirs.close()  # so that the end of the process closes the pipe
-        self._seen = {}
-        if self._closed:
-            self._kill()
+        process = context.Process(target=_run, args=(theirs, *self._setup), daemon=True)
         try:
+            process.start()
+            self._process = process
+            theirs.close()  # so that the end of the process closes the pipe
+            self._seen = {}
+            if self._closed:
+                self._kill()
             told: Loaded | str = self._pipe.recv()
         except (EOFError, OSError):
             return "the process that loads the model was ended, most likely as memory ran out"
@@ -124,7 +127,7 @@ class Worker:
         self._kill()
 
     def _kill(self) -> None:
-        if self._process is not None:
+        if self.alive():
             self._process.kill()
 
     def _outdated(self, keywords: Keywords) -> bool:
@@ -154,6 +157,12 @@ def _state(path: Path) -> object:
 # --- in the process -------------------------------------------------------------------------------
 
 
+def pin_code() -> None:
+    """The code that was imported, and not one that is edited later, stands behind the results."""
+    for function in (speak, draw_with):
+        code_digest(Path(getfile(function)))
+
+
 def _run(pipe: Connection, kind: Kind, root: Path, first: Keywords, bases: Sequence[Path]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the server's, which ends this process
     log_as_json(logging.WARNING, engine=kind)
@@ -161,6 +170,7 @@ def _run(pipe: Connection, kind: Kind, root: Path, first: Keywords, bases: Seque
     def tell(error: LikenessError) -> None:
         pipe.send(str(error).replace(f"{root}/", ""))
 
+    pin_code()
     try:
         params = root / "params.yaml"
         rt = start(load_params(params, SCHEMA, Base), open_cache_folder(root))
