@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -41,8 +42,10 @@ VISION_FEATURES = ROOT / "models" / "vision_features"
 SIDE = 32  # pixels of the images that the tiny models work on
 COLOURS = {"Red": (190, 40, 40), "Blue": (40, 60, 190), "Black": (35, 35, 35)}
 
+# What takes seconds to import.
+HEAVY = {"TTS", "diffusers"}
 # Tests are slow that ask for one of these: what `make repro` fetches or makes, which a fresh clone has to
-# wait for, and what takes seconds to set up.
+# wait for, what takes seconds to set up, and models that Coqui or diffusers load.
 SLOW = {
     "dnsmos",
     "encoder",
@@ -53,6 +56,13 @@ SLOW = {
     "catalogue",
     "measured",
     "trained",
+    "mini",
+    "tiny_adapter",
+    "tiny_base",
+    "tiny_controlnet",
+    "tiny_sdxl",
+    "tiny_xtts",
+    "xtts_folder",
 }
 
 S = TypeVar("S", bound=Section)
@@ -116,6 +126,16 @@ def needs_studio() -> None:
 def library_env() -> dict[str, str]:
     """The environment of a Python process that imports this checkout's library."""
     return {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+
+
+@pytest.fixture(autouse=True)
+def _light(request: pytest.FixtureRequest) -> Iterator[None]:
+    """`make test-fast` spends no time on libraries that take seconds to import."""
+    before = HEAVY & sys.modules.keys()
+    yield
+    if request.node.get_closest_marker("slow") is None:
+        new = (HEAVY & sys.modules.keys()) - before
+        assert not new, f"this test loads {', '.join(new)}: mark it slow"
 
 
 @pytest.fixture(scope="module", autouse=True)

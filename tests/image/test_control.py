@@ -19,6 +19,8 @@ from likeness.image.control import draw_controlled, with_controlnet
 from likeness.image.diffusion import draw, load_pipeline
 from tests.conftest import SIDE, build_controlnet, square
 
+pytestmark = pytest.mark.slow  # they load a pipeline of diffusers
+
 PROMPTS = ["red shoes", "blue shoes", "black", ""]
 SEEDS = [11, 12, 13, 14]
 OPTIONS: dict[str, Any] = {

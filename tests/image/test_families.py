@@ -12,6 +12,8 @@ from likeness.repository.fetch import read_bases
 from tests.conftest import ROOT
 from tests.real_bases.published import sdxl_configs
 
+pytestmark = pytest.mark.slow  # they load a pipeline of diffusers
+
 PROMPT = "red shoes"
 
 

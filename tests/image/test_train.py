@@ -557,6 +557,7 @@ def test_every_option_trains_to_finite_weights(
         assert not same(found, weights(trained[0]))
 
 
+@pytest.mark.slow
 def test_a_state_goes_back_to_the_device_that_trains() -> None:
     import torch
     from diffusers.training_utils import EMAModel

@@ -21,6 +21,7 @@ from models.sd_autoencoder import (
 from tests.models.tiny import Interrupted
 
 
+@pytest.mark.slow
 def test_normalized_latents_decode_to_the_same_pixels(cfg):
     vae = build_vae(cfg).eval().requires_grad_(False)
     pixels = torch.rand(4, 3, 64, 64) * 2 - 1

@@ -105,6 +105,7 @@ def test_the_denoiser_learns_velocities_and_a_killed_training_goes_on(model, cfg
     assert (found - clean).square().mean() < 0.5 * clean.square().mean()
 
 
+@pytest.mark.slow
 def test_the_denoiser_fits_the_latents(cfg):
     unet = build_unet(cfg, 128)
     latents = torch.randn(2, cfg.vae.latent, *latent_size(cfg))

@@ -31,6 +31,7 @@ def through(monkeypatch, change):
     monkeypatch.setattr("diffusers.AutoencoderKL", loaded)
 
 
+@pytest.mark.slow
 def test_what_keeps_photos_has_the_floor_s_figures(
     dataset, tiny_extractor, tmp_path, rt, monkeypatch
 ):
@@ -41,6 +42,7 @@ def test_what_keeps_photos_has_the_floor_s_figures(
     assert found["gate_precision"] == found["gate_floor_precision"]
 
 
+@pytest.mark.slow
 def test_what_loses_photos_stops_the_training_with_one_line(
     dataset, tiny_extractor, tmp_path, rt, monkeypatch
 ):

@@ -21,6 +21,7 @@ def test_kmeans_finds_separate_clusters():
     assert torch.cdist(found, centres).min(dim=1).values.max() < 0.1
 
 
+@pytest.mark.slow
 def test_the_codebook_starts_at_the_encoders_outputs():
     torch.manual_seed(0)
     dvae = build_dvae(CODES, 16, 8).eval().requires_grad_(False)

@@ -34,6 +34,7 @@ def stock(folder):
 # --- text -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_stock_xtts_reads_phonemes_as_training_does(tmp_path):
     said = ["Mister Hill, our tailor, said: stop at once!", "Is it the best, No. 1, or not?"]
     letters = [phonemes(text) for text in said]

@@ -173,6 +173,7 @@ def test_every_row_has_three_columns_whatever_the_text_holds(tmp_path: Path, rt:
     assert metrics["mended_texts"] == 6
 
 
+@pytest.mark.slow
 def test_coqui_reads_the_folder(tmp_path: Path, rt: Runtime) -> None:
     formatters = pytest.importorskip("TTS.tts.datasets.formatters")
     clips = recording("a", 30)

@@ -373,6 +373,7 @@ def test_the_check_reads_no_weights(tiny_xtts: Path, monkeypatch: pytest.MonkeyP
     assert sorted(read) == sorted((name, "meta") for name in files)
 
 
+@pytest.mark.slow
 def test_the_bundled_base_is_whole(tmp_path: Path) -> None:
     check_xtts(bundled_model("xtts_mini", tmp_path / "xtts_mini"))
 
