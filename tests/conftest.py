@@ -42,8 +42,9 @@ VISION_FEATURES = ROOT / "models" / "vision_features"
 SIDE = 32  # pixels of the images that the tiny models work on
 COLOURS = {"Red": (190, 40, 40), "Blue": (40, 60, 190), "Black": (35, 35, 35)}
 
-# What takes seconds to import.
-HEAVY = {"TTS", "diffusers"}
+# What takes seconds to import, and the marks of tests that may do so.
+SLOW_IMPORTS = {"TTS", "diffusers"}
+NOT_FAST = ("slow", "real_bases", "network")
 # Tests are slow that ask for one of these: what `make repro` fetches or makes, which a fresh clone has to
 # wait for, what takes seconds to set up, and models that Coqui or diffusers load.
 SLOW = {
@@ -131,10 +132,10 @@ def library_env() -> dict[str, str]:
 @pytest.fixture(autouse=True)
 def _light(request: pytest.FixtureRequest) -> Iterator[None]:
     """`make test-fast` spends no time on libraries that take seconds to import."""
-    before = HEAVY & sys.modules.keys()
+    before = SLOW_IMPORTS & sys.modules.keys()
     yield
-    if request.node.get_closest_marker("slow") is None:
-        new = (HEAVY & sys.modules.keys()) - before
+    if not any(request.node.get_closest_marker(mark) for mark in NOT_FAST):
+        new = (SLOW_IMPORTS & sys.modules.keys()) - before
         assert not new, f"this test loads {', '.join(new)}: mark it slow"
 
 

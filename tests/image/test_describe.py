@@ -8,23 +8,24 @@ import pytest
 
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
-from likeness.common.manifest import Rejection, read_manifest, write_manifest
+from likeness.common.manifest import Rejection, read_manifest
 from likeness.common.runtime import Runtime
 from likeness.image.contradictions import Vocabulary
-from likeness.image.describe import CONTRADICTED, FORM, LENGTH, ImageDescribe, Judge, describe
+from likeness.image.describe import CONTRADICTED, FORM, LENGTH, ImageDescribe, Judge
 from likeness.image.rows import Description
 from tests.conftest import (
     ROOT,
     build_writer,
     files_of,
     mixed,
-    photo,
     product,
     runtime,
     section,
     synthetic,
     write_catalog,
 )
+from tests.image import descriptions
+from tests.image.descriptions import write_generated
 
 TEMPLATES = ROOT / "models" / "templates"
 WORDS = ("blue", "winter", *["soft", "light", "fine", "calm", "warm", "neat", "new", "good"])
@@ -38,11 +39,7 @@ LOOSE: dict[str, Any] = {
 def folder(tmp_path: Path) -> Path:
     """Twelve images, and a catalogue that has another season too."""
     rows = [synthetic(row.id, baseColour=row.baseColour, gender=row.gender) for row in mixed(12)]
-    for at, row in enumerate(rows):
-        path = tmp_path / "generated" / row.file_name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        photo(at).save(path)
-    write_manifest(tmp_path / "generated" / "manifest.jsonl", rows)
+    write_generated(tmp_path / "generated", rows)
     write_catalog(tmp_path / "catalog", [*mixed(12), product("winter", season="Winter")])
     return tmp_path
 
@@ -50,17 +47,7 @@ def folder(tmp_path: Path) -> Path:
 def run(
     folder: Path, rt: Runtime, writer: Path = TEMPLATES, out: str = "out", **changes: Any
 ) -> Mapping[str, Any]:
-    return describe(
-        section(ImageDescribe, **{"max_rejected_share": 1.0, **changes}),
-        catalog=folder / "catalog",
-        generated=folder / "generated",
-        writer=writer,
-        out_dir=folder / out / "data",
-        plots_dir=folder / out / "plots",
-        report=folder / out / "descriptions.md",
-        intervals=folder / out / "intervals.json",
-        rt=rt,
-    )
+    return descriptions.run(folder, rt, writer, out, **changes)
 
 
 def texts(folder: Path, out: str = "out") -> list[Description]:

@@ -13,9 +13,9 @@ import pytest
 from likeness.common.checkpoints import Checkpoints
 from likeness.common.errors import LikenessError
 from likeness.common.io import read_json
-from likeness.common.manifest import Rejection, read_manifest, write_manifest
+from likeness.common.manifest import Rejection, read_manifest
 from likeness.common.runtime import Runtime
-from likeness.image.describe import FORM, ImageDescribe, describe
+from likeness.image.describe import FORM
 from likeness.image.rows import Description, Product
 from likeness.image.tuning import _split as split
 from likeness.image.tuning import own_descriptions
@@ -25,12 +25,12 @@ from tests.conftest import (
     build_writer,
     files_of,
     mixed,
-    photo,
     runtime,
-    section,
     synthetic,
     write_catalog,
 )
+from tests.image import descriptions
+from tests.image.descriptions import write_generated
 
 PRODUCTS = 40
 WORDS = (
@@ -41,7 +41,6 @@ OPTIONS: dict[str, Any] = {
     **{"min_words": 1, "max_words": 40, "max_title_words": 12, "max_attempts": 1},
     **{"max_tokens": 16, "max_prompt_tokens": 64, "temperature": 0.2, "instruction": "A shoe"},
     **{"tune_epochs": 12, "tune_rank": 8, "learning_rate": 0.02, "tune_batch": 6},
-    **{"max_rejected_share": 1.0},
 }
 
 
@@ -76,27 +75,13 @@ def folder(tmp_path: Path) -> Path:
         synthetic(row.id, baseColour=row.baseColour, gender=row.gender, extra=described(row).extra)
         for row in mixed(12)
     ]
-    for at, row in enumerate(rows):
-        path = tmp_path / "generated" / row.file_name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        photo(at).save(path)
-    write_manifest(tmp_path / "generated" / "manifest.jsonl", rows)
+    write_generated(tmp_path / "generated", rows)
     write_catalog(tmp_path / "catalog", list(map(described, mixed(PRODUCTS))))
     return tmp_path
 
 
 def run(folder: Path, rt: Runtime, writer: Path, out: str = "out", **changes: Any) -> Any:
-    return describe(
-        section(ImageDescribe, **{**OPTIONS, **changes}),
-        catalog=folder / "catalog",
-        generated=folder / "generated",
-        writer=writer,
-        out_dir=folder / out / "data",
-        plots_dir=folder / out / "plots",
-        report=folder / out / "descriptions.md",
-        intervals=folder / out / "intervals.json",
-        rt=rt,
-    )
+    return descriptions.run(folder, rt, writer, out, **{**OPTIONS, **changes})
 
 
 def adapter(folder: Path, out: str = "out") -> Mapping[str, bytes]:
@@ -152,7 +137,7 @@ def test_a_killed_training_goes_on(
 
     def killed(self: Checkpoints, state: dict[str, Any]) -> None:
         save(self, state)
-        saved.append(len(state["losses"]))
+        saved.append(len(state["evaluations"]))
         if len(saved) == 2:
             raise KeyboardInterrupt
 

@@ -141,7 +141,7 @@ def describe(
     write_text(report, told)
     write_json(intervals, {name: asdict(one.rounded()) for name, one in estimates.items()})
     if tuned:
-        tuned.checkpoints.clear()
+        tuned.clear()
     counts = write_rejected(out_dir, rejected, (*CONTRADICTED, *LENGTH, *FORM, "error"))
     write_manifest(out_dir / "manifest.jsonl", kept)
     return {
@@ -179,8 +179,9 @@ def _tune(
     own = own_descriptions(catalog, products, cfg.tune_column)
     for product in (one for one in products if one.id in own):
         title, description = plain_text(product.productDisplayName), own[product.id]
-        problem = judge(title, description, product)
-        if not title:
+        if title:
+            problem = judge(title, description, product)
+        else:
             problem = Rejection(id=product.id, reason="no_title", threshold="productDisplayName")
         if problem is None:
             texts[product.id] = OwnText(_told(product, cfg), title, description)

@@ -5,10 +5,10 @@ resumed takes the same steps as one that was not interrupted.
 """
 
 import html
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -19,6 +19,7 @@ from likeness.common.bases import describe
 from likeness.common.checkpoints import Checkpoints
 from likeness.common.closure import code_digest
 from likeness.common.errors import LikenessError
+from likeness.common.evaluations import Evaluation, Evaluations, save_tensors
 from likeness.common.io import digest, digest_of, read_json, write_json
 from likeness.common.manifest import Rejection, write_manifest
 from likeness.common.params import Section
@@ -57,11 +58,16 @@ class OwnText(NamedTuple):
     description: str
 
 
-class Tuned(NamedTuple):
-    """The metrics of a training, and its state, which is kept until the texts are written."""
+@dataclass(frozen=True)
+class Tuned:
+    """The metrics of a training, and its scratch, which is kept until the texts are written."""
 
     metrics: dict[str, float]
-    checkpoints: Checkpoints
+    scratch: Path
+
+    def clear(self) -> None:
+        Checkpoints(self.scratch).clear()
+        Evaluations(self.scratch, 0).clear()
 
 
 class Example(NamedTuple):
@@ -138,9 +144,10 @@ def tune_writer(
     import torch
     from peft import LoraConfig, get_peft_model
     from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+    from transformers import get_scheduler
 
     model, tokenizer = load_writer(writer, rt.device, rt.precision())
-    ends = end_tokens(model, writer)
+    ends = end_tokens(model)
     pad = pad_token(tokenizer, ends)
     examples, too_long = _examples(cfg, tokenizer, ends, texts)
     if len(examples) < FEWEST:
@@ -165,6 +172,7 @@ def tune_writer(
     mixed = MixedPrecision(rt.precision(), rt.device)
     steps_per_epoch = math.ceil(len(train) / cfg.tune_batch)
     steps = cfg.tune_epochs * steps_per_epoch
+    lr_scheduler = get_scheduler("cosine", optimizer, math.ceil(WARMUP_SHARE * steps), steps)
 
     def loss_of(names: Sequence[str]) -> "tuple[torch.Tensor, int]":
         batch = _padded([examples[name] for name in names], pad)
@@ -172,11 +180,14 @@ def tune_writer(
             loss = model(**{name: one.to(rt.device) for name, one in batch.items()}).loss
         return loss, sum(len(examples[name].answer) for name in names)
 
-    def evaluate() -> float:
+    def evaluate(epoch: int) -> float:
         model.eval()
         with torch.inference_mode():
             found = [loss_of(names) for names in _batches(val, cfg.tune_batch)]
-        return sum(float(loss) * tokens for loss, tokens in found) / sum(n for _, n in found)
+        loss = sum(float(loss) * tokens for loss, tokens in found) / sum(n for _, n in found)
+        evaluation = Evaluation(f"{epoch:06d}", {"loss": loss}, (-loss,))
+        evaluations.add(evaluation, get_peft_model_state_dict(model))
+        return loss
 
     key = [
         cfg.model_dump_json(include=set(TuneWriter.model_fields)),
@@ -185,22 +196,21 @@ def tune_writer(
         code_digest(Path(__file__)),
         rt.seed,
     ]
-    checkpoints = Checkpoints(rt.scratch("image_describe", digest_of(key)))
-    state = checkpoints.load() or {}
+    scratch = rt.scratch("image_describe", digest_of(key))
+    checkpoints, evaluations = Checkpoints(scratch), Evaluations(scratch, 0)
+    state = checkpoints.load()
     if state:
         set_peft_model_state_dict(model, state["weights"])
         optimizer.load_state_dict(state["optimizer"])
+        lr_scheduler.load_state_dict(state["lr_scheduler"])
         mixed.load_state_dict(state["mixed"])
-        losses, best = state["losses"], state["best"]
-    else:
-        losses = [evaluate()]
-        if not math.isfinite(losses[0]):
-            raise LikenessError(
-                f"{writer}: the loss of the catalogue's descriptions is {losses[0]} before any training, "
-                "in the precision of this device; take another writer, or set base.device to cpu"
-            )
-        best = _on_cpu(get_peft_model_state_dict(model))
-    for epoch in range(len(losses), cfg.tune_epochs + 1):
+        evaluations.all = state["evaluations"]
+    elif not math.isfinite(loss := evaluate(0)):
+        raise LikenessError(
+            f"{writer}: the loss of the catalogue's descriptions is {loss} before any training, in the "
+            "precision of this device; take another writer, or set base.device to cpu"
+        )
+    for epoch in range(len(evaluations.all), cfg.tune_epochs + 1):
         order = torch.Generator().manual_seed(rt.seed_for("tune", "order", epoch))
         shuffled = [train[at] for at in torch.randperm(len(train), generator=order).tolist()]
         batches = _batches(shuffled, cfg.tune_batch)
@@ -208,34 +218,33 @@ def tune_writer(
         for at, batch in enumerate(rt.progress(batches, f"image_describe: epoch {epoch}")):
             step = (epoch - 1) * steps_per_epoch + at
             torch.manual_seed(rt.seed_for("tune", "step", step))  # a writer may have dropout
-            for group in optimizer.param_groups:
-                group["lr"] = cfg.learning_rate * _rate(step, steps)
-            loss, _ = loss_of(batch)
-            mixed.scaled(loss).backward()
+            batch_loss, _ = loss_of(batch)
+            mixed.scaled(batch_loss).backward()
             mixed.step(optimizer, weights, MAX_GRAD_NORM)
+            lr_scheduler.step()
             optimizer.zero_grad()
             check_finite(
-                float(loss),
+                float(batch_loss),
                 weights,
                 stage="image_describe",
                 step=step,
                 learning_rate=cfg.learning_rate,
             )
-        losses.append(evaluate())
-        if losses[-1] < _lowest(losses[:-1]):
-            best = _on_cpu(get_peft_model_state_dict(model))
+        evaluate(epoch)
         checkpoints.save(
             {
-                "weights": _on_cpu(get_peft_model_state_dict(model)),
+                "weights": get_peft_model_state_dict(model),
                 "optimizer": optimizer.state_dict(),
+                "lr_scheduler": lr_scheduler.state_dict(),
                 "mixed": mixed.state_dict(),
-                "losses": losses,
-                "best": best,
+                "evaluations": evaluations.all,
             }
         )
+        evaluations.drop_others()
 
-    set_peft_model_state_dict(model, best)
-    _save(model, writer, out_dir)
+    best = evaluations.best()
+    losses = [one.figures["loss"] for one in evaluations.all]
+    _save(model.peft_config["default"], evaluations.weights(best), writer, out_dir)
     rejected = [*set_aside, *too_long]
     write_manifest(out_dir / "rejected.jsonl", rejected)
     _plot(plot, losses, len(val))
@@ -243,18 +252,13 @@ def tune_writer(
         "tune_n": len(train),
         "tune_val_n": len(val),
         "tune_rejected": len(rejected),
-        "tune_loss": round(_lowest(losses), 5),
+        "tune_loss": round(best.figures["loss"], 5),
         "tune_loss_base": round(losses[0], 5),
-        "tune_best_epoch": losses.index(_lowest(losses)),
+        "tune_best_epoch": int(best.name),
     }
     settings = cfg.model_dump(include=set(TuneWriter.model_fields))
     write_json(out_dir / "training.json", {**describe(writer), **settings, **metrics})
-    return Tuned(metrics, checkpoints)
-
-
-def _lowest(losses: Sequence[float]) -> float:
-    """Of those that are finite, as in fp16 one may not be. The first one always is."""
-    return min(filter(math.isfinite, losses))
+    return Tuned(metrics, scratch)
 
 
 def _split(descriptions: Mapping[str, str], rt: Runtime) -> tuple[list[str], list[str]]:
@@ -318,28 +322,13 @@ def _padded(examples: Sequence[Example], pad: int) -> "dict[str, torch.Tensor]":
     return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
-def _rate(step: int, steps: int) -> float:
-    """Share of the learning rate: a warm-up, then half a cosine."""
-    warmup = math.ceil(WARMUP_SHARE * steps)
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-
-def _on_cpu(weights: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
-    return {name: one.detach().cpu().clone() for name, one in weights.items()}
-
-
-def _save(model: Any, writer: Path, out_dir: Path) -> None:
+def _save(config: Any, weights: "Mapping[str, torch.Tensor]", writer: Path, out_dir: Path) -> None:
     """The adapter as peft loads it, with nothing of this machine in it."""
-    model.save_pretrained(out_dir)
-    (out_dir / "adapter_model.safetensors").chmod(0o644)  # safetensors makes it the owner's alone
-    (out_dir / "README.md").unlink(missing_ok=True)
-    path = out_dir / "adapter_config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config["base_model_name_or_path"] = describe(writer)["base_id"]
-    config["target_modules"] = sorted(config["target_modules"])  # a set, whose order differs by run
-    write_json(path, config)
+    config.base_model_name_or_path = describe(writer)["base_id"]
+    config.target_modules = sorted(config.target_modules)  # a set, whose order differs by run
+    config.inference_mode = True
+    config.save_pretrained(out_dir)
+    save_tensors(out_dir / "adapter_model.safetensors", weights)
 
 
 def _plot(path: Path, losses: Sequence[float], n: int) -> None:

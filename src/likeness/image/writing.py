@@ -114,7 +114,7 @@ def load_writer(
     """The causal language model, with the adapter of that folder, and its tokenizer.
 
     Raises:
-        LikenessError: transformers cannot load them.
+        LikenessError: transformers cannot load them, or no token ends an answer.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
@@ -129,6 +129,11 @@ def load_writer(
         raise LikenessError(
             f"{writer}: cannot be loaded as a causal language model ({one_line(error)})"
         ) from error
+    if not end_tokens(model):
+        raise LikenessError(
+            f"{writer / 'generation_config.json'}: no eos_token_id, so no answer would end; take another "
+            "writer, or add it"
+        )
     if adapter:
         from peft import PeftModel
 
@@ -182,7 +187,7 @@ def ask_model(
     from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
 
     model, tokenizer = resident_writer(writer, device, precision, adapter)
-    ends = end_tokens(model, writer)
+    ends = end_tokens(model)
     pad = pad_token(tokenizer, ends)
     prompts = [prompt_tokens(tokenizer, instruction, one["attributes"]) for one in products]
     ids = torch.full((len(prompts), max_prompt_tokens), pad)
@@ -215,19 +220,10 @@ def ask_model(
     return outcomes
 
 
-def end_tokens(model: Any, writer: Path) -> set[int]:
-    """The tokens at which an answer ends.
-
-    Raises:
-        LikenessError: the model has none.
-    """
+def end_tokens(model: Any) -> set[int]:
+    """The tokens at which an answer ends."""
     end = model.generation_config.eos_token_id
-    if end is None or end == []:
-        raise LikenessError(
-            f"{writer / 'generation_config.json'}: no eos_token_id, so no answer would end; take another "
-            "writer, or add it"
-        )
-    return set(end if isinstance(end, list) else [end])
+    return set(end if isinstance(end, list) else [end]) - {None}
 
 
 def pad_token(tokenizer: Any, ends: set[int]) -> int:
